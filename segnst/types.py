@@ -1,0 +1,96 @@
+"""The values that travel between stages. Frozen; shapes are checked when built.
+
+Canon inside segnst: RGB, float32, [0, 1], ``[T,3,H,W]``, upright, square pixels, on the device.
+``segnst.video`` alone converts from and to what files hold.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # torch takes two seconds to import; nothing here needs it at run time
+    from torch import Tensor
+
+
+def _check(name: str, value: Tensor, *shape: int | str, sizes: dict[str, int]) -> None:
+    """Compare ``value.shape`` with ``shape``: ints must match, letters must agree with earlier ones."""
+    ok = value.ndim == len(shape)
+    for want, have in zip(shape, value.shape, strict=False):
+        ok = ok and have == (want if isinstance(want, int) else sizes.setdefault(want, have))
+    if not ok:
+        raise ValueError(f"{name} must be {list(shape)} with {sizes}, got {list(value.shape)}")
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """A run of consecutive frames.
+
+    rgb    [T,3,H,W] float in [0,1]
+    pts    T presentation times, in units of ``time_base``, strictly increasing
+    time_base  seconds per unit of ``pts``
+    alpha  [T,1,H,W] float in [0,1], or None where the source has none
+    """
+
+    rgb: Tensor
+    pts: tuple[int, ...]
+    time_base: Fraction
+    alpha: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        sizes = {"T": len(self.pts)}
+        _check("Clip.rgb", self.rgb, "T", 3, "H", "W", sizes=sizes)
+        if self.alpha is not None:
+            _check("Clip.alpha", self.alpha, "T", 1, "H", "W", sizes=sizes)
+
+    def __len__(self) -> int:
+        return len(self.pts)
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """Something that a segmenter can tell apart: a class, or one instance of it.
+
+    index     channel in the segmenter's output, and pixel value in its label maps
+    name      class name, lower case
+    aliases   other accepted names (a vehicle is also called car, bus, truck)
+    instance  number of the instance, from 1, or None for the class as a whole
+    """
+
+    index: int
+    name: str
+    aliases: tuple[str, ...] = ()
+    instance: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LayerMasks:
+    """Probability of each layer at each pixel.
+
+    soft    [T,L,H,W] float in [0,1]; sums to 1 over L
+    layers  L names, in the order of the channels
+    """
+
+    soft: Tensor
+    layers: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        _check("LayerMasks.soft", self.soft, "T", len(self.layers), "H", "W", sizes={})
+
+
+@dataclass(frozen=True, slots=True)
+class Motion:
+    """Where each pixel of frame t was in frame t-1.
+
+    flow      [T,2,H,W] in pixels (x, y), backward: position in t-1 = position in t + flow
+    reliable  [T,1,H,W] in [0,1]; 0 where the flow cannot be trusted (occlusion, motion boundary, cut)
+    """
+
+    flow: Tensor
+    reliable: Tensor
+
+    def __post_init__(self) -> None:
+        sizes: dict[str, int] = {}
+        _check("Motion.flow", self.flow, "T", 2, "H", "W", sizes=sizes)
+        _check("Motion.reliable", self.reliable, "T", 1, "H", "W", sizes=sizes)
