@@ -1,0 +1,42 @@
+# Needs python3 (3.11 or later), pip and make. PYTHON=python3.12 make … picks another interpreter.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.ready
+
+.PHONY: help setup demo test test-all lint clean
+help:
+	@echo "make demo      style the bundled street clip into results/"
+	@echo "make test      run the tests (test-all: the slow ones too)"
+	@echo "make lint      ruff, mypy, import rules"
+
+# uv installs in half a minute what takes pip two; where it cannot be had, pip does it
+$(STAMP): pyproject.toml setup.py
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo "python3-venv is missing: install it and run make again"; exit 1; }
+	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "segnst needs Python 3.11 or later; try PYTHON=python3.12 make $(MAKECMDGOALS)"; exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv && \
+		$(BIN)/python -m uv pip install --quiet --python $(BIN)/python -e '.[dev]' || \
+		$(BIN)/python -m pip install --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+setup: $(STAMP)
+
+demo: $(STAMP)
+	@mkdir -p results
+	$(BIN)/segnst style videos/street.mp4 -o results/street_demo.mp4 --sheet results/street_demo.png --overwrite \
+		-s car=starry_night -s background=great_wave
+
+test: $(STAMP)
+	$(BIN)/python -m pytest
+
+test-all: $(STAMP)
+	$(BIN)/python -m pytest -m "slow or not slow" --timeout 3600
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check segnst tests
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache

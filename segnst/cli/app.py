@@ -1,0 +1,80 @@
+"""The command line: ``segnst COMMAND``. Commands import torch only when they run, so that ``--help`` is at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import traceback
+from typing import NoReturn
+
+import typer
+
+from segnst.cli import evaluate, info, segment, style, train
+from segnst.errors import SegnstError
+
+app = typer.Typer(
+    name="segnst",
+    help="Style video per segment: the car as one painting, the background as another, steady and with its sound.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+app.command("style")(style.style)
+app.command("segment")(segment.segment)
+app.add_typer(train.app, name="train")
+app.add_typer(evaluate.app, name="evaluate")
+app.command("styles")(info.styles)
+app.command("classes")(info.classes)
+app.add_typer(info.models_app, name="models")
+app.command("doctor")(info.doctor)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from segnst import __version__
+
+        print(f"segnst {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version.")) -> None:
+    pass
+
+
+def _interrupt(signum: int, frame: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def main() -> None:
+    """Run the command line. Exit codes: 0 done, 1 failure, 2 wrong usage, 130 after Ctrl-C."""
+    # a terminated run cleans up just as an interrupted one
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        code = app(standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
+    except SegnstError as error:
+        print(f"segnst: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        print("segnst: interrupted; nothing was left behind.", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:
+        # the reader of stdout has gone; keep Python from failing again when it flushes at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except Exception as error:  # noqa: BLE001 - the last line of defence: no traceback for users
+        show = getattr(error, "show", None)  # click's usage errors print themselves
+        if show is not None:
+            show()
+            sys.exit(getattr(error, "exit_code", 2))
+        if os.environ.get("SEGNST_DEBUG"):
+            traceback.print_exc()
+        print(
+            f"segnst: an error that should not happen: {type(error).__name__}: {error}\n"
+            "Please report it, with what SEGNST_DEBUG=1 prints.",
+            file=sys.stderr,
+        )
+        sys.exit(1)

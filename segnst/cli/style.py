@@ -1,0 +1,108 @@
+"""``segnst style``."""
+
+from __future__ import annotations
+
+import json as json_module
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+
+Entry = Annotated[
+    Optional[list[str]],  # noqa: UP045 - typer reads the annotation
+    typer.Option("-s", "--style", help="REGION[,REGION]=STYLE[@STRENGTH], or STYLE for the whole frame. Repeat it."),
+]
+
+
+def style(
+    context: typer.Context,
+    input: Annotated[Path, typer.Argument(metavar="INPUT", help="Video, still or folder of frames.")],  # noqa: A002
+    output: Annotated[Optional[Path], typer.Option("-o", "--output", help="mp4, mkv, mov, webm, gif, a still, or a folder. Default: results/<stem>_<styles>.<ext>")] = None,
+    styles: Entry = None,
+    plan: Annotated[Optional[Path], typer.Option(help="Plan file (TOML) with the same settings; options given here win.")] = None,
+    segmenter: Annotated[str, typer.Option(help="What finds the regions: a name, or the path of a trained one.")] = "deeplab",
+    flow: Annotated[str, typer.Option(help="Optical flow: dis or raft.")] = "dis",
+    edge: Annotated[str, typer.Option(help="Borders: guided, feather:PX, hard, threshold:X.")] = "guided",
+    stabilize: Annotated[bool, typer.Option("--stabilize/--no-stabilize", help="Hold the paint steady.")] = True,
+    stability: Annotated[float, typer.Option(help="How steady, 0 to 1.")] = 0.85,
+    keep_colors: Annotated[bool, typer.Option("--keep-colors", help="Paint the luminance only.")] = False,
+    start: Annotated[Optional[float], typer.Option(help="First second.")] = None,
+    end: Annotated[Optional[float], typer.Option(help="Second to stop before.")] = None,
+    max_size: Annotated[Optional[int], typer.Option(metavar="PX", help="Reduce the long side to this.")] = None,
+    fps: Annotated[Optional[float], typer.Option(help="Frames a second of a folder of frames (25).")] = None,
+    codec: Annotated[Optional[str], typer.Option(help="h264, hevc, vp9, av1, ffv1 … Default: by the output's suffix.")] = None,
+    crf: Annotated[Optional[int], typer.Option(help="Quality of the encoder; lower is better.")] = None,
+    preset: Annotated[Optional[str], typer.Option(help="Speed of the encoder.")] = None,
+    audio: Annotated[bool, typer.Option("--keep-audio/--no-audio", help="Copy the sound tracks.")] = True,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
+    offline: Annotated[bool, typer.Option("--offline", help="Fetch nothing.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an output that exists.")] = False,
+    preview: Annotated[int, typer.Option(metavar="N", help="Only a contact sheet of N frames with every stage (PNG).")] = 0,
+    sheet: Annotated[Optional[Path], typer.Option(help="Beside the output, a contact sheet of it (PNG).")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show plan, weights and cost; write nothing.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Report on stdout as JSON.")] = False,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress, no summary.")] = False,
+) -> None:
+    """Paint the regions of a video or still, each in its own style.
+
+    Example: segnst style street.mp4 -s car=starry_night -s background=great_wave
+    """
+    from segnst.config import Settings, read_plan_file
+    from segnst.errors import UsageError
+
+    given: dict[str, Any] = dict(
+        styles=tuple(styles or ()), segmenter=segmenter, flow=flow, edge=edge, stabilize=stabilize, stability=stability,
+        keep_colors=keep_colors, start=start, end=end, max_size=max_size, fps=fps, codec=codec, crf=crf, preset=preset,
+        audio=audio, device=device, offline=offline,
+    )  # fmt: skip
+    if plan is not None:
+        from_file = read_plan_file(plan)
+        for name, value in from_file.items():
+            source = context.get_parameter_source(name)
+            if source is None or source.name != "COMMANDLINE":
+                given[name] = value
+    settings = Settings(**given)
+    if preview < 0:
+        raise UsageError(f"--preview must be a number of frames, got {preview}.")
+
+    from segnst.cli.progress import ProgressBar
+    from segnst.run import preview_sheet, style_video, survey
+
+    if dry_run:
+        facts = survey(input, output, settings, overwrite=overwrite)
+        print(json_module.dumps(facts, indent=2) if json else _readable(facts))
+        return
+    if preview:
+        facts = preview_sheet(input, output, settings, preview, overwrite=overwrite)
+        if json:
+            print(json_module.dumps(facts, indent=2))
+        elif not quiet:
+            print(facts["output"])
+        return
+    bar = ProgressBar(quiet)
+    try:
+        report = style_video(input, output, settings=settings, overwrite=overwrite, progress=bar, sheet=sheet)
+    finally:
+        bar.close()
+    for warning in report.warnings:
+        print(f"segnst: warning: {warning}", file=sys.stderr)
+    if json:
+        print(json_module.dumps(report.as_dict(), indent=2))
+    elif not quiet:
+        per_frame = ", ".join(f"{name} {1000 * seconds:.0f}" for name, seconds in report.stages.items())
+        print(f"{report.frames} frames in {report.seconds:.1f} s (ms a frame: {per_frame})", file=sys.stderr)
+        print(report.output)
+        if sheet:
+            print(sheet)
+
+
+def _readable(facts: dict[str, Any]) -> str:
+    lines = []
+    for name, value in facts.items():
+        if isinstance(value, dict):
+            value = ", ".join(f"{k} {v}" for k, v in value.items())
+        elif isinstance(value, list):
+            value = "; ".join(map(str, value))
+        lines.append(f"{name:10} {value}")
+    return "\n".join(lines)

@@ -1,0 +1,88 @@
+"""Everything that decides what a run produces; the plan file holds the same names."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from segnst.errors import InputError, PlanError, UsageError, did_you_mean
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Settings of a styling run.
+
+    styles       entries of the plan (segnst.plan)
+    segmenter    registered name, or path of a fine-tuned checkpoint
+    flow         optical flow that steadies masks and paint
+    edge         how borders between layers are drawn: guided, feather:PX, hard, threshold:X
+    stabilize    whether anything of the past is used;  stability  how much, 0…1
+    keep_colors  keep the source's colours, paint its luminance only
+    start, end   seconds, half-open;  max_size  px of the long side
+    codec, crf, preset, audio   how it is written;  fps  of a folder of frames
+    """
+
+    styles: tuple[str, ...] = ()
+    segmenter: str = "deeplab"
+    flow: str = "dis"
+    edge: str = "guided"
+    stabilize: bool = True
+    stability: float = 0.85
+    keep_colors: bool = False
+    start: float | None = None
+    end: float | None = None
+    max_size: int | None = None
+    fps: float | None = None
+    codec: str | None = None
+    crf: int | None = None
+    preset: str | None = None
+    audio: bool = True
+    device: str = "auto"
+    offline: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.stability <= 1:
+            raise UsageError(f"--stability must lie between 0 and 1, got {self.stability:g}.")
+        if self.start is not None and not self.start >= 0:
+            raise UsageError(f"--start must be 0 or more seconds, got {self.start:g}.")
+        if self.end is not None and not self.end > (self.start or 0):
+            raise UsageError(f"--end ({self.end:g} s) must lie after --start ({self.start or 0:g} s).")
+        if self.max_size is not None and self.max_size < 16:
+            raise UsageError(f"--max-size must be at least 16 px, got {self.max_size}.")
+        if self.fps is not None and not 0 < self.fps <= 1000:
+            raise UsageError(f"--fps must lie between 0 and 1000, got {self.fps:g}.")
+        if self.crf is not None and not 0 <= self.crf <= 63:
+            raise UsageError(f"--crf must lie between 0 (best) and 63, got {self.crf}.")
+
+
+def read_plan_file(path: Path) -> dict[str, Any]:
+    """Settings from a TOML file. Raises InputError (missing, unreadable) or PlanError (unknown or wrong entries)."""
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"The plan file {path} cannot be read ({error.strerror}).") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise PlanError(f"The plan file {path} is not TOML: {error}.") from error
+    fields = {f.name: f for f in dataclasses.fields(Settings)}
+    for key, value in values.items():
+        if key not in fields:
+            raise PlanError(f"{path}: there is no setting '{key}'.{did_you_mean(key, fields)} Known: {', '.join(fields)}.")
+        kind = str(fields[key].type)
+        if key == "styles":
+            good = isinstance(value, list) and all(isinstance(v, str) for v in value)
+        elif "bool" in kind:
+            good = isinstance(value, bool)
+        elif "int" in kind:
+            good = isinstance(value, int) and not isinstance(value, bool)
+        elif "float" in kind:
+            good = isinstance(value, int | float) and not isinstance(value, bool)
+        else:
+            good = isinstance(value, str)
+        if not good:
+            raise PlanError(f"{path}: the setting '{key}' should be {kind.replace(' | None', '')}, got {value!r}.")
+    if "styles" in values:
+        values["styles"] = tuple(values["styles"])
+    return values

@@ -1,0 +1,133 @@
+"""Perceptual networks: VGG layers by name, from torchvision's weights or from a file.
+
+Layer names are those of the papers: ``relu{block}_{conv}`` (Simonyan & Zisserman 2014, arXiv 1409.1556).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from segnst.errors import UsageError, WeightsError, did_you_mean
+from segnst.weights import fetch, read_tensors
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+# convolutions per block
+VGG_BLOCKS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
+VGG_URLS = {
+    "vgg16": ("https://download.pytorch.org/models/vgg16-397923af.pth", "397923af"),
+    "vgg19": ("https://download.pytorch.org/models/vgg19-dcbb9e9d.pth", "dcbb9e9d"),
+}
+
+
+def vgg_layers(blocks: Iterable[int]) -> tuple[str, ...]:
+    """Names of all rectified layers of a VGG with the given convolutions per block."""
+    return tuple(f"relu{b}_{k}" for b, n in enumerate(blocks, 1) for k in range(1, n + 1))
+
+
+class Encoder(nn.Module):
+    """A chain of 3x3 convolutions with max pooling between blocks, whose layers are read out by name.
+
+    weights   {layer: (weight [O,I,3,3], bias [O])}, in order of depth
+    first     (weight [3,3,1,1], bias [3]) applied to the input RGB in [0,1]: the preprocessing
+    pad_mode  padding of the convolutions: "zeros" as in VGG, "reflect" as in distilled encoders
+    """
+
+    def __init__(
+        self,
+        name: str,
+        weights: Mapping[str, tuple[Tensor, Tensor]],
+        first: tuple[Tensor, Tensor],
+        pad_mode: str = "zeros",
+    ) -> None:
+        super().__init__()
+        self.name = name
+        self.layers = tuple(weights)
+        self.first = nn.Conv2d(3, 3, 1)
+        self.convs = nn.ModuleDict()
+        with torch.no_grad():
+            self.first.weight.copy_(first[0].float())
+            self.first.bias.copy_(first[1].float())
+            for layer, (weight, bias) in weights.items():
+                conv = nn.Conv2d(weight.shape[1], weight.shape[0], 3, padding=1, padding_mode=pad_mode)
+                conv.weight.copy_(weight.float())
+                conv.bias.copy_(bias.float())
+                self.convs[layer] = conv
+        self.requires_grad_(False).eval()
+
+    def check(self, layers: Iterable[str]) -> None:
+        """Raise UsageError when a layer does not exist here."""
+        for layer in layers:
+            if layer not in self.convs:
+                raise UsageError(
+                    f"{self.name} has no layer '{layer}'.{did_you_mean(layer, self.layers)} "
+                    f"It has: {', '.join(self.layers)}."
+                )
+
+    def forward(self, rgb: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
+        """RGB [B,3,H,W] in [0,1] -> {layer: [B,C,h,w]}; nothing deeper than the last named layer is computed."""
+        wanted = set(layers)
+        self.check(wanted)
+        out: dict[str, Tensor] = {}
+        x = self.first(rgb)
+        block = "1"
+        for layer, conv in self.convs.items():
+            if layer[4] != block:
+                x, block = F.max_pool2d(x, 2), layer[4]
+            x = F.relu(conv(x))
+            if layer in wanted:
+                out[layer] = x
+                if len(out) == len(wanted):
+                    break
+        return out
+
+
+def _normalisation() -> tuple[Tensor, Tensor]:
+    std = torch.tensor(IMAGENET_STD)
+    return torch.diag(1 / std)[:, :, None, None], -torch.tensor(IMAGENET_MEAN) / std
+
+
+def _vgg(tensors: Mapping[str, Tensor], source: str) -> Encoder:
+    """VGG from torchvision's names (features.N.weight); may stop at any depth."""
+    convs = sorted(int(k.split(".")[1]) for k in tensors if k.startswith("features.") and k.endswith("weight"))
+    for name, blocks in VGG_BLOCKS.items():
+        position, index, weights = 0, 0, {}
+        for block, count in enumerate(blocks, 1):
+            for k in range(1, count + 1):
+                if index < len(convs) and convs[index] == position:
+                    key = f"features.{position}"
+                    weights[f"relu{block}_{k}"] = (tensors[f"{key}.weight"], tensors[f"{key}.bias"])
+                    index += 1
+                position += 2
+            position += 1
+        if index == len(convs) and index > 0:
+            return Encoder(name, weights, _normalisation())
+    raise WeightsError(f"{source} holds neither VGG16 nor VGG19 (tensors features.N.weight in torchvision's order).")
+
+
+def _distilled(tensors: Mapping[str, Tensor]) -> Encoder:
+    """Encoders of Wang et al. 2020 (Collaborative Distillation, arXiv 2003.08436): conv0, conv11, conv12, conv21 …"""
+    names = sorted(k[4:6] for k in tensors if len(k) == 13 and k.startswith("conv") and k.endswith(".weight"))
+    weights = {f"relu{n[0]}_{n[1]}": (tensors[f"conv{n}.weight"], tensors[f"conv{n}.bias"]) for n in names}
+    return Encoder("distilled", weights, (tensors["conv0.weight"], tensors["conv0.bias"]), "reflect")
+
+
+def load_encoder(source: str | Path, *, offline: bool = False) -> Encoder:
+    """``vgg16``, ``vgg19`` (torchvision's weights, fetched on first use) or the path of a file.
+
+    Raises WeightsError when the file is missing, broken or of another kind.
+    """
+    if str(source) in VGG_URLS:
+        url, checksum = VGG_URLS[str(source)]
+        path = fetch(url, checksum, offline=offline)
+        return _vgg(read_tensors(path)[0], str(path))
+    tensors, _ = read_tensors(Path(source))
+    if "conv0.weight" in tensors and "conv11.weight" in tensors:
+        return _distilled(tensors)
+    return _vgg(tensors, str(source))

@@ -1,0 +1,60 @@
+"""The losses of neural style transfer: one home for training, optimising, measuring.
+
+Every loss is relative: divided by the energy of its target, so that weights mean the same for every
+encoder, layer and painting. This departs from the papers, whose weights depend on all three.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+
+def gram(features: Tensor) -> Tensor:
+    """Gram matrix over positions (Gatys 2016, eq. 3): [B,C,H,W] -> [B,C,C], divided by H*W."""
+    b, c, h, w = features.shape
+    flat = features.reshape(b, c, h * w)
+    return flat @ flat.transpose(1, 2) / (h * w)
+
+
+def content_loss(features: Tensor, target: Tensor) -> Tensor:
+    """Mean square difference of features [B,C,h,w] (Johnson 2016, eq. 2) over the mean square of the target."""
+    return (features - target).square().mean() / target.square().mean().clamp_min(1e-8)
+
+
+def gram_loss(features: Tensor, target: Tensor) -> Tensor:
+    """Mean square difference of Gram matrices (Gatys 2016, eq. 4) over the mean square of the target [1,C,C]."""
+    return (gram(features) - target).square().mean() / target.square().mean().clamp_min(1e-8)
+
+
+def style_loss(features: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """``gram_loss`` of each layer in ``targets``."""
+    return {layer: gram_loss(features[layer], target) for layer, target in targets.items()}
+
+
+def total_variation(rgb: Tensor) -> Tensor:
+    """Mean absolute difference of neighbours, both directions; [B,3,H,W] -> scalar."""
+    return (rgb[..., 1:] - rgb[..., :-1]).abs().mean() + (rgb[..., 1:, :] - rgb[..., :-1, :]).abs().mean()
+
+
+def temporal_loss(styled: Tensor, warped: Tensor, reliable: Tensor) -> Tensor:
+    """Mean square difference where the flow is reliable (Ruder 2016, eq. 7, as a mask on pixels).
+
+    styled, warped [B,3,H,W]; reliable [B,1,H,W] in [0,1]. Unreliable pixels count neither above nor below the line.
+    """
+    difference = (reliable * (styled - warped).square()).sum()
+    return difference / (3 * reliable.sum()).clamp_min(1.0)
+
+
+def content_targets(encoder: torch.nn.Module, rgb: Tensor, layer: str) -> Tensor:
+    """Features of ``layer`` for RGB [B,3,H,W] in [0,1], without gradients."""
+    with torch.no_grad():
+        return encoder(rgb, (layer,))[layer]
+
+
+def style_targets(encoder: torch.nn.Module, painting: Tensor, layers: tuple[str, ...]) -> dict[str, Tensor]:
+    """{layer: Gram matrix [1,C,C]} of a painting [1,3,H,W] in [0,1], without gradients."""
+    with torch.no_grad():
+        return {layer: gram(f) for layer, f in encoder(painting, layers).items()}

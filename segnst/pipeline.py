@@ -1,0 +1,182 @@
+"""The whole way of a frame: segment, smooth masks, stylise, stabilise, compose.
+
+What the past contributes travels in ``State``: a clip done in pieces, handing the state on, equals the clip
+done whole. A scene cut is a fresh state.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from segnst.errors import PlanError
+from segnst.flow.base import FlowEstimator, estimate_motion
+from segnst.plan import BACKGROUND, Entry, Plan
+from segnst.segmentation.base import Segmenter, resolve
+from segnst.stabilize.cuts import CutCarry, is_cut
+from segnst.stabilize.masks import Edge, draw_edges, merge_regions, smooth
+from segnst.stabilize.output import Stabilizer
+from segnst.style.base import Stylizer
+from segnst.types import Clip, LayerMasks, Motion, Region
+
+MASK_MEMORY = 0.8  # share of the past in the masks where flow is fully reliable
+LUMA = (0.299, 0.587, 0.114)
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What the next frame needs to know of the past, one slot a stage. ``State()`` is the beginning."""
+
+    previous: Tensor | None = None  # [1,3,H,W], for the flow
+    scene: CutCarry | None = None
+    segmenter: Any = None
+    masks: Tensor | None = None  # [1,L,h,w]
+    stylizer: Any = None
+    stabilizer: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Styled:
+    """A frame on every stage of the way; ``rgb`` is the result."""
+
+    rgb: Tensor  # [1,3,H,W]
+    painted: Tensor  # before stabilising
+    masks: LayerMasks | None
+    motion: Motion | None
+    cut: bool
+
+
+def plan_regions(plan: Plan, segmenter: Segmenter) -> tuple[tuple[Region, ...], ...]:
+    """Regions of each layer but the background.
+
+    Raises PlanError for an unknown region (with the nearest name), or when two layers claim one class.
+    """
+    layers: list[tuple[Region, ...]] = []
+    owners: dict[int, tuple[str, Entry]] = {}
+    for entry in plan.entries:
+        if BACKGROUND in entry.regions:
+            continue
+        mine: list[Region] = []
+        for name in entry.regions:
+            for region in resolve(name, segmenter.regions):
+                other, owner = owners.setdefault(region.index, (name, entry))
+                if owner is entry:
+                    mine += [region] if region not in mine else []
+                elif (owner.styles, owner.strength) != (entry.styles, entry.strength):
+                    raise PlanError(
+                        f"'{other}' and '{name}' are the same class ({region.name}) for the segmenter "
+                        f"'{segmenter.name}', so they cannot have different styles."
+                    )
+        layers.append(tuple(mine))
+    return tuple(layers)
+
+
+def compose(rgb: Tensor, steady: Tensor, masks: LayerMasks | None, plan: Plan, keep_colors: bool = False) -> Tensor:
+    """Source and steady paint, by each layer's mask and strength: the last stage, after all blending with the past.
+
+    All [T,3,H,W] in [0,1]. Strength 0 and ``original`` give the source's pixels exactly.
+    """
+    if keep_colors:
+        luma = rgb.new_tensor(LUMA).view(1, 3, 1, 1)
+        steady = (rgb + ((steady - rgb) * luma).sum(1, keepdim=True)).clamp(0, 1)
+    strengths = [0.0 if e.original else e.strength for e in plan.entries]
+    if masks is None:
+        amount: Tensor | float = strengths[0]
+    else:
+        amount = (masks.soft * masks.soft.new_tensor(strengths).view(1, -1, 1, 1)).sum(1, keepdim=True)
+    return rgb + amount * (steady - rgb)
+
+
+class Pipeline:
+    """Styles frames one after another; holds no state of the clip (see ``State``), only counts time in ``seconds``.
+
+    segmenter   None when the plan is one whole-frame style
+    flow, stabilizer   None to leave the past alone
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        stylizer: Stylizer,
+        *,
+        segmenter: Segmenter | None = None,
+        flow: FlowEstimator | None = None,
+        stabilizer: Stabilizer | None = None,
+        edge: Edge = Edge(),  # noqa: B008 - frozen
+        keep_colors: bool = False,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.plan, self.stylizer, self.segmenter = plan, stylizer, segmenter
+        self.flow, self.stabilizer = flow, stabilizer
+        self.edge, self.keep_colors, self.device = edge, keep_colors, torch.device(device)
+        self.regions = plan_regions(plan, segmenter) if segmenter else ()
+        self.idle = all(e.original or e.strength == 0 for e in plan.entries)  # nothing to paint anywhere
+        self.seconds: dict[str, float] = defaultdict(float)
+
+    @contextmanager
+    def _stage(self, name: str) -> Iterator[None]:
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            if self.device.type == "cuda":
+                torch.cuda.synchronize(self.device)
+            self.seconds[name] += time.perf_counter() - began
+
+    def _masks(self, rgb: Tensor, motion: Motion | None, state: State) -> tuple[LayerMasks | None, State]:
+        if self.segmenter is None:
+            return None, state
+        with self._stage("segment"):
+            probabilities, carry = self.segmenter(rgb, state.segmenter)
+            soft = merge_regions(probabilities.to(rgb.device), self.regions)
+        with self._stage("masks"):
+            soft = smooth(soft, state.masks, motion, MASK_MEMORY)
+            full = draw_edges(soft, rgb, self.edge)
+        return LayerMasks(full, self.plan.layers), replace(state, segmenter=carry, masks=soft)
+
+    @torch.inference_mode()
+    def frame(self, rgb: Tensor, state: State) -> tuple[Styled, State]:
+        """One frame [1,3,H,W] in [0,1] and the state before it -> the styled frame and the state after it."""
+        rgb = rgb.to(self.device)
+        if self.idle:
+            return Styled(rgb, rgb, None, None, False), state
+        with self._stage("cuts"):
+            cut, scene = is_cut(rgb, state.scene)
+        state = replace(State() if cut else state, scene=scene)
+        motion = None
+        if self.flow is not None and state.previous is not None:
+            with self._stage("flow"):
+                motion = estimate_motion(self.flow, rgb, state.previous)
+        masks, state = self._masks(rgb, motion, state)
+        with self._stage("stylise"):
+            painted, style_carry = self.stylizer(rgb, masks, state.stylizer)
+        steady, carry = painted, state.stabilizer
+        if self.stabilizer is not None:
+            with self._stage("stabilise"):
+                steady, carry = self.stabilizer(painted, motion, carry)
+        with self._stage("compose"):
+            result = compose(rgb, steady, masks, self.plan, self.keep_colors)
+        state = replace(state, previous=rgb, stylizer=style_carry, stabilizer=carry)
+        return Styled(result, painted, masks, motion, cut), state
+
+    def __call__(self, clip: Clip, state: State) -> tuple[Clip, State]:
+        """A run of frames and the state before it -> the same frames styled and the state after it."""
+        frames = []
+        for rgb in clip.rgb.split(1):
+            styled, state = self.frame(rgb, state)
+            frames.append(styled.rgb.cpu())
+        return replace(clip, rgb=torch.cat(frames)), state
+
+    def run(self, clips: Iterable[Clip], state: State | None = None) -> Iterator[Clip]:
+        """Style a stream of clips."""
+        state = state or State()
+        for clip in clips:
+            styled, state = self(clip, state)
+            yield styled

@@ -1,0 +1,42 @@
+"""What can be chosen by name. A new method is one file and one line here.
+
+Values are ``module:function``; nothing is imported before it is chosen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+from segnst.errors import UsageError, did_you_mean
+
+# load(name, *, device, offline, weights=None) -> Segmenter
+SEGMENTERS = {
+    "deeplab": "segnst.segmentation.deeplab:load_bundled",
+    "deeplabv3_mobilenet_v3_large": "segnst.segmentation.torchvision_deeplab:load",
+    "deeplabv3_resnet50": "segnst.segmentation.torchvision_deeplab:load",
+    "deeplabv3_resnet101": "segnst.segmentation.torchvision_deeplab:load",
+}
+
+# load(*, device, offline) -> FlowEstimator
+FLOWS = {
+    "dis": "segnst.flow.dis:load",
+    "raft": "segnst.flow.raft:load",
+}
+
+# load(tensors, metadata) -> network, RGB [B,3,H,W] in [0,1] to the same, or None when the file is of another kind
+STYLE_CHECKPOINTS = {
+    "segnst": "segnst.style.checkpoints:load_own",
+    "examples": "segnst.style.checkpoints:load_examples",
+    "lengstrom": "segnst.style.lengstrom:load",
+}
+
+
+def get(table: dict[str, str], name: str, what: str) -> Callable[..., Any]:
+    """The function behind a name. Raises UsageError with the nearest known name."""
+    if name not in table:
+        raise UsageError(f"There is no {what} '{name}'.{did_you_mean(name, table)} Known: {', '.join(table)}.")
+    module, _, function = table[name].partition(":")
+    result: Callable[..., Any] = getattr(import_module(module), function)
+    return result

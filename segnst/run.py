@@ -1,0 +1,200 @@
+"""From settings and files to a styled file: what ``segnst style`` and ``segnst.style_video`` do."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from segnst import registry
+from segnst.config import Settings
+from segnst.device import choose_device
+from segnst.errors import ResourceError, UsageError
+from segnst.pipeline import Pipeline, State
+from segnst.plan import Plan, parse_plan
+from segnst.segmentation.base import Segmenter
+from segnst.stabilize.masks import Edge
+from segnst.stabilize.output import BlendStabilizer
+from segnst.style.base import SeparateStylizer
+from segnst.style.checkpoints import StyleWeights, load_style
+from segnst.weights import sha256
+from segnst.video.read import open_reader
+from segnst.video.write import check_output, default_output, open_writer
+
+Progress = Callable[[int, int | None], None]  # frames done, frames expected
+
+
+@dataclass
+class Report:
+    """What a run did. ``stages`` are seconds a frame; reading and writing run beside the others."""
+
+    output: Path
+    frames: int = 0
+    seconds: float = 0.0
+    stages: dict[str, float] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    versions: dict[str, str] = field(default_factory=dict)
+    weights: dict[str, dict[str, str]] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        return {**asdict(self), "output": str(self.output)}
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A pipeline and the weights that went into it."""
+
+    pipeline: Pipeline
+    plan: Plan
+    styles: tuple[StyleWeights, ...]
+    segmenter: Segmenter | None
+
+
+def versions() -> dict[str, str]:
+    """Versions of segnst, Python and the packages that decide the result."""
+    names = ("segnst", "torch", "torchvision", "av", "opencv-python", "kornia", "numpy")
+    found = {"python": platform.python_version()}
+    for name in names:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def load_segmenter(name: str, device: torch.device, *, offline: bool = False) -> Segmenter:
+    """A segmenter by registered name, or a fine-tuned checkpoint by path. Raises UsageError, WeightsError."""
+    if name not in registry.SEGMENTERS and (Path(name).suffix or "/" in name):
+        loader = registry.get(registry.SEGMENTERS, "deeplab", "segmenter")
+        segmenter: Segmenter = loader(name, device=device, offline=offline, weights=Path(name))
+        return segmenter
+    segmenter = registry.get(registry.SEGMENTERS, name, "segmenter")(name, device=device, offline=offline)
+    return segmenter
+
+
+def build(settings: Settings) -> Parts:
+    """Load what the plan needs and put the pipeline together.
+
+    Raises PlanError, UsageError, WeightsError before any frame is read.
+    """
+    plan = parse_plan(settings.styles)
+    device = choose_device(settings.device)
+    edge = Edge.parse(settings.edge)
+    flow_loader = registry.get(registry.FLOWS, settings.flow, "optical flow")
+    styles = tuple(load_style(name) for name in plan.styles)
+    networks = {name: style.net for name, style in zip(plan.styles, styles, strict=True)}
+    segmenter = None if plan.whole_frame else load_segmenter(settings.segmenter, device, offline=settings.offline)
+    steady = settings.stabilize and settings.stability > 0
+    pipeline = Pipeline(
+        plan,
+        SeparateStylizer(plan, networks, device),
+        segmenter=segmenter,
+        flow=flow_loader(device=device, offline=settings.offline) if settings.stabilize else None,
+        stabilizer=BlendStabilizer(settings.stability) if steady else None,
+        edge=edge,
+        keep_colors=settings.keep_colors,
+        device=device,
+    )
+    return Parts(pipeline, plan, styles, segmenter)
+
+
+def weights_used(parts: Parts) -> dict[str, dict[str, str]]:
+    """{name: {path, sha256}} of styles and segmenter."""
+    used = {s.name: {"path": str(s.path), "sha256": s.sha256} for s in parts.styles}
+    path = getattr(parts.segmenter, "path", None)
+    if parts.segmenter is not None and path is not None:
+        used[parts.segmenter.name] = {"path": str(path), "sha256": sha256(path)}
+    return used
+
+
+@contextmanager
+def memory_advice(size: str) -> Iterator[None]:
+    """Turn running out of memory, which torch says in several ways, into a ResourceError with advice."""
+    try:
+        yield
+    except (MemoryError, torch.OutOfMemoryError) as error:
+        raise ResourceError(f"There is not enough memory for frames of {size}. Try --max-size 960.") from error
+    except RuntimeError as error:
+        if "not enough memory" in str(error) or "can't allocate memory" in str(error):
+            raise ResourceError(f"There is not enough memory for frames of {size}. Try --max-size 960.") from error
+        raise
+
+
+def style_video(
+    path: str | Path,
+    out: str | Path | None = None,
+    plan: str | Sequence[str] = (),
+    *,
+    settings: Settings | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+    **options: Any,
+) -> Report:
+    """Style a video, a still or a folder of frames.
+
+    path  the input; out  the output (default ``results/<stem>_<styles>.<ext>``); plan  entries such as
+    ``["car=starry_night", "background=great_wave"]``; options  fields of ``Settings``
+    (``style_video("a.mp4", "b.mp4", "car=starry_night", stability=0.9)``); progress  called after each frame.
+
+    Raises PlanError, UsageError, InputError, OutputError, WeightsError, ResourceError; nothing is left
+    behind then. Returns the Report.
+    """
+    unknown = set(options) - set(Settings.__dataclass_fields__)
+    if unknown:
+        raise UsageError(f"There is no setting '{sorted(unknown)[0]}'.")
+    settings = replace(settings or Settings(), **options)
+    if plan:
+        settings = replace(settings, styles=(plan,) if isinstance(plan, str) else tuple(plan))
+    parsed = parse_plan(settings.styles)
+    path = Path(path)
+    output = Path(out) if out is not None else default_output(path, [Path(s).stem for s in parsed.styles] or ["original"])
+    if out is None:
+        output.parent.mkdir(parents=True, exist_ok=True)
+    output = check_output(output, path, overwrite=overwrite)
+
+    began = time.perf_counter()
+    reader = open_reader(path, start=settings.start, end=settings.end, max_size=settings.max_size, fps=settings.fps)
+    with reader:
+        parts = build(settings)
+        writer = open_writer(
+            output,
+            reader,
+            codec=settings.codec,
+            crf=settings.crf,
+            preset=settings.preset,
+            audio=settings.audio,
+            overwrite=overwrite,
+        )
+        pipeline, state, frames, waited = parts.pipeline, State(), 0, {"read": 0.0, "write": 0.0}
+        with memory_advice(f"{reader.width}x{reader.height}"), writer:
+            mark = time.perf_counter()
+            for clip in reader:
+                waited["read"] += time.perf_counter() - mark
+                styled, state = pipeline(clip, state)
+                mark = time.perf_counter()
+                writer.write(styled)
+                waited["write"] += time.perf_counter() - mark
+                frames += len(clip)
+                if progress:
+                    progress(frames, reader.frames_expected)
+                mark = time.perf_counter()
+    count = max(frames, 1)
+    stages = {name: seconds / count for name, seconds in ({"read": waited["read"]} | pipeline.seconds | {"write": waited["write"]}).items()}
+    return Report(
+        output=output,
+        frames=frames,
+        seconds=time.perf_counter() - began,
+        stages=stages,
+        warnings=[*reader.warnings, *writer.warnings],
+        versions=versions(),
+        weights=weights_used(parts),
+        settings=asdict(settings),
+    )

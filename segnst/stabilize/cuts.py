@@ -1,0 +1,37 @@
+"""Scene cuts: where the past ends."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+SIZE = (36, 64)
+STEP = 0.07  # mean change of a thumbnail's pixel that may be a cut at all
+RATIO = 3.0  # … if it stands this far above the change of late
+
+
+@dataclass(frozen=True, slots=True)
+class CutCarry:
+    """Thumbnail [1,3,h,w] of the last frame and the running mean of changes."""
+
+    thumbnail: Tensor
+    usual: float
+
+
+def is_cut(rgb: Tensor, carry: CutCarry | None) -> tuple[bool, CutCarry]:
+    """Whether RGB [1,3,H,W] in [0,1] begins a new scene.
+
+    The change of a thumbnail, compensated for the change of brightness, must be large and stand out from the
+    changes of the last frames (as in PySceneDetect's adaptive detector), so that a fast pan or a flash is no cut.
+    """
+    thumbnail = F.interpolate(rgb, SIZE, mode="area")
+    if carry is None:
+        return False, CutCarry(thumbnail, 0.01)
+    now, then = (t / t.mean().clamp_min(0.02) * 0.4 for t in (thumbnail, carry.thumbnail))
+    change = float((now - then).abs().mean())
+    if change > STEP and change > RATIO * carry.usual:
+        return True, CutCarry(thumbnail, 0.01)
+    return False, CutCarry(thumbnail, max(0.01, 0.7 * carry.usual + 0.3 * change))

@@ -1,0 +1,104 @@
+"""Soft layer masks: from the segmenter's probabilities to what composing needs, steady and with clean edges."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from kornia.filters import gaussian_blur2d, guided_blur
+from torch import Tensor
+
+from segnst.errors import UsageError
+from segnst.flow.warp import warp
+from segnst.types import Motion, Region
+
+KINDS = ("guided", "feather", "hard", "threshold")
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """How the border between layers is drawn.
+
+    guided       follows the edges of the frame (He 2010, guided filter); the default
+    feather:PX   the borders of the hard mask, blurred over PX pixels
+    hard         every pixel belongs to its most probable layer
+    threshold:X  as hard, but a named region only where its probability is above X (higher: tighter)
+    """
+
+    kind: str = "guided"
+    value: float = 0.0
+
+    @classmethod
+    def parse(cls, text: str) -> Edge:
+        """Read ``guided``, ``feather:PX``, ``hard`` or ``threshold:X``. Raises UsageError."""
+        kind, colon, value = text.partition(":")
+        if kind not in KINDS:
+            raise UsageError(f"There is no edge '{text}'. Choose guided, feather:PX, hard or threshold:X.")
+        if (kind in ("feather", "threshold")) != bool(colon):
+            raise UsageError(f"The edge '{text}' should be guided, feather:PX, hard or threshold:X.")
+        try:
+            number = float(value) if colon else 0.0
+        except ValueError:
+            raise UsageError(f"The edge '{text}' needs a number, got '{value}'.") from None
+        if kind == "feather" and not 0 < number <= 200:
+            raise UsageError(f"The edge '{text}' needs a width between 0 and 200 px.")
+        if kind == "threshold" and not 0 < number < 1:
+            raise UsageError(f"The edge '{text}' needs a probability between 0 and 1.")
+        return cls(kind, number)
+
+
+def merge_regions(probabilities: Tensor, layers: Sequence[Sequence[Region]]) -> Tensor:
+    """Sum the probabilities of each layer's regions; what is left over belongs to the last layer.
+
+    [T,K,h,w] summing to 1 over K -> [T,L,h,w] summing to 1 over L. ``layers`` names regions for all but the last.
+    """
+    named = [probabilities[:, [r.index for r in regions]].sum(1) for regions in layers]
+    merged = torch.stack(named, 1) if named else probabilities.new_zeros(len(probabilities), 0, *probabilities.shape[2:])
+    rest = (1 - merged.sum(1, keepdim=True)).clamp(0, 1)
+    return torch.cat((merged, rest), 1)
+
+
+def smooth(soft: Tensor, carry: Tensor | None, motion: Motion | None, keep: float) -> Tensor:
+    """One step of smoothing along the flow: exponential mean of the masks of the past, where flow is reliable.
+
+    soft [1,L,h,w] of this frame, carry [1,L,h,w] of the last; ``keep`` in [0,1) is the share of the past.
+    ``motion`` has the frame's size; masks keep their own.
+    """
+    if carry is None or motion is None or keep == 0:
+        return soft
+    height, width = soft.shape[-2:]
+    full_height, full_width = motion.flow.shape[-2:]
+    scale = motion.flow.new_tensor((width / full_width, height / full_height)).view(1, 2, 1, 1)
+    flow = F.interpolate(motion.flow, (height, width), mode="bilinear", align_corners=False) * scale
+    reliable = F.interpolate(motion.reliable, (height, width), mode="bilinear", align_corners=False)
+    past = warp(carry, flow)
+    share = keep * reliable
+    return share * past + (1 - share) * soft
+
+
+def draw_edges(soft: Tensor, rgb: Tensor, edge: Edge) -> Tensor:
+    """Masks at the frame's size: [T,L,h,w] and RGB [T,3,H,W] -> [T,L,H,W], summing to 1 over L."""
+    height, width = rgb.shape[-2:]
+    layers = soft.shape[1]
+    # a segmenter's output has its corners on the frame's
+    full = F.interpolate(soft, (height, width), mode="bilinear", align_corners=True)
+    if edge.kind == "threshold":
+        full = torch.cat((full[:, :-1] * (full[:, :-1] > edge.value), full[:, -1:]), 1)
+        # the rest of the frame takes what no named layer is sure of
+        full = torch.cat((full[:, :-1], torch.where(full[:, :-1].amax(1, keepdim=True) > 0, 0.0, 1.0)), 1)
+    if edge.kind in ("hard", "threshold", "feather"):
+        full = F.one_hot(full.argmax(1), layers).permute(0, 3, 1, 2).to(soft.dtype)
+    if edge.kind == "feather":
+        size = 2 * round(edge.value) + 1
+        size = min(size, 2 * (min(height, width) // 2) - 1)
+        full = gaussian_blur2d(full, (size, size), (edge.value / 2, edge.value / 2), border_type="replicate")
+    if edge.kind == "guided":
+        # steeper first: a network at an eighth of the resolution blurs its borders over many pixels
+        full = torch.softmax(3.0 * (full.clamp_min(1e-6)).log(), 1)
+        radius = max(2, round(min(height, width) / 60))
+        grey = rgb.mean(1, keepdim=True)
+        full = guided_blur(grey, full, 2 * radius + 1, 1e-3, border_type="replicate").clamp(0, 1)
+    return full / full.sum(1, keepdim=True).clamp_min(1e-6)
+

@@ -1,0 +1,91 @@
+"""Photos as content images for training, and the synthetic motion that stands in for video."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor
+
+from segnst.errors import InputError
+
+SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
+
+
+def read_photo(path: Path) -> Tensor:
+    """RGB [3,H,W] float in [0,1]. Raises InputError when the file is no picture."""
+    try:
+        bgr = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
+    except (OSError, cv2.error) as error:
+        raise InputError(f"{path} cannot be read as a picture ({error}).") from error
+    if bgr is None:
+        raise InputError(f"{path} is not a picture that can be read.")
+    return torch.from_numpy(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)).permute(2, 0, 1).float() / 255
+
+
+def resize_short(rgb: Tensor, side: int) -> Tensor:
+    """[3,H,W] scaled so that the shorter side measures ``side`` px."""
+    height, width = rgb.shape[-2:]
+    scale = side / min(height, width)
+    size = (max(side, round(height * scale)), max(side, round(width * scale)))
+    return F.interpolate(rgb[None], size, mode="bilinear", antialias=True, align_corners=False)[0].clamp(0, 1)
+
+
+class Photos:
+    """All photos below some folders, and random crops of them.
+
+    Raises InputError when a folder is missing or there is no photo at all.
+    """
+
+    def __init__(self, folders: Sequence[Path]) -> None:
+        self.paths: list[Path] = []
+        for folder in folders:
+            if not folder.is_dir():
+                raise InputError(f"The photo folder {folder} does not exist.")
+            # label maps are pictures too, but not photos
+            self.paths += sorted(
+                p
+                for p in folder.rglob("*")
+                if p.suffix.lower() in SUFFIXES and not {"labels", "parts"} & set(p.relative_to(folder).parts)
+            )
+        if not self.paths:
+            raise InputError(f"No photo ({', '.join(sorted(SUFFIXES))}) in {', '.join(map(str, folders))}.")
+
+    def crops(self, count: int, side: int, generator: Generator, plain: float = 0.06) -> Tensor:
+        """Random crops [count,3,side,side], scaled, flipped and changed in brightness.
+
+        With probability ``plain`` a crop is a smooth gradient with faint noise instead: skies and car
+        doors are rare in random crops, and that is where transformer networks grow artefacts.
+        """
+        return torch.stack([self._crop(side, generator, plain) for _ in range(count)])
+
+    def _crop(self, side: int, generator: Generator, plain: float) -> Tensor:
+        def uniform(low: float, high: float) -> float:
+            return low + (high - low) * float(torch.rand((), generator=generator))
+
+        if uniform(0, 1) < plain:
+            corners = torch.rand(1, 3, 1, 1, generator=generator) + 0.25 * torch.randn(1, 3, 2, 2, generator=generator)
+            crop = F.interpolate(corners, (side, side), mode="bilinear", align_corners=True)[0]
+            return (crop + 0.01 * torch.randn(3, side, side, generator=generator)).clamp(0, 1)
+        path = self.paths[int(torch.randint(len(self.paths), (), generator=generator))]
+        rgb = resize_short(read_photo(path), round(side * uniform(1.0, 1.7)))
+        top = int(torch.randint(rgb.shape[1] - side + 1, (), generator=generator))
+        left = int(torch.randint(rgb.shape[2] - side + 1, (), generator=generator))
+        crop = rgb[:, top : top + side, left : left + side]
+        if uniform(0, 1) < 0.5:
+            crop = crop.flip(-1)
+        return (crop.clamp_min(1e-4) ** uniform(0.8, 1.25) * uniform(0.8, 1.15)).clamp(0, 1)
+
+
+def synthetic_flow(count: int, side: int, generator: Generator, strength: float = 8.0) -> Tensor:
+    """Backward flow [count,2,side,side] in px: a pan, a zoom and a smooth random warp of some px each."""
+    grid = torch.linspace(-1, 1, side)
+    x, y = torch.meshgrid(grid, grid, indexing="xy")
+    pan = strength * (2 * torch.rand(count, 2, 1, 1, generator=generator) - 1)
+    zoom = 0.03 * side * (2 * torch.rand(count, 1, 1, 1, generator=generator) - 1) * torch.stack((x, y))
+    bumps = 0.4 * strength * torch.randn(count, 2, 5, 5, generator=generator)
+    return pan + zoom + F.interpolate(bumps, (side, side), mode="bicubic", align_corners=True)
