@@ -1,0 +1,59 @@
+"""segnst styles video per segment: the car as one painting, the background as another, steady and with its sound.
+
+    import segnst
+    segnst.style_video("street.mp4", "out.mp4", ["car=starry_night", "background=great_wave"])
+
+Everything below is imported when first used, so that ``import segnst`` is quick.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from segnst.config import Settings
+    from segnst.errors import SegnstError
+    from segnst.pipeline import Pipeline, State
+    from segnst.plan import Plan, parse_plan
+    from segnst.run import Report, build, style_video
+    from segnst.types import Clip, LayerMasks, Motion, Region
+
+_WHERE = {
+    "Settings": "config",
+    "SegnstError": "errors",
+    "Pipeline": "pipeline",
+    "State": "pipeline",
+    "Plan": "plan",
+    "parse_plan": "plan",
+    "Report": "run",
+    "build": "run",
+    "style_video": "run",
+    "Clip": "types",
+    "LayerMasks": "types",
+    "Motion": "types",
+    "Region": "types",
+}
+
+__version__ = "0.1.0"
+__all__ = [
+    "Clip",
+    "LayerMasks",
+    "Motion",
+    "Pipeline",
+    "Plan",
+    "Region",
+    "Report",
+    "SegnstError",
+    "Settings",
+    "State",
+    "build",
+    "parse_plan",
+    "style_video",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module 'segnst' has no attribute '{name}'")
+    return getattr(import_module(f"segnst.{_WHERE[name]}"), name)

@@ -1,0 +1,3 @@
+from segnst.cli.app import main
+
+main()
