@@ -1,0 +1,270 @@
+"""Writing mp4, mov, mkv and webm: the styled picture and everything beside it."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from math import lcm
+from pathlib import Path
+
+import av
+import torch
+from av.container import OutputContainer
+
+from segnst.errors import OutputError
+from segnst.video import colour
+from segnst.video.codecs import ODD_SIZES, Encoding, choose
+from segnst.video.colour import ColourTags, FromRGB, matrix_for
+from segnst.video.geometry import scaled_matrix
+from segnst.video.guard import output_error, reason
+from segnst.video.probe import MediaInfo
+from segnst.video.read import Reader
+from segnst.video.streams import Companions, container_metadata, stream_metadata
+
+# Beyond this, players have been seen to stumble over the time scale of a film.
+_LARGEST_SCALE = 50_000_000
+
+
+def time_offset(reader: Reader, first_pts: int) -> Fraction:
+    """Seconds of the source that become 0 in the output.
+
+    Without a ``start`` times stay as they are (a transport stream's arbitrary beginning apart). A
+    cut clip begins with its first frame at 0, or as late as that frame comes after the start.
+    """
+    info = reader.info
+    if reader.start is None:
+        return info.origin
+    if first_pts > info.first_pts:
+        return first_pts * info.time_base
+    return info.origin + reader.start
+
+
+class VideoSink:
+    """Encodes frames and muxes them with the copied streams of the source."""
+
+    def __init__(
+        self,
+        path: Path,
+        container: str,
+        reader: Reader,
+        *,
+        codec: str | None,
+        crf: float | None,
+        preset: str | None,
+        audio: bool,
+    ) -> None:
+        self.warnings: list[str] = []
+        self._path = path
+        self._format = container
+        self._reader = reader
+        info = reader.info
+        depth = info.bit_depth if info.kind == "video" else 8
+        self._encoding = choose(codec, container, info.pixel_format, depth, crf, preset)
+        self.warnings += self._encoding.warnings
+        if info.has_alpha:
+            self.warnings.append("The transparency of the input is not kept in a video.")
+        self._size, pad = self._padded()
+        self._tags = output_tags(info, reader.geometry.encoded[1])
+        self._convert = FromRGB(
+            self._encoding.pixel_format,
+            self._tags.matrix if self._tags.matrix in colour._SWSCALE else matrix_for(info.colour, info.storage_height),
+            colour.is_full(self._tags, ""),
+            self._size,
+            pad,
+        )
+        self._durations: dict[int, int] = {}
+        self._shift: int | None = None
+        self._output: OutputContainer | None = None
+        self._companions: Companions | None = None
+        self._open(audio)
+
+    def _padded(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        """The coded size, and how many columns and rows of it are copies."""
+        width, height = self._reader.geometry.encoded
+        if self._encoding.encoder in ODD_SIZES:
+            return (width, height), (0, 0)
+        pad = (
+            width % 2 if "420" in self._encoding.pixel_format or "422" in self._encoding.pixel_format else 0,
+            height % 2 if "420" in self._encoding.pixel_format else 0,
+        )
+        if pad != (0, 0):
+            lines = " and ".join(word for word, count in (("column", pad[0]), ("row", pad[1])) if count)
+            self.warnings.append(
+                f"{self._encoding.encoder} needs even sides: {width}x{height} got one {lines} more, a copy of the last."
+            )
+        return (width + pad[0], height + pad[1]), pad
+
+    def _open(self, audio: bool) -> None:
+        """Write the header, with as much of the source's other streams as the container takes."""
+        problem: Exception | None = None
+        # Some streams are refused only when the header is written, without a word which it was.
+        for subtitles, sound in ((True, audio), (False, audio), (False, False)):
+            try:
+                self._try_open(sound, subtitles, audio and not sound)
+                if problem is not None:
+                    lost = "subtitles and pictures" if sound or not audio else "sound and subtitles"
+                    self.warnings.append(f"The container refuses some streams ({reason(problem)}): {lost} were dropped.")
+                return
+            except (av.FFmpegError, ValueError) as error:
+                self._release()
+                problem = problem or error
+                if self._reader.info.kind != "video":
+                    break
+        assert problem is not None
+        if isinstance(problem, av.error.OSError):
+            raise output_error(problem, self._path)
+        raise OutputError(
+            f"{self._encoding.encoder} cannot write {self._size[0]}x{self._size[1]} {self._encoding.pixel_format} "
+            f"into {self._format} ({reason(problem)}); try another --codec or suffix."
+        ) from problem
+
+    def _try_open(self, audio: bool, subtitles: bool, quiet: bool) -> None:
+        reader, info = self._reader, self._reader.info
+        output = av.open(str(self._path), "w", format=self._format, container_options=self._muxer_options())
+        self._output = output
+        output.metadata.update(container_metadata(info))
+        warnings: list[str] = []
+        companions = None
+        if info.kind == "video":
+            companions = Companions(
+                info, output, self._format, audio=audio, others=subtitles, warnings=warnings, cut=self._is_cut
+            )
+            companions.add_all(self._add_video)
+            companions.add_chapters(reader.start or Fraction(0), reader.end)
+        else:
+            self._add_video(None)
+        self._companions = companions
+        output.start_encoding()
+        if not quiet:
+            self.warnings += warnings
+
+    @property
+    def _is_cut(self) -> bool:
+        return self._reader.start is not None or self._reader.end is not None
+
+    def _add_video(self, source: av.VideoStream | None) -> None:
+        output, info, encoding = self._output, self._reader.info, self._encoding
+        assert output is not None
+        stream = output.add_stream(
+            encoding.encoder,
+            rate=info.fps.limit_denominator(1_000_000),
+            options=dict(encoding.options),
+            time_base=info.time_base,
+            bit_rate=encoding.bit_rate,
+            width=self._size[0],
+            height=self._size[1],
+        )
+        context = stream.codec_context
+        context.pix_fmt = encoding.pixel_format
+        context.thread_count = 0
+        context.color_range = self._tags.range
+        context.colorspace = self._tags.matrix
+        context.color_primaries = self._tags.primaries
+        context.color_trc = self._tags.transfer
+        if info.aspect_tagged:
+            context.sample_aspect_ratio = info.sample_aspect_ratio
+        if encoding.tag is not None:
+            context.codec_tag = encoding.tag
+        if info.display_matrix is not None:
+            geometry = self._reader.geometry
+            stream.set_display_matrix(scaled_matrix(info.display_matrix, geometry.storage, geometry.encoded))
+        if source is not None:
+            stream.metadata.update(stream_metadata(source, cut=self._is_cut, styled=True))
+            stream.disposition = source.disposition
+        self._stream = stream
+
+    def _muxer_options(self) -> dict[str, str]:
+        if self._format not in ("mp4", "mov"):
+            return {}
+        info = self._reader.info
+        scale = info.time_base.denominator
+        while scale < 600:  # a time scale of 25 is exact, but audio offsets are kept in it, too
+            scale *= 2
+        # Edit lists count in the movie's scale: 1/1000 s by default, which moves a start offset.
+        movie = lcm(scale, *(rate for rate in info.sample_rates if rate))
+        options = {"video_track_timescale": str(scale)}
+        options["movie_timescale"] = str(movie if movie <= _LARGEST_SCALE else scale)
+        if needs_free_tags(container_metadata(info)):
+            options["movflags"] = "use_metadata_tags"
+        return options
+
+    def write(self, rgb: torch.Tensor, pts: int, duration: int) -> None:
+        output, companions = self._output, self._companions
+        assert output is not None
+        base = self._reader.info.time_base
+        if self._shift is None:
+            offset = time_offset(self._reader, pts)
+            self._shift = round(offset / base)
+            if companions is not None:
+                end = self._reader.end
+                companions.begin(offset, None if end is None else end + self._reader.info.origin)
+        picture = self._reader.geometry.orientation.stored(rgb[:3])
+        frame = self._convert(picture.numpy())
+        frame.pts = pts - self._shift
+        frame.time_base = base
+        frame.duration = duration
+        self._durations[frame.pts] = duration
+        self._mux(self._stream.encode(frame))
+
+    def _mux(self, packets: list[av.Packet]) -> None:
+        for packet in packets:
+            # Not every encoder passes durations on, and the last one is nowhere else.
+            duration = self._durations.pop(packet.pts, None)
+            if duration is not None:
+                packet.duration = duration
+            if self._companions is not None and packet.dts is not None:
+                self._companions.pump(packet.dts * packet.time_base)
+            assert self._output is not None
+            self._output.mux_one(packet)
+
+    def finish(self) -> None:
+        assert self._output is not None
+        self._mux(self._stream.encode(None))
+        if self._companions is not None:
+            self._companions.pump(None)
+            self.warnings += self._companions.late_warnings
+        self._output.close()
+        self._release()
+
+    def abort(self) -> None:
+        self._release()
+
+    def _release(self) -> None:
+        """Close files; an unfinished output gets a trailer that nobody will read."""
+        companions, self._companions = self._companions, None
+        output, self._output = self._output, None
+        if companions is not None:
+            companions.close()
+        if output is not None:
+            try:
+                output.close()
+            except (av.FFmpegError, OSError, ValueError):
+                pass
+
+
+def output_tags(info: MediaInfo, lines: int) -> ColourTags:
+    """The colour tags of the output: the input's, unless leaving them would mislead a player."""
+    tags = info.colour
+    if tags.matrix == colour.SPACE_RGB or info.kind != "video":
+        matrix = matrix_for(ColourTags(), lines)
+        return ColourTags(matrix, colour.RANGE_LIMITED, tags.primaries, tags.transfer)
+    full = colour.is_full(tags, info.pixel_format)
+    matrix = tags.matrix
+    if matrix_for(tags, lines) != matrix_for(tags, info.storage_height) or not colour.known_matrix(tags):
+        # Untagged and reduced across 720 lines: players would guess the other matrix.
+        matrix = matrix_for(tags, info.storage_height)
+    return ColourTags(matrix, colour.RANGE_FULL if full else tags.range, tags.primaries, tags.transfer)
+
+
+_MP4_KEYS = {
+    "title", "artist", "album_artist", "composer", "album", "date", "comment", "genre", "copyright",
+    "grouping", "lyrics", "description", "synopsis", "show", "episode_id", "network", "keywords",
+    "creation_time", "encoder", "track", "disc", "location", "language",
+}  # fmt: skip
+
+
+def needs_free_tags(metadata: dict[str, str]) -> bool:
+    """Whether mp4's fixed set of tags is too small (a phone's ``com.android.…``, for instance)."""
+    return any(key.lower() not in _MP4_KEYS for key in metadata)
+
+
+__all__ = ["Encoding", "VideoSink", "output_tags", "time_offset"]

@@ -1,0 +1,77 @@
+"""Errors of PyAV, OpenCV and the system, said in the words of segnst."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import av
+
+from segnst.errors import InputError, OutputError, ResourceError, SegnstError
+
+# FFmpeg's messages would land on stderr through Python's logging; ours say what matters.
+av.logging.set_level(None)
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
+
+
+def reason(error: BaseException) -> str:
+    """The shortest honest text of an error."""
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return str(text).splitlines()[0].rstrip(".")
+
+
+def input_error(error: BaseException, path: Path) -> SegnstError:
+    """What to raise when ``path`` cannot be opened or read."""
+    number = getattr(error, "errno", None)
+    if isinstance(error, SegnstError):
+        return error
+    if isinstance(error, MemoryError) or number == errno.ENOMEM:
+        return ResourceError(f"Memory ran out while reading {path}; try a smaller --max-size.")
+    if isinstance(error, FileNotFoundError):
+        return InputError(f"There is no file or folder {path}.")
+    if isinstance(error, PermissionError):
+        return InputError(f"{path} may not be read: permission denied.")
+    if isinstance(error, IsADirectoryError):
+        return InputError(f"{path} is a folder, not a file.")
+    return InputError(f"{path} cannot be read as a video or picture ({reason(error)}).")
+
+
+def output_error(error: BaseException, path: Path) -> SegnstError:
+    """What to raise when ``path`` cannot be written."""
+    number = getattr(error, "errno", None)
+    if isinstance(error, SegnstError):
+        return error
+    if number in _FULL:
+        return ResourceError(f"The disk is full: {path} could not be completed and was not kept.")
+    if isinstance(error, MemoryError) or number == errno.ENOMEM:
+        return ResourceError(f"Memory ran out while writing {path}; try a smaller --max-size.")
+    if number in _FORBIDDEN:
+        return OutputError(f"{path} may not be written: permission denied.")
+    return OutputError(f"{path} cannot be written ({reason(error)}).")
+
+
+# What PyAV and the system throw when something is wrong with a file or a codec. ValueError is
+# PyAV's word for a codec that a container does not take; LookupError for one that is unknown.
+LIBRARY_ERRORS = (av.FFmpegError, OSError, MemoryError, ValueError, LookupError)
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Raise whatever goes wrong inside as an InputError (or ResourceError) about ``path``."""
+    try:
+        yield
+    except LIBRARY_ERRORS as error:
+        raise input_error(error, path) from error
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Raise whatever goes wrong inside as an OutputError (or ResourceError) about ``path``."""
+    try:
+        yield
+    except LIBRARY_ERRORS as error:
+        raise output_error(error, path) from error

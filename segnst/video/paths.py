@@ -1,0 +1,103 @@
+"""Names of outputs: what can be known about them before any work is done."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from segnst.errors import OutputError, did_you_mean
+from segnst.video.images import STILL_SUFFIXES
+
+# FFmpeg's muxer for each suffix.
+VIDEO_FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm", ".gif": "gif"}
+
+
+def is_folder_output(output: str | os.PathLike[str]) -> bool:
+    """Whether an output means a folder of PNGs: no suffix, a slash at its end, or a folder already."""
+    text = os.fspath(output)
+    return text.endswith(("/", os.sep)) or not Path(text).suffix or Path(text).is_dir()
+
+
+def check_output(
+    output: str | os.PathLike[str], input_path: str | os.PathLike[str] | None, *, overwrite: bool = False
+) -> Path:
+    """Return ``output`` as a path if it can be written, as far as that can be known beforehand.
+
+    Raises OutputError: unknown suffix, exists already, is the input (by name, symlink or hard link),
+    lies in a folder that is missing or may not be written to. Writes nothing.
+    """
+    path = Path(output)
+    suffix = path.suffix.lower()
+    folder = is_folder_output(output)
+    if not folder and suffix not in VIDEO_FORMATS and suffix not in STILL_SUFFIXES:
+        known = sorted({*VIDEO_FORMATS, *STILL_SUFFIXES})
+        raise OutputError(
+            f"{path} has the unknown suffix '{path.suffix}'.{did_you_mean(suffix, known)} Known are "
+            f"{', '.join(known)}, or none for a folder of PNGs."
+        )
+    if input_path is not None and _same(path, Path(input_path)):
+        raise OutputError(f"The output {path} is the input; give another name.")
+    parent = path.parent
+    if not parent.exists():
+        raise OutputError(f"The folder {parent} for the output does not exist; create it first.")
+    if not parent.is_dir():
+        raise OutputError(f"{parent} is not a folder, so {path.name} cannot be written into it.")
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise OutputError(f"The folder {parent} may not be written to: permission denied.")
+    if path.is_symlink() and not path.exists():
+        raise OutputError(f"{path} is a link to something that does not exist.")
+    if path.exists():
+        _check_existing(path, folder, overwrite, None if input_path is None else Path(input_path))
+    return path
+
+
+def _check_existing(path: Path, folder: bool, overwrite: bool, input_path: Path | None) -> None:
+    if not folder:
+        if not overwrite:
+            raise OutputError(f"{path} exists already; choose another name or allow --overwrite.")
+        return
+    if not path.is_dir():
+        raise OutputError(f"{path} exists already and is not a folder; choose another name.")
+    if input_path is not None and input_path.exists() and path.resolve() in input_path.resolve().parents:
+        raise OutputError(f"The output folder {path} holds the input; choose another name.")
+    contents = list(path.iterdir())
+    if contents and not overwrite:
+        raise OutputError(f"The folder {path} exists already and is not empty; choose another or allow --overwrite.")
+    # A folder is replaced as a whole, so anything but frames in it would be lost.
+    for each in contents:
+        if each.suffix.lower() != ".png" or not each.is_file():
+            raise OutputError(f"The folder {path} also holds {each.name}, which --overwrite would delete; choose another.")
+
+
+def _same(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except OSError:
+        return os.path.realpath(one) == os.path.realpath(other)
+
+
+def default_output(input_path: str | os.PathLike[str], styles: Sequence[str]) -> Path:
+    """``results/<stem>_<styles>.<ext>``: the input's own kind where it can be written, else mp4.
+
+    Styles may be names or paths of checkpoints, whose stem counts. A folder of frames gives a folder.
+    """
+    path = Path(input_path)
+    words = [re.sub(r"[^\w-]+", "-", Path(style).stem).strip("-") for style in styles]
+    names = "_".join(dict.fromkeys(word for word in words if word)) or "styled"
+    if path.is_dir():
+        stem = (path.name or path.resolve().name).replace(".", "_")
+        return Path("results") / f"{stem}_{names}"
+    suffix = path.suffix.lower()
+    if suffix not in VIDEO_FORMATS and suffix not in STILL_SUFFIXES:
+        suffix = ".mp4"
+    return Path("results") / f"{path.stem}_{names}{suffix}"
+
+
+def temporary_name(path: Path) -> Path:
+    """A free hidden name in the same folder with the same suffix, so that a rename completes it."""
+    with_suffix = path.suffix if path.suffix.lower() in {*VIDEO_FORMATS, *STILL_SUFFIXES} else ""
+    token = next(tempfile._get_candidate_names())  # type: ignore[attr-defined]
+    return path.with_name(f".{path.stem[:80]}.segnst-{os.getpid()}-{token}{with_suffix}")

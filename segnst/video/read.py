@@ -1,0 +1,211 @@
+"""Frames of a video, a still or a folder, one by one, upright and square, with their times."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+import torch
+
+from segnst.errors import InputError, UsageError
+from segnst.types import Clip
+from segnst.video import images
+from segnst.video.decode import Decoder
+from segnst.video.geometry import Geometry, plan_geometry
+from segnst.video.probe import MediaInfo, probe
+from segnst.video.threads import Producer
+
+# Frames between reader and writer at most (look-ahead of the pipeline); older durations are forgotten.
+_MEMORY = 4096
+# Frames decoded ahead of the caller.
+_AHEAD = 3
+
+# A decoded frame: planes [3 or 4,h,w] float32, pts, duration (0 where unknown)
+RawFrame = tuple[np.ndarray, int, int]
+
+
+class Reader:
+    """Iterates over the frames of an input; a context manager.
+
+    info     what :func:`segnst.video.probe.probe` found
+    width, height   of the frames delivered
+    frames_expected  how many will come (an estimate for videos), or None
+    start, end  the asked range in seconds as exact fractions, or None
+    warnings, frames_damaged  complete after the iteration
+
+    Each item is a :class:`Clip` of one frame: rgb float32 [1,3,H,W] in [0,1], contiguous, on the
+    CPU; pts strictly increasing in ``info.time_base``, as in the source (not shifted by ``start``).
+    Raises InputError while iterating where the source turns out unusable.
+    """
+
+    def __init__(
+        self, info: MediaInfo, start: Fraction | None, end: Fraction | None, geometry: Geometry, threaded: bool
+    ) -> None:
+        self.info = info
+        self.start = start
+        self.end = end
+        self.geometry = geometry
+        self.width, self.height = geometry.upright
+        self.frames_expected = _expected(info, start, end)
+        self.warnings: list[str] = list(info.warnings)
+        self.frames_damaged = 0
+        self._threaded = threaded
+        self._durations: OrderedDict[int, int] = OrderedDict()
+        self._running: Producer[Clip] | None = None
+
+    def __enter__(self) -> Reader:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop decoding. Safe to call twice."""
+        if self._running is not None:
+            self._running.close()
+            self._running = None
+
+    def __iter__(self) -> Iterator[Clip]:
+        self.close()
+        self.warnings = list(self.info.warnings)
+        self.frames_damaged = 0
+        self._durations.clear()
+        if not self._threaded:
+            yield from self._clips()
+            return
+        self._running = Producer(self._clips(), depth=_AHEAD)
+        running = self._running
+        try:
+            yield from running
+        finally:
+            running.close()
+
+    def duration_of(self, pts: int) -> int | None:
+        """Duration of the delivered frame at ``pts`` in ``info.time_base``, where the source says it."""
+        return self._durations.get(pts) or None
+
+    def _clips(self) -> Iterator[Clip]:
+        info = self.info
+        source = self._video() if info.kind == "video" else self._stills()
+        count = 0
+        for planes, pts, duration in source:
+            self._durations[pts] = duration
+            if len(self._durations) > _MEMORY:
+                self._durations.popitem(last=False)
+            picture = torch.from_numpy(planes)[None]
+            if info.kind == "video":
+                picture = info.orientation.upright(picture)
+            alpha = picture[:, 3:].contiguous() if picture.shape[1] == 4 else None
+            count += 1
+            yield Clip(picture[:, :3].contiguous(), (pts,), info.time_base, alpha)
+        if not count:
+            raise self._nothing()
+
+    def _nothing(self) -> InputError:
+        if self.start is not None or self.end is not None:
+            return InputError(f"{self.info.path} has no frame {_range_words(self.start, self.end)}.")
+        return InputError(f"Not one frame of {self.info.path} can be decoded; the file is damaged.")
+
+    def _video(self) -> Iterator[RawFrame]:
+        decoder = Decoder(self.info, self.start, self.end, self.geometry.square)
+        try:
+            yield from decoder.frames()
+        finally:
+            self.frames_damaged = decoder.damaged
+            self.warnings += decoder.warnings
+
+    def _stills(self) -> Iterator[RawFrame]:
+        info = self.info
+        storage = (info.storage_width, info.storage_height)
+        for pts, path in enumerate(info.files):
+            time = pts * info.time_base
+            if (self.start is not None and time < self.start) or (self.end is not None and time >= self.end):
+                continue
+            picture = images.load(path)
+            height, width = picture.pixels.shape[:2]
+            if (width, height) != storage:
+                raise images.mixed_sizes(info.files[0], storage, path, (width, height))
+            planes = picture.planes()
+            if self.geometry.square != storage:
+                planes = images.resize(planes, self.geometry.square)
+            yield planes, pts, 1
+
+
+def open_reader(
+    path: str | Path,
+    *,
+    start: float | None = None,
+    end: float | None = None,
+    max_size: int | None = None,
+    fps: float | Fraction | None = None,
+    threaded: bool = True,
+) -> Reader:
+    """Open a video, a still image or a folder of frames for reading.
+
+    start, end  seconds, half-open: frames with start <= time < end are delivered. Time 0 is the
+                beginning of the file, not of its first frame.
+    max_size    bound on the long side of the delivered frames, in pixels; never enlarges
+    fps         frames a second of a folder (default 25)
+    threaded    decode in a thread, a few frames ahead
+
+    Raises InputError (file or range unusable) or UsageError (a value that makes no sense).
+    """
+    first = _seconds(start, "--start")
+    last = _seconds(end, "--end")
+    if first is not None and last is not None and first >= last:
+        raise InputError(f"The start ({float(first):g} s) must lie before the end ({float(last):g} s).")
+    if max_size is not None and max_size < 16:
+        raise UsageError(f"--max-size must be at least 16 pixels, not {max_size}.")
+    info = probe(path, fps=fps)
+    if info.duration is not None and first is not None:
+        length = Fraction(info.duration) + (info.first_pts * info.time_base - info.origin)
+        if first >= length:
+            raise InputError(
+                f"{info.path} lasts {float(length):.3f} s, so there is nothing from {float(first):g} s on."
+            )
+    geometry = plan_geometry(
+        (info.storage_width, info.storage_height),
+        info.sample_aspect_ratio,
+        info.orientation,
+        max_size,
+        even=info.kind == "video",
+    )
+    return Reader(info, first, last, geometry, threaded)
+
+
+def _seconds(value: float | None, name: str) -> Fraction | None:
+    if value is None:
+        return None
+    try:
+        # Through the shortest decimal, so that 0.1 means one tenth and not the nearest float.
+        seconds = value if isinstance(value, Fraction) else Fraction(repr(value))
+    except ValueError:
+        raise UsageError(f"{name} must be a number of seconds, not {value!r}.") from None
+    if seconds < 0:
+        raise InputError(f"{name} must not be negative, but is {float(seconds):g} s.")
+    return seconds
+
+
+def _expected(info: MediaInfo, start: Fraction | None, end: Fraction | None) -> int | None:
+    if info.frames is None or (start is None and end is None):
+        return info.frames
+    offset = info.first_pts * info.time_base - info.origin
+    first = max(start if start is not None else Fraction(0), offset)
+    last = offset + info.frames / info.fps
+    if end is not None:
+        last = min(last, end)
+    return min(info.frames, max(1, -int(-(last - first) * info.fps // 1)))
+
+
+def _range_words(start: Fraction | None, end: Fraction | None) -> str:
+    if start is None:
+        return f"before {float(end or 0):g} s"
+    if end is None:
+        return f"from {float(start):g} s on"
+    return f"between {float(start):g} s and {float(end):g} s"
