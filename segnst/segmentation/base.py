@@ -1,0 +1,57 @@
+"""What every segmenter offers, and the lookup from the names that people type to its regions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from segnst.errors import PlanError, did_you_mean
+from segnst.types import Region
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Segmenter(Protocol):
+    """Says for each pixel how likely each region is.
+
+    name     how the user calls it
+    regions  its regions in the order of the output's channels
+
+    Calling it: rgb ``[T,3,H,W]`` float in [0,1] and the carry of the frames before (None at first) give
+    probabilities ``[T,K,h,w]`` that sum to 1 over K, at the network's resolution, corners aligned with the
+    frame's, and the carry for the frames that follow.
+    """
+
+    name: str
+    regions: tuple[Region, ...]
+
+    def __call__(self, rgb: Tensor, carry: Any = None) -> tuple[Tensor, Any]: ...
+
+
+def resolve(name: str, regions: Sequence[Region]) -> tuple[Region, ...]:
+    """Return the regions that a name means: the region so called, else all that have it as an alias.
+
+    Case and surrounding blanks do not count. Raises PlanError that suggests the nearest name and lists all.
+    """
+    word = name.strip().lower()
+    found = tuple(r for r in regions if r.name == word) or tuple(r for r in regions if word in r.aliases)
+    if found:
+        return found
+    known = [r.name for r in regions]
+    near = did_you_mean(word, [*known, *(a for r in regions for a in r.aliases)])
+    raise PlanError(f"This segmenter has no class '{name}'.{near} It knows: {', '.join(known)}.")
+
+
+def label_map(probabilities: Tensor, size: tuple[int, int]) -> Tensor:
+    """[T,K,h,w] probabilities -> uint8 [T,H,W], the likeliest channel at each pixel of ``size`` (H, W)."""
+    import torch
+    import torch.nn.functional as F
+
+    if probabilities.shape[1] > 254:
+        raise ValueError("label maps hold at most 254 classes (254 and 255 have a meaning)")
+    frames = [  # one by one: all classes of one frame at full size, never of a whole batch
+        F.interpolate(frame[None], size, mode="bilinear", align_corners=True)[0].argmax(0).to(torch.uint8)
+        for frame in probabilities
+    ]
+    return torch.stack(frames) if frames else torch.zeros((0, *size), dtype=torch.uint8)

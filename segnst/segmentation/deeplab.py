@@ -1,0 +1,138 @@
+"""The DeepLabV3 that segnst trains and ships, and anyone's fine-tuned copy of it: load, run, save."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from segnst.errors import WeightsError
+from segnst.segmentation.network import DeepLab
+from segnst.types import Region
+
+ARCHITECTURE = "deeplabv3-mobilenet_v2"
+BUNDLED = "deeplab_street.safetensors"
+
+
+def network_size(size: tuple[int, int], long_side: int) -> tuple[int, int]:
+    """(H, W) of a frame -> (h, w) to run at: the long side as given, both of the form 16k+1."""
+    scale = long_side / max(size)
+    height, width = (max(17, 16 * round((x * scale - 1) / 16) + 1) for x in size)
+    return height, width
+
+
+class DeepLabSegmenter:
+    """A :class:`~segnst.segmentation.base.Segmenter`; looks at each frame alone and carries nothing.
+
+    rgb ``[T,3,H,W]`` float in [0,1], any H and W -> probabilities ``[T,K,h,w]`` at a quarter of ``long_side``.
+    """
+
+    def __init__(self, name: str, network: DeepLab, regions: Sequence[Region], long_side: int = 513) -> None:
+        self.name, self.regions, self.long_side = name, tuple(regions), long_side
+        self.network = network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    @torch.inference_mode()
+    def __call__(self, rgb: Tensor, carry: Any = None) -> tuple[Tensor, Any]:
+        weight = self.network.stem.weight
+        size = network_size((rgb.shape[2], rgb.shape[3]), self.long_side)
+        out = []
+        for frame in rgb.to(weight.device).split(1 if weight.device.type == "cpu" else 8):
+            shrinks = frame.shape[2] > size[0]
+            x = F.interpolate(
+                frame.float(), size, mode="bilinear", align_corners=not shrinks, antialias=shrinks
+            )
+            x = (x * 2 - 1).to(weight.dtype).contiguous(memory_format=torch.channels_last)
+            out.append(self.network(x).float().softmax(1))
+        return torch.cat(out), None
+
+
+def regions_from_names(classes: Sequence[str]) -> tuple[Region, ...]:
+    """Names in order of their index -> regions; a name of the bundled nine brings its aliases along."""
+    from segnst.segmentation.classes import STREET
+
+    known = {region.name: region for region in STREET}
+    names = [c.strip().lower() for c in classes]
+    taken = set(names)
+    return tuple(
+        Region(i, n, tuple(a for a in known[n].aliases if a not in taken) if n in known else ())
+        for i, n in enumerate(names)
+    )
+
+
+def save(path: Path, network: DeepLab, regions: Sequence[Region], *, half: bool = True, **facts: str) -> None:
+    """Write a checkpoint (safetensors, fp16 unless ``half=False``); ``facts`` join its metadata as they are."""
+    from safetensors.torch import save_file
+
+    metadata = {
+        "architecture": ARCHITECTURE,
+        "settings": json.dumps(network.settings),
+        "classes": json.dumps([{"index": r.index, "name": r.name, "aliases": list(r.aliases)} for r in regions]),
+        "input": "RGB in [-1, 1], sides of the form 16k+1",
+        **facts,
+    }
+    kind = torch.float16 if half else torch.float32
+    tensors = {k: v.detach().to("cpu", kind).contiguous() for k, v in network.state_dict().items()}
+    partial = path.with_name(path.name + ".part")
+    try:
+        save_file(tensors, partial, metadata)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def read(path: Path) -> tuple[DeepLab, tuple[Region, ...], dict[str, str]]:
+    """Read a checkpoint -> (network in fp32, its regions, its metadata). Raises WeightsError.
+
+    Only safetensors are read: nothing in the file is ever executed.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    if not path.is_file():
+        raise WeightsError(f"The segmenter's weights {path} do not exist.")
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = dict(file.metadata() or {})
+            tensors = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError) as error:
+        raise WeightsError(f"{path} is not a readable safetensors file ({error}).") from error
+    if metadata.get("architecture") != ARCHITECTURE:
+        raise WeightsError(
+            f"{path} holds '{metadata.get('architecture', 'an unnamed network')}', not a segmenter that segnst "
+            f"trained ('{ARCHITECTURE}')."
+        )
+    try:
+        network = DeepLab(**json.loads(metadata["settings"]))
+        network.load_state_dict(tensors)
+        regions = tuple(
+            Region(int(c["index"]), str(c["name"]), tuple(str(a) for a in c["aliases"]))
+            for c in json.loads(metadata["classes"])
+        )
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise WeightsError(f"The segmenter's weights {path} are damaged or incomplete ({error}).") from error
+    if len(regions) != network.settings["classes"]:
+        raise WeightsError(f"{path} names {len(regions)} classes but its network has {network.settings['classes']}.")
+    return network, regions, metadata
+
+
+def load(name: str, *, device: str | torch.device, offline: bool = False, weights: Path | None = None) -> DeepLabSegmenter:
+    """Load a checkpoint by path (``weights``, or ``name`` itself when it is a path)."""
+    path = weights if weights is not None else Path(name)
+    network, regions, metadata = read(path)
+    network.to(device)
+    return DeepLabSegmenter(name, network, regions, int(metadata.get("long_side", "513")))
+
+
+def load_bundled(
+    name: str, *, device: str | torch.device, offline: bool = False, weights: Path | None = None
+) -> DeepLabSegmenter:
+    """Load the segmenter that ships with segnst (``models/deeplab_street.safetensors``), or ``weights`` instead."""
+    if weights is None:
+        from segnst.weights import bundled_dir
+
+        weights = bundled_dir() / BUNDLED
+    return load(name, device=device, offline=offline, weights=weights)

@@ -1,0 +1,289 @@
+"""Images with label maps (or a teacher's word) as training batches, and the split into train and held back.
+
+A folder of data is one of
+
+    DIR/images/*.jpg with DIR/labels/*.png of the same stem
+    DIR/*.json (COCO: polygons, boxes, RLE) with its images beside it or in DIR/images
+    DIR/*.jpg alone, where a teacher's word on them exists (``soft``)
+
+Label values: a class index; 254 = known not to be a class that this folder labels, otherwise unknown; 255 = ignore.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from segnst.errors import InputError
+
+PARTIAL, IGNORE = 254, 255
+IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
+REFERENCE = 513  # long side at augmentation scale 1, and the usual one when the network is used
+_CACHED_SIDE = 640
+
+
+@dataclass(frozen=True)
+class Item:
+    """One photo: where it lies, how to get its label map (or None), and a teacher's ``.npz`` (or None)."""
+
+    image: Path
+    label: Callable[[], np.ndarray] | None = None
+    soft: Path | None = None
+
+
+@dataclass
+class Source:
+    """One folder of data. ``partial``: the classes that 254 rules out (all that its labels contain)."""
+
+    name: str
+    items: list[Item]
+    weight: float = 1.0
+    partial: tuple[int, ...] = ()
+
+
+def held_back(item: Item, every: int) -> bool:
+    """Say whether an item is for measuring: every n-th by a hash of its name, the same on every machine."""
+    return every > 0 and int(hashlib.sha256(item.image.stem.encode()).hexdigest()[:8], 16) % every == 0
+
+
+def read_label(path: Path) -> np.ndarray:
+    """Read a label map: grey or palette PNG -> uint8 [H,W] of class indices."""
+    from segnst.segmentation.indexed_png import read_png
+
+    return read_png(path)
+
+
+def read_image(path: Path) -> np.ndarray:
+    """Read a photo -> uint8 RGB [H,W,3]."""
+    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if image is None:
+        raise InputError(f"{path} cannot be read as an image.")
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+def find_items(folder: Path, names: Sequence[str], soft: Path | None = None) -> list[Item]:
+    """List the usable photos of ``folder``, sorted by name.
+
+    ``names`` are the class names in order (COCO categories are matched to them). Raises InputError where
+    there is nothing to learn from, saying what was looked for.
+    """
+    if not folder.is_dir():
+        raise InputError(f"The data folder {folder} does not exist.")
+    annotations = sorted(folder.glob("*.json"))
+    if annotations:
+        from segnst.segmentation.coco import read_coco
+
+        return [Item(image, label) for file in annotations for image, label in read_coco(file, names)]
+    images = folder / "images" if (folder / "images").is_dir() else folder
+    labels = {p.stem: p for p in (folder / "labels").glob("*.png")} if (folder / "labels").is_dir() else {}
+    items = []
+    for image in sorted(p for p in images.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES):
+        label = labels.get(image.stem)
+        word = soft / f"{image.stem}.npz" if soft is not None else None
+        word = word if word is not None and word.exists() else None
+        if label is not None or word is not None:
+            items.append(Item(image, (lambda p=label: read_label(p)) if label is not None else None, word))
+    if not items:
+        raise InputError(
+            f"{folder} holds no pairs to learn from: expected images/NAME.jpg with labels/NAME.png, or a COCO "
+            f"JSON file. Photos without labels need a teacher."
+        )
+    return items
+
+
+def check_source(name: str, items: list[Item], classes: int, weight: float = 1.0) -> Source:
+    """Read all labels of a folder once: sizes must match their images, values must be classes, 254 or 255."""
+    seen: set[int] = set()
+
+    def look(item: Item) -> set[int]:
+        if item.label is None:
+            return set()
+        label, image = item.label(), read_image(item.image)
+        if label.shape != image.shape[:2]:
+            raise InputError(
+                f"The label of {item.image} is {label.shape[1]}x{label.shape[0]} but the image is "
+                f"{image.shape[1]}x{image.shape[0]}: they must be of one size."
+            )
+        values = {int(v) for v in np.unique(label)}
+        wrong = sorted(v for v in values if classes <= v < PARTIAL)
+        if wrong:
+            raise InputError(
+                f"The label of {item.image} holds the value {wrong[0]}, but there are only {classes} classes "
+                f"(0 to {classes - 1}; 254 = none of the labelled, 255 = ignore). Name more with --classes."
+            )
+        return values
+
+    with ThreadPoolExecutor(4) as pool:
+        for values in pool.map(look, items):
+            seen |= values
+    known = tuple(sorted(v for v in seen if v < PARTIAL))
+    return Source(name, items, weight, known if PARTIAL in seen else ())
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one training step needs. n = (crop-1)/2+1: labels lie on every second pixel of the image.
+
+    image    [B,3,crop,crop] float in [-1,1]
+    label    [B,n,n] int64: class, 254 or 255
+    partial  [B,K] bool: classes that 254 rules out
+    groups   [B,G,n,n] float in [0,1], a teacher's probabilities; ``asked`` [B] bool says where there are any
+    pseudo   [B,n,n] int64: class that a teacher is sure of, else 255
+    """
+
+    image: Tensor
+    label: Tensor
+    partial: Tensor
+    groups: Tensor
+    asked: Tensor
+    pseudo: Tensor
+
+
+@dataclass
+class Sampler:
+    """Draws batches; batch i depends on (seed, i) alone, so that a resumed run goes on as if never stopped."""
+
+    sources: list[Source]
+    classes: int
+    groups: tuple[int, ...] = ()  # class index of each group that the teacher speaks about
+    crop: int = 321
+    batch: int = 8
+    seed: int = 0
+    scale: tuple[float, float] = (0.6, 1.5)
+    _cache: dict[Path, tuple[np.ndarray, ...]] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.crop % 16 != 1:
+            raise ValueError(f"crop must be of the form 16k+1, got {self.crop}")
+
+    def _load(self, item: Item, source: Source) -> tuple[np.ndarray, ...]:
+        """Image [H,W,3], label [H,W], groups [h,w,G] (h = 0: none), pseudo [h,w]; all uint8, kept in memory."""
+        if item.image in self._cache:
+            return self._cache[item.image]
+        image = read_image(item.image)
+        label = item.label() if item.label is not None else np.full(image.shape[:2], PARTIAL, np.uint8)
+        if max(image.shape) > _CACHED_SIDE:
+            ratio = _CACHED_SIDE / max(image.shape)
+            size = (round(image.shape[1] * ratio), round(image.shape[0] * ratio))
+            image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+            label = cv2.resize(label, size, interpolation=cv2.INTER_NEAREST)
+        groups = np.zeros((0, 0, len(self.groups)), np.uint8)
+        pseudo = np.zeros((0, 0), np.uint8)
+        if item.soft is not None:
+            with np.load(item.soft) as stored:
+                groups, pseudo = np.ascontiguousarray(stored["groups"].transpose(1, 2, 0)), stored["labels"]
+            if item.label is not None:
+                label = self._fill(label, groups, source)
+        self._cache[item.image] = (image, label, groups, pseudo)
+        return self._cache[item.image]
+
+    def _fill(self, label: np.ndarray, groups: np.ndarray, source: Source) -> np.ndarray:
+        """Labels that never say "animal" call animals 0: of classes that they leave out, the teacher decides."""
+        label, used = label.copy(), source_classes(source)
+        for channel, index in enumerate(self.groups):
+            if index not in used:
+                p = cv2.resize(groups[..., channel], label.shape[::-1], interpolation=cv2.INTER_LINEAR)
+                label[(label == 0) & (p > 128)] = index
+                label[(label == 0) & (p > 50)] = IGNORE
+        return label
+
+    def _affine(self, rng: np.random.Generator, label: np.ndarray) -> np.ndarray:
+        """Matrix [2,3] from source pixels to crop pixels: scale, aspect, mirror, slight turn, place."""
+        height, width = label.shape
+        s = REFERENCE / max(height, width) * np.exp(rng.uniform(*np.log(self.scale)))
+        aspect = np.exp(rng.uniform(-0.1, 0.1))
+        angle = rng.normal(0, 0.05) if rng.random() < 0.3 else 0.0
+        mirror = -1.0 if rng.random() < 0.5 else 1.0
+        turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+        a = turn @ np.diag([s * aspect * mirror, s / aspect])
+        focus = None
+        present = [v for v in np.unique(label[::4, ::4]) if v < self.classes]
+        if present and rng.random() < 0.5:  # look at a class, so that rare ones are seen
+            ys, xs = np.nonzero(label[::4, ::4] == present[rng.integers(len(present))])
+            k = rng.integers(len(ys))
+            focus = np.array([xs[k] * 4.0, ys[k] * 4.0])
+        middle, extent = np.array([width - 1, height - 1]) / 2, np.abs(a) @ np.array([width, height])
+        free = np.abs(extent - self.crop) / 2
+        shift = rng.uniform(-1, 1, 2) * free
+        centre = a @ middle + shift
+        if focus is not None:
+            aim = a @ focus + rng.uniform(-0.3, 0.3, 2) * self.crop
+            centre = np.where(extent > self.crop, np.clip(aim, a @ middle - free, a @ middle + free), centre)
+        return np.column_stack([a, (self.crop - 1) / 2 - centre])
+
+    def _colour(self, rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
+        """uint8 [H,W,3] -> float32 in [0,1]: exposure, contrast, white balance, saturation, blur, noise."""
+        if rng.random() < 0.15:
+            image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.5, 1.5))
+        x = image.astype(np.float32) / 255
+        if rng.random() < 0.8:
+            x = x ** np.float32(np.exp(rng.normal(0, 0.25)))
+            x = x * (np.exp(rng.normal(0, 0.15)) * np.exp(rng.normal(0, 0.05, 3))).astype(np.float32)
+            grey = x.mean(2, keepdims=True)
+            x = grey + (x - grey) * np.float32(rng.uniform(0.4, 1.5))
+            x = (x - 0.45) * np.float32(np.exp(rng.normal(0, 0.15))) + 0.45
+        if rng.random() < 0.15:
+            x = x + rng.normal(0, rng.uniform(0.01, 0.04), x.shape).astype(np.float32)
+        return np.clip(x, 0, 1)
+
+    def _one(self, seed: tuple[int, ...]) -> tuple[np.ndarray, ...]:
+        rng = np.random.default_rng(seed)
+        weights = np.array([s.weight for s in self.sources])
+        source = self.sources[rng.choice(len(self.sources), p=weights / weights.sum())]
+        image, label, groups, pseudo = self._load(source.items[rng.integers(len(source.items))], source)
+        matrix, n = self._affine(rng, label), (self.crop - 1) // 2 + 1
+        half = np.diag([0.5, 0.5]) @ matrix
+        full = (self.crop, self.crop)
+        image = cv2.warpAffine(image, matrix, full, flags=cv2.INTER_LINEAR, borderValue=(127, 127, 127))
+        warped = cv2.warpAffine(label, half, (n, n), flags=cv2.INTER_NEAREST, borderValue=(IGNORE,))
+        shape = (len(self.groups), n, n)
+        words, sure = np.zeros(shape, np.float32), np.full((n, n), IGNORE, np.uint8)
+        if groups.size:
+            grow = [(size - 1) / (g - 1) for size, g in zip(label.shape[::-1], groups.shape[1::-1], strict=True)]
+            step = half @ np.diag([*grow, 1.0])
+            words = cv2.warpAffine(groups, step, (n, n), flags=cv2.INTER_LINEAR).reshape(n, n, -1)
+            words = words.transpose(2, 0, 1).astype(np.float32) / 255
+            sure = cv2.warpAffine(pseudo, step, (n, n), flags=cv2.INTER_NEAREST, borderValue=(IGNORE,))
+        partial = np.zeros(self.classes, bool)
+        partial[list(source.partial)] = True
+        return self._colour(rng, image), warped, partial, words, np.array(groups.size > 0), sure
+
+    def draw(self, iteration: int) -> Batch:
+        """Return the batch of this iteration."""
+        rows = [self._one((self.seed, iteration, k)) for k in range(self.batch)]
+        image, label, partial, groups, asked, pseudo = (
+            torch.from_numpy(np.stack(column)) for column in zip(*rows, strict=True)
+        )
+        image = (image.permute(0, 3, 1, 2) * 2 - 1).contiguous(memory_format=torch.channels_last)
+        return Batch(image, label.long(), partial, groups, asked, pseudo.long())
+
+
+def taught_classes(sources: Sequence[Source], names: Sequence[str]) -> tuple[int, ...]:
+    """Return the class index of each group in the teacher's word (the same in all files), () without a teacher."""
+    for source in sources:
+        for item in source.items:
+            if item.soft is not None:
+                with np.load(item.soft) as stored:
+                    return tuple(list(names).index(str(name)) for name in stored["names"])
+    return ()
+
+
+def source_classes(source: Source) -> frozenset[int]:
+    """Return the classes that the labels of a source use (read once, kept)."""
+    kept: frozenset[int] | None = getattr(source, "_classes", None)
+    if kept is None:
+        values: set[int] = set()
+        for item in source.items:
+            if item.label is not None:
+                values |= {int(v) for v in np.unique(item.label())}
+        kept = frozenset(v for v in values if v < PARTIAL)
+        source._classes = kept  # type: ignore[attr-defined]
+    return kept

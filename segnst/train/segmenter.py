@@ -1,0 +1,327 @@
+"""Train or fine-tune the DeepLabV3 segmenter on folders of images with label maps, with or without a teacher."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from segnst.errors import InputError, WeightsError
+from segnst.segmentation.base import label_map
+from segnst.segmentation.classes import STREET
+from segnst.segmentation.deeplab import DeepLabSegmenter, regions_from_names, save
+from segnst.segmentation.network import DeepLab
+from segnst.train import segmentation_data as data
+from segnst.train.segmenter_losses import LossWeights, segmentation_loss
+from segnst.train.segmenter_start import start_from
+from segnst.types import Region
+
+
+@dataclass(frozen=True)
+class DataFolder:
+    """A folder to learn from; ``weight`` is its share of the samples, ``soft`` a teacher's word on its photos.
+
+    ``use``: "split" holds every n-th labelled photo back for measuring, "train" and "measure" use all for one.
+    """
+
+    path: Path
+    weight: float = 1.0
+    name: str = ""
+    soft: Path | None = None
+    use: Literal["split", "train", "measure"] = "split"
+
+
+@dataclass(frozen=True)
+class SegmenterSettings:
+    """How to train. Learning rates: ``lr`` for the backbone, 3x for the old head, 10x for what is new."""
+
+    iterations: int = 2000
+    batch: int = 8
+    crop: int = 321
+    lr: float = 1e-4
+    seed: int = 0
+    frozen: int = 3
+    class_weights: tuple[float, ...] = ()
+    teacher: float = 1.0
+    pseudo: float = 0.35
+    partial: float = 1.0
+    average: float = 0.998
+    hold_back: int = 8
+    validate_every: int = 300
+    save_every: int = 100
+    validate_at_most: int = 24
+    long_side: int = 513
+    scale: tuple[float, float] = (0.6, 1.5)
+
+
+Report = Callable[[int, dict[str, float]], None]
+
+
+def train_segmenter(
+    folders: Sequence[DataFolder],
+    out: Path,
+    *,
+    classes: Sequence[str] | None = None,
+    start: Path | None = None,
+    settings: SegmenterSettings | None = None,
+    device: str | torch.device = "cpu",
+    resume: bool = False,
+    card: dict[str, str] | None = None,
+    report: Report | None = None,
+    stop: Callable[[], bool] = lambda: False,
+) -> Path:
+    """Train; return the path of the best checkpoint, ``out/best.safetensors``.
+
+    classes  names in order of their label values (default: the nine of the bundled segmenter)
+    start    a checkpoint to begin from: one of segnst's, or the published VOC network
+    report   called with (iteration, losses) after every iteration and (iteration, IoUs) after validating
+    stop     asked after each iteration; True ends the run so that ``resume`` continues it
+
+    Writes ``run.pt`` (to resume from), ``history.json``, ``curves.png``, ``best.safetensors`` and its card
+    ``best.md``. Raises InputError for unusable data, WeightsError for an unusable start or run file.
+    """
+    settings = settings or SegmenterSettings()
+    regions = STREET if classes is None else regions_from_names(classes)
+    train, held = _sources(folders, regions, settings)
+    torch.manual_seed(settings.seed)
+    network = start_from(start, regions)
+    network.freeze(settings.frozen if start is not None else 0)
+    channels = data.taught_classes(train, [r.name for r in regions])
+    out.mkdir(parents=True, exist_ok=True)
+    run = _Run(network.to(device), regions, train, held, channels, settings, out, torch.device(device), card or {})
+    if resume:
+        run.restore()
+    return run.go(report or (lambda *_: None), stop)
+
+
+def _sources(
+    folders: Sequence[DataFolder], regions: Sequence[Region], settings: SegmenterSettings
+) -> tuple[list[data.Source], list[data.Source]]:
+    """Read the folders and split each into what is trained on and what is held back to measure."""
+    if not folders:
+        raise InputError("No data to train on: name at least one folder with --data.")
+    train, held = [], []
+    for folder in folders:
+        name = folder.name or folder.path.name
+        items = data.find_items(folder.path, [r.name for r in regions], folder.soft)
+        source = data.check_source(name, items, len(regions), folder.weight)
+        every = {"split": settings.hold_back, "train": 0, "measure": 1}[folder.use]
+        kept = [i for i in items if data.held_back(i, every)]
+        if folder.use == "split" and len(kept) == len(items):
+            kept = kept[1:]
+        if any(i.label is not None for i in kept):
+            held.append(replace(source, items=[i for i in kept if i.label is not None]))
+        rest = [i for i in items if i not in kept]
+        if rest:
+            train.append(replace(source, items=rest))
+    if not train:
+        raise InputError("No data to train on: all folders are for measuring.")
+    if not held:
+        held = [replace(s, items=[i for i in s.items if i.label is not None]) for s in train]
+        held = [s for s in held if s.items]
+    return train, held
+
+
+class _Run:
+    """One training run: the network, its running average, the optimiser and where they stand."""
+
+    def __init__(
+        self,
+        network: DeepLab,
+        regions: tuple[Region, ...],
+        train: list[data.Source],
+        held: list[data.Source],
+        channels: tuple[int, ...],
+        settings: SegmenterSettings,
+        out: Path,
+        device: torch.device,
+        card: dict[str, str],
+    ) -> None:
+        self.network = network.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+        self.regions, self.train, self.held, self.channels = regions, train, held, channels
+        self.settings, self.out, self.device, self.card = settings, out, device, card
+        self.average = {k: v.detach().clone() for k, v in network.state_dict().items()}
+        self.optimiser = torch.optim.AdamW(self._groups(), weight_decay=1e-4)
+        self.iteration, self.best = 0, -1.0
+        self.history: dict[str, list[tuple[int, float]]] = {}
+        weights = settings.class_weights or (1.0,) * len(regions)
+        if len(weights) != len(regions):
+            raise InputError(f"{len(weights)} class weights were given for {len(regions)} classes.")
+        self.weights = LossWeights(weights, settings.partial, settings.teacher, settings.pseudo)
+        self.autocast = _autocast(device)
+        self.scaler = torch.amp.GradScaler(enabled=device.type == "cuda" and self.autocast is torch.float16)
+
+    def _groups(self) -> list[dict[str, Any]]:
+        """Parameter groups with their learning rates."""
+        rates: dict[float, list[Tensor]] = {}
+        for name, parameter in self.network.named_parameters():
+            part = name.split(".")[0]
+            factor = 1.0 if part in ("stem", "blocks") else 3.0 if part in ("point", "whole", "merge", "logits") else 10.0
+            if parameter.requires_grad:
+                rates.setdefault(factor, []).append(parameter)
+        return [{"params": p, "lr": f * self.settings.lr, "top": f * self.settings.lr} for f, p in rates.items()]
+
+    def go(self, report: Report, stop: Callable[[], bool]) -> Path:
+        """Run to the last iteration (or until ``stop``)."""
+        s, started, first = self.settings, time.monotonic(), self.iteration
+        sampler = data.Sampler(self.train, len(self.regions), self.channels, s.crop, s.batch, s.seed, s.scale)
+        with ThreadPoolExecutor(1) as pool:
+            coming = [pool.submit(sampler.draw, i) for i in range(self.iteration, min(self.iteration + 2, s.iterations))]
+            while self.iteration < s.iterations:
+                batch = coming.pop(0).result()
+                if self.iteration + 2 < s.iterations:
+                    coming.append(pool.submit(sampler.draw, self.iteration + 2))
+                losses = self._step(batch)
+                self.iteration += 1
+                losses["seconds"] = (time.monotonic() - started) / (self.iteration - first)
+                self._note(losses)
+                report(self.iteration, losses)
+                last = self.iteration == s.iterations
+                if last or self.iteration % s.validate_every == 0:
+                    report(self.iteration, self._validate())
+                if last or self.iteration % s.save_every == 0 or stop():
+                    self.store()
+                    if not last and stop():
+                        break
+        return self.out / "best.safetensors"
+
+    def _step(self, batch: data.Batch) -> dict[str, float]:
+        s = self.settings
+        warm = min(1.0, (self.iteration + 1) / 50)
+        rate = warm * (1 - self.iteration / s.iterations) ** 0.9
+        for group in self.optimiser.param_groups:
+            group["lr"] = group["top"] * rate
+        batch = data.Batch(*(getattr(batch, f).to(self.device) for f in data.Batch.__dataclass_fields__))
+        with torch.autocast(self.device.type, self.autocast or torch.float32, enabled=self.autocast is not None):
+            logits = self.network(batch.image)
+        loss, parts = segmentation_loss(logits, batch, self.weights, self.channels)
+        if not torch.isfinite(loss):
+            raise InputError(f"The loss is not finite at iteration {self.iteration}: lower the learning rate (--lr).")
+        self.optimiser.zero_grad(set_to_none=True)
+        self.scaler.scale(loss).backward()
+        self.scaler.unscale_(self.optimiser)
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
+        self.scaler.step(self.optimiser)
+        self.scaler.update()
+        keep = min(s.average, (self.iteration + 1) / (self.iteration + 10))
+        for key, value in self.network.state_dict().items():
+            self.average[key].lerp_(value, 1 - keep)
+        return {"loss": float(loss.detach()), **parts}
+
+    def _averaged(self) -> DeepLab:
+        network = DeepLab(**self.network.settings)
+        network.load_state_dict(self.average)
+        return network.to(self.device)
+
+    def _validate(self) -> dict[str, float]:
+        """IoU of each class on what was held back; keeps the checkpoint when the mean is the best so far."""
+        segmenter = DeepLabSegmenter("averaged", self._averaged(), self.regions, self.settings.long_side)
+        values: dict[str, float] = {}
+        means = []
+        for source in self.held:
+            counts = np.zeros((len(self.regions), 3), np.int64)
+            step = max(1, len(source.items) // self.settings.validate_at_most)
+            for item in source.items[::step]:
+                counts += count_pixels(segmenter, item, source)
+            ious = {r.name: iou(counts[r.index]) for r in self.regions if counts[r.index, 2]}
+            values |= {f"IoU {source.name} {name}": v for name, v in ious.items()}
+            means.append(float(np.mean(list(ious.values()))) if ious else 0.0)
+        values["mean IoU"] = float(np.mean(means)) if means else 0.0
+        self._note(values)
+        if values["mean IoU"] > self.best:
+            self.best = values["mean IoU"]
+            self._keep(values)
+        self._draw()
+        return values
+
+    def _keep(self, values: dict[str, float]) -> None:
+        from segnst.train.segmenter_card import write_card
+
+        facts = {"long_side": str(self.settings.long_side), "iteration": str(self.iteration), **self.card}
+        save(self.out / "best.safetensors", self._averaged(), self.regions, **facts)
+        write_card(self.out / "best.md", self.regions, self.settings, self.train, self.iteration, values, self.card)
+
+    def _note(self, values: dict[str, float]) -> None:
+        for name, value in values.items():
+            self.history.setdefault(name, []).append((self.iteration, round(value, 6)))
+
+    def _draw(self) -> None:
+        from segnst.train.curves import draw_curves
+
+        (self.out / "history.json").write_text(json.dumps(self.history))
+        smooth = {k: v for k, v in self.history.items() if k not in ("seconds",)}
+        draw_curves(smooth, self.out / "curves.png")
+
+    def store(self) -> None:
+        """Write all that is needed to go on from here."""
+        state = {
+            "settings": json.dumps({**asdict(self.settings), "iterations": 0}),
+            "classes": [r.name for r in self.regions],
+            "network": self.network.state_dict(),
+            "average": self.average,
+            "optimiser": self.optimiser.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "iteration": self.iteration,
+            "best": self.best,
+            "history": json.dumps(self.history),
+        }
+        partial = self.out / "run.pt.part"
+        torch.save(state, partial)
+        partial.replace(self.out / "run.pt")
+
+    def restore(self) -> None:
+        """Go back to where ``store`` left off. Raises WeightsError when there is nothing usable."""
+        path = self.out / "run.pt"
+        if not path.is_file():
+            raise WeightsError(f"There is no run to resume in {self.out} (run.pt is missing).")
+        try:
+            state = torch.load(path, map_location=self.device, weights_only=True)
+            if state["classes"] != [r.name for r in self.regions]:
+                raise WeightsError(f"{path} was trained on other classes: {', '.join(state['classes'])}.")
+            self.network.load_state_dict(state["network"])
+            self.average = state["average"]
+            self.optimiser.load_state_dict(state["optimiser"])
+            self.scaler.load_state_dict(state["scaler"])
+            self.iteration, self.best = int(state["iteration"]), float(state["best"])
+            self.history = {k: [(int(i), float(x)) for i, x in v] for k, v in json.loads(state["history"]).items()}
+        except WeightsError:
+            raise
+        except Exception as error:  # torch raises many kinds for a damaged or hostile file
+            raise WeightsError(f"The run file {path} is damaged and cannot be resumed ({type(error).__name__}).") from error
+
+
+def _autocast(device: torch.device) -> torch.dtype | None:
+    """Mixed precision where the machine is made for it; None elsewhere (emulated bf16 is 50 times slower)."""
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+    check = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
+    return torch.bfloat16 if device.type == "cpu" and check is not None and check() else None
+
+
+def count_pixels(segmenter: DeepLabSegmenter, item: data.Item, source: data.Source) -> np.ndarray:
+    """Return int64 [K,3] for one photo: pixels in both, in the union, in the label. 254 rules out, 255 is ignored."""
+    assert item.label is not None
+    image, label = data.read_image(item.image), item.label()
+    rgb = torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
+    predicted = label_map(segmenter(rgb)[0], label.shape)[0].cpu().numpy()
+    counts = np.zeros((len(segmenter.regions), 3), np.int64)
+    for k in range(len(segmenter.regions)):
+        judged = label < data.PARTIAL
+        if k in source.partial:
+            judged |= label == data.PARTIAL
+        truth, ours = (label == k) & judged, (predicted == k) & judged
+        counts[k] = (truth & ours).sum(), (truth | ours).sum(), truth.sum()
+    return counts
+
+
+def iou(row: np.ndarray) -> float:
+    """Intersection over union from a row of :func:`count_pixels`."""
+    return float(row[0] / row[1]) if row[1] else float("nan")
