@@ -12,6 +12,7 @@ import numpy as np
 from segnst.video.colour import ToRGB
 from segnst.video.guard import reading
 from segnst.video.probe import MediaInfo, video_stream
+from segnst.video.untouched import SourceFrames
 
 
 class Decoder:
@@ -21,9 +22,15 @@ class Decoder:
     """
 
     def __init__(
-        self, info: MediaInfo, start: Fraction | None, end: Fraction | None, size: tuple[int, int]
+        self,
+        info: MediaInfo,
+        start: Fraction | None,
+        end: Fraction | None,
+        size: tuple[int, int],
+        sources: SourceFrames,
     ) -> None:
         self._info = info
+        self._sources = sources
         self._size = size
         self._start = None if start is None else math.ceil((start + info.origin) / info.time_base)
         self._end = None if end is None else math.ceil((end + info.origin) / info.time_base)
@@ -36,7 +43,10 @@ class Decoder:
         self.warnings: list[str] = []
 
     def frames(self) -> Iterator[tuple[np.ndarray, int, int]]:
-        """Yield (planes [3 or 4,h,w], pts, duration); pts strictly increase."""
+        """Yield (planes [3 or 4,h,w], pts, duration); pts strictly increase.
+
+        The decoded frames themselves go to ``sources``, before they are yielded.
+        """
         info = self._info
         convert = ToRGB(info.colour, info.storage_height, info.has_alpha)
         last: int | None = None
@@ -58,6 +68,7 @@ class Decoder:
                     self._resized = True
                 if frame.is_corrupt:
                     self._broken += 1
+                self._sources.keep(pts, frame)
                 yield convert(frame, *self._size), pts, int(frame.duration or 0)
         finally:
             self._conclude()

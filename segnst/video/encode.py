@@ -18,6 +18,7 @@ from segnst.video.geometry import scaled_matrix
 from segnst.video.guard import output_error, reason
 from segnst.video.probe import MediaInfo
 from segnst.video.read import Reader
+from segnst.video.untouched import Restorer, restorable
 from segnst.video.streams import Companions, container_metadata, stream_metadata
 
 # Beyond this, players have been seen to stumble over the time scale of a film.
@@ -72,6 +73,7 @@ class VideoSink:
             pad,
         )
         self._durations: dict[int, int] = {}
+        self._restore = self._restorer(pad)
         self._shift: int | None = None
         self._output: OutputContainer | None = None
         self._companions: Companions | None = None
@@ -92,6 +94,20 @@ class VideoSink:
                 f"{self._encoding.encoder} needs even sides: {width}x{height} got one {lines} more, a copy of the last."
             )
         return (width + pad[0], height + pad[1]), pad
+
+    def _restorer(self, pad: tuple[int, int]) -> Restorer | None:
+        """Where source and output code colours alike, unchanged pixels need not be converted at all."""
+        info, geometry = self._reader.info, self._reader.geometry
+        alike = (
+            info.kind == "video"
+            and pad == (0, 0)
+            and geometry.storage == geometry.square == geometry.encoded
+            and restorable(info.pixel_format, self._encoding.pixel_format)
+        )
+        if not alike:
+            return None
+        self._reader.sources.want()
+        return Restorer(info.colour, info.storage_height)
 
     def _open(self, audio: bool) -> None:
         """Write the header, with as much of the source's other streams as the container takes."""
@@ -162,6 +178,9 @@ class VideoSink:
         context.color_trc = self._tags.transfer
         if info.aspect_tagged:
             context.sample_aspect_ratio = info.sample_aspect_ratio
+        if info.variable_rate and self._format in ("mp4", "mov"):
+            # mp4 stores the steps between decoding times; only without B-frames they are durations.
+            context.max_b_frames = 0
         if encoding.tag is not None:
             context.codec_tag = encoding.tag
         if info.display_matrix is not None:
@@ -199,6 +218,9 @@ class VideoSink:
                 companions.begin(offset, None if end is None else end + self._reader.info.origin)
         picture = self._reader.geometry.orientation.stored(rgb[:3])
         frame = self._convert(picture.numpy())
+        source = self._reader.sources.take(pts)
+        if self._restore is not None and source is not None:
+            self._restore(frame, picture.numpy(), source)
         frame.pts = pts - self._shift
         frame.time_base = base
         frame.duration = duration

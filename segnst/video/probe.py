@@ -68,6 +68,7 @@ class MediaInfo:
     sample_aspect_ratio: Fraction = Fraction(1)
     aspect_tagged: bool = False
     sample_rates: tuple[int, ...] = ()
+    variable_rate: bool = False
     video_index: int = 0
     first_pts: int = 0
     origin: Fraction = Fraction(0)
@@ -284,12 +285,22 @@ def _probe_video(path: Path) -> MediaInfo:
             aspect_tagged=bool(stream.sample_aspect_ratio),
             sample_rates=tuple(a.codec_context.sample_rate for a in container.streams.audio if a.codec_context),
             video_index=stream.index,
+            variable_rate=_is_variable(stream),
             first_pts=frame.pts if frame.pts is not None else 0,
             origin=Fraction(0) if starts_at_zero else Fraction(max(0, start), av.time_base),
             streams=tuple(_summary(each) for each in container.streams),
             metadata=dict(container.metadata),
             warnings=tuple(warnings),
         )
+
+
+def _is_variable(stream: av.VideoStream) -> bool:
+    """Whether the container's index shows unequal steps between frames (for mp4 and mov only)."""
+    entries = stream.index_entries
+    times = [entries[index].timestamp for index in range(min(len(entries), 2000))]
+    steps = {after - before for before, after in zip(times, times[1:], strict=False)}
+    # A time base of 1/1000 alternates between 33 and 34.
+    return len(steps) > 1 and max(steps) - min(steps) > 1
 
 
 def _first(value: int, fallback: int, unknown: int) -> int:

@@ -18,6 +18,7 @@ from segnst.video.decode import Decoder
 from segnst.video.geometry import Geometry, plan_geometry
 from segnst.video.probe import MediaInfo, probe
 from segnst.video.threads import Producer
+from segnst.video.untouched import SourceFrames
 
 # Frames between reader and writer at most (look-ahead of the pipeline); older durations are forgotten.
 _MEMORY = 4096
@@ -36,6 +37,7 @@ class Reader:
     frames_expected  how many will come (an estimate for videos), or None
     start, end  the asked range in seconds as exact fractions, or None
     warnings, frames_damaged  complete after the iteration
+    sources     decoded frames of the last moments, for a writer that asks for them
 
     Each item is a :class:`Clip` of one frame: rgb float32 [1,3,H,W] in [0,1], contiguous, on the
     CPU; pts strictly increasing in ``info.time_base``, as in the source (not shifted by ``start``).
@@ -53,6 +55,7 @@ class Reader:
         self.frames_expected = _expected(info, start, end)
         self.warnings: list[str] = list(info.warnings)
         self.frames_damaged = 0
+        self.sources = SourceFrames()
         self._threaded = threaded
         self._durations: OrderedDict[int, int] = OrderedDict()
         self._running: Producer[Clip] | None = None
@@ -76,6 +79,7 @@ class Reader:
         self.warnings = list(self.info.warnings)
         self.frames_damaged = 0
         self._durations.clear()
+        self.sources.clear()
         if not self._threaded:
             yield from self._clips()
             return
@@ -113,7 +117,7 @@ class Reader:
         return InputError(f"Not one frame of {self.info.path} can be decoded; the file is damaged.")
 
     def _video(self) -> Iterator[RawFrame]:
-        decoder = Decoder(self.info, self.start, self.end, self.geometry.square)
+        decoder = Decoder(self.info, self.start, self.end, self.geometry.square, self.sources)
         try:
             yield from decoder.frames()
         finally:

@@ -1,0 +1,111 @@
+"""Pixels that a run leaves alone keep the very code values of the source.
+
+YUV to RGB and back is not the identity: saturated edges leave the RGB cube with chroma at half
+resolution and are clipped (the shared 10-bit test pattern comes back at 28 dB). So the reader
+keeps the decoded frames of the last moments, and the writer takes from them what did not change.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+
+import av
+import numpy as np
+
+from segnst.video.colour import ColourTags, ToRGB
+
+# Less than this, in [0,1], is no change: what half precision does to a value, under 1/4 of 1/255.
+_TOLERANCE = np.float32(1 / 1024)
+_BUDGET = 192 * 1024 * 1024
+_MOST = 64
+
+
+class SourceFrames:
+    """Decoded frames by pts, bounded in number and bytes; shared by reader's and writer's threads."""
+
+    def __init__(self) -> None:
+        self._frames: OrderedDict[int, av.VideoFrame] = OrderedDict()
+        self._lock = threading.Lock()
+        self._wanted = False
+
+    def want(self) -> None:
+        """Ask for frames to be kept; without it nothing is."""
+        self._wanted = True
+
+    def clear(self) -> None:
+        with self._lock:
+            self._frames.clear()
+
+    def keep(self, pts: int, frame: av.VideoFrame) -> None:
+        """Remember a frame; the oldest ones go when there are too many."""
+        if not self._wanted:
+            return
+        size = max(1, sum(plane.buffer_size for plane in frame.planes))
+        with self._lock:
+            self._frames[pts] = frame
+            while len(self._frames) > max(2, min(_MOST, _BUDGET // size)):
+                self._frames.popitem(last=False)
+
+    def take(self, pts: int) -> av.VideoFrame | None:
+        """The frame at ``pts``, if it is still there; it and all earlier ones are forgotten."""
+        with self._lock:
+            while self._frames:
+                first, frame = next(iter(self._frames.items()))
+                if first > pts:
+                    return None
+                del self._frames[first]
+                if first == pts:
+                    return frame
+        return None
+
+
+class Restorer:
+    """Copies unchanged pixels of source frames into converted ones. For one thread only."""
+
+    def __init__(self, tags: ColourTags, lines: int) -> None:
+        self._to_rgb = ToRGB(tags, lines, alpha=False)
+
+    def __call__(self, target: av.VideoFrame, rgb: np.ndarray, source: av.VideoFrame) -> None:
+        """``rgb`` [3,h,w] is what ``target`` was converted from; ``source`` has the same format and size."""
+        height, width = rgb.shape[1:]
+        if (source.width, source.height) != (width, height) or not same_layout(source, target):
+            return
+        original = self._to_rgb(source, width, height)
+        np.subtract(original, rgb, out=original)
+        np.abs(original, out=original)
+        same = original.max(axis=0) <= _TOLERANCE
+        if not same.any():
+            return
+        for index, (into, outof) in enumerate(zip(target.planes, source.planes, strict=True)):
+            mask = same if index == 0 else _all_of_block(same, into.width, into.height)
+            np.copyto(_view(into, target), _view(outof, source), where=mask)
+
+
+def _layout(name: str) -> str:
+    return name.replace("yuvj", "yuv")
+
+
+def same_layout(source: av.VideoFrame, target: av.VideoFrame) -> bool:
+    """Whether code values of one frame mean the same in the other (range and matrix apart)."""
+    return _layout(source.format.name) == _layout(target.format.name)
+
+
+def restorable(source_format: str, target_format: str) -> bool:
+    """Whether frames of these pixel formats can exchange pixels: planar YUV of equal layout."""
+    return _layout(source_format) == target_format and target_format.startswith("yuv4")
+
+
+def _view(plane: av.video.plane.VideoPlane, frame: av.VideoFrame) -> np.ndarray:
+    deep = frame.format.components[0].bits > 8
+    samples = np.frombuffer(plane, np.uint16 if deep else np.uint8)
+    return samples.reshape(-1, plane.line_size // (2 if deep else 1))[: plane.height, : plane.width]
+
+
+def _all_of_block(same: np.ndarray, width: int, height: int) -> np.ndarray:
+    """Chroma samples all of whose luma pixels are the same."""
+    across, down = -(-same.shape[1] // width), -(-same.shape[0] // height)
+    edge = ((0, height * down - same.shape[0]), (0, width * across - same.shape[1]))
+    if edge != ((0, 0), (0, 0)):
+        same = np.pad(same, edge, mode="edge")
+    return same.reshape(height, down, width, across).all(axis=(1, 3))
