@@ -19,6 +19,7 @@ class Decoder:
     """Decodes the frames of a range as float RGB with square pixels, not turned.
 
     damaged, warnings  complete when :meth:`frames` has ended
+    last_duration      of the last frame delivered, where it is known better than by the frame itself
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class Decoder:
         self._cut_short = ""
         self._missing = 0
         self.damaged = 0
+        self.last_duration: int | None = None
         self.warnings: list[str] = []
 
     def frames(self) -> Iterator[tuple[np.ndarray, int, int]]:
@@ -59,6 +61,7 @@ class Decoder:
                 if self._start is not None and pts < self._start:
                     continue
                 if self._end is not None and pts >= self._end:
+                    self.last_duration = None if last is None else pts - last
                     break
                 if last is not None and pts <= last:
                     pts = last + 1
@@ -70,6 +73,10 @@ class Decoder:
                     self._broken += 1
                 self._sources.keep(pts, frame)
                 yield convert(frame, *self._size), pts, int(frame.duration or 0)
+            else:
+                if info.variable_rate and info.end_pts is not None and last is not None:
+                    # With B-frames, the durations of mp4 belong to decoding order; the end is right.
+                    self.last_duration = info.end_pts - last
         finally:
             self._conclude()
 

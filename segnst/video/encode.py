@@ -113,12 +113,13 @@ class VideoSink:
         """Write the header, with as much of the source's other streams as the container takes."""
         problem: Exception | None = None
         # Some streams are refused only when the header is written, without a word which it was.
-        for subtitles, sound in ((True, audio), (False, audio), (False, False)):
+        for sound, others in _attempts(audio):
             try:
-                self._try_open(sound, subtitles, audio and not sound)
-                if problem is not None:
-                    lost = "subtitles and pictures" if sound or not audio else "sound and subtitles"
-                    self.warnings.append(f"The container refuses some streams ({reason(problem)}): {lost} were dropped.")
+                self._try_open(sound, others)
+                if problem is not None and not (sound != "no" or others):
+                    self.warnings.append(f"The container refuses the source's sound and subtitles ({reason(problem)}).")
+                elif problem is not None and not others:
+                    self.warnings.append(f"The container refuses the source's subtitles ({reason(problem)}).")
                 return
             except (av.FFmpegError, ValueError) as error:
                 self._release()
@@ -133,7 +134,7 @@ class VideoSink:
             f"into {self._format} ({reason(problem)}); try another --codec or suffix."
         ) from problem
 
-    def _try_open(self, audio: bool, subtitles: bool, quiet: bool) -> None:
+    def _try_open(self, audio: str, others: bool) -> None:
         reader, info = self._reader, self._reader.info
         output = av.open(str(self._path), "w", format=self._format, container_options=self._muxer_options())
         self._output = output
@@ -142,7 +143,7 @@ class VideoSink:
         companions = None
         if info.kind == "video":
             companions = Companions(
-                info, output, self._format, audio=audio, others=subtitles, warnings=warnings, cut=self._is_cut
+                info, output, self._format, audio=audio, others=others, warnings=warnings, cut=self._is_cut
             )
             companions.add_all(self._add_video)
             companions.add_chapters(reader.start or Fraction(0), reader.end)
@@ -150,8 +151,7 @@ class VideoSink:
             self._add_video(None)
         self._companions = companions
         output.start_encoding()
-        if not quiet:
-            self.warnings += warnings
+        self.warnings += warnings
 
     @property
     def _is_cut(self) -> bool:
@@ -193,7 +193,9 @@ class VideoSink:
 
     def _muxer_options(self) -> dict[str, str]:
         if self._format not in ("mp4", "mov"):
-            return {}
+            # Sound from mp4 begins before 0 (the encoder's run-up). By default that moves everything
+            # by some 20 ms; Matroska can hold it as it is.
+            return {"avoid_negative_ts": "disabled"}
         info = self._reader.info
         scale = info.time_base.denominator
         while scale < 600:  # a time scale of 25 is exact, but audio offsets are kept in it, too
@@ -261,6 +263,13 @@ class VideoSink:
                 output.close()
             except (av.FFmpegError, OSError, ValueError):
                 pass
+
+
+def _attempts(audio: bool) -> list[tuple[str, bool]]:
+    """What to do with sound and with the other streams, in the order to try."""
+    if not audio:
+        return [("no", True), ("no", False)]
+    return [("copy", True), ("encode", True), ("copy", False), ("encode", False), ("no", False)]
 
 
 def output_tags(info: MediaInfo, lines: int) -> ColourTags:

@@ -69,6 +69,7 @@ class MediaInfo:
     aspect_tagged: bool = False
     sample_rates: tuple[int, ...] = ()
     variable_rate: bool = False
+    end_pts: int | None = None
     video_index: int = 0
     first_pts: int = 0
     origin: Fraction = Fraction(0)
@@ -286,6 +287,7 @@ def _probe_video(path: Path) -> MediaInfo:
             sample_rates=tuple(a.codec_context.sample_rate for a in container.streams.audio if a.codec_context),
             video_index=stream.index,
             variable_rate=_is_variable(stream),
+            end_pts=None if stream.duration is None else (stream.start_time or 0) + stream.duration,
             first_pts=frame.pts if frame.pts is not None else 0,
             origin=Fraction(0) if starts_at_zero else Fraction(max(0, start), av.time_base),
             streams=tuple(_summary(each) for each in container.streams),

@@ -58,6 +58,8 @@ class Reader:
         self.sources = SourceFrames()
         self._threaded = threaded
         self._durations: OrderedDict[int, int] = OrderedDict()
+        self._last_pts: int | None = None
+        self._last_duration: int | None = None
         self._running: Producer[Clip] | None = None
 
     def __enter__(self) -> Reader:
@@ -79,6 +81,7 @@ class Reader:
         self.warnings = list(self.info.warnings)
         self.frames_damaged = 0
         self._durations.clear()
+        self._last_duration = None
         self.sources.clear()
         if not self._threaded:
             yield from self._clips()
@@ -92,6 +95,8 @@ class Reader:
 
     def duration_of(self, pts: int) -> int | None:
         """Duration of the delivered frame at ``pts`` in ``info.time_base``, where the source says it."""
+        if pts == self._last_pts and self._last_duration is not None and self._last_duration > 0:
+            return self._last_duration
         return self._durations.get(pts) or None
 
     def _clips(self) -> Iterator[Clip]:
@@ -100,6 +105,7 @@ class Reader:
         count = 0
         for planes, pts, duration in source:
             self._durations[pts] = duration
+            self._last_pts = pts
             if len(self._durations) > _MEMORY:
                 self._durations.popitem(last=False)
             picture = torch.from_numpy(planes)[None]
@@ -122,6 +128,8 @@ class Reader:
             yield from decoder.frames()
         finally:
             self.frames_damaged = decoder.damaged
+            if not decoder.damaged:
+                self._last_duration = decoder.last_duration
             self.warnings += decoder.warnings
 
     def _stills(self) -> Iterator[RawFrame]:

@@ -22,6 +22,16 @@ from segnst.video.transcode import AudioTranscoder, SubtitleTranscoder
 _NOT_COPIED = ("major_brand", "minor_version", "compatible_brands", "encoder", "duration", "rotate", "vendor_id")
 _STATISTICS = ("number_of_", "_statistics", "bps", "duration-", "number_of_bytes")
 
+# FFmpeg takes these into a mov until the header is written, and only then says that they do not fit.
+_REFUSED = {"mov": {"opus", "libopus", "flac", "vorbis", "libvorbis", "truehd"}}
+
+# QuickTime knows languages by the older of two names.
+_QUICKTIME_LANGUAGES = {
+    "deu": "ger", "fra": "fre", "nld": "dut", "ell": "gre", "isl": "ice", "ces": "cze", "slk": "slo",
+    "ron": "rum", "sqi": "alb", "hye": "arm", "eus": "baq", "mya": "bur", "zho": "chi", "kat": "geo",
+    "mkd": "mac", "msa": "may", "fas": "per", "bod": "tib", "cym": "wel",
+}  # fmt: skip
+
 
 def container_metadata(info: MediaInfo) -> dict[str, str]:
     """The file's metadata that belongs into the output."""
@@ -51,12 +61,15 @@ class Lane(Protocol):
 class Copy:
     """Packets as they are, moved in time."""
 
-    def __init__(self, source: Stream, target: Stream) -> None:
+    def __init__(self, source: Stream, target: Stream, *, fills_gaps: bool = False) -> None:
         self._target = target
+        self._fills_gaps = fills_gaps
         self._base = source.time_base or Fraction(1, 1000)
         self._text = source.type == "subtitle"
 
     def feed(self, packet: av.Packet, offset: Fraction, end: Fraction | None) -> Iterator[av.Packet]:
+        if self._fills_gaps and bytes(packet) == b"\0\0":
+            return  # an empty text between two subtitles: mp4's muxer makes its own, and would double it
         shift = round(offset / self._base)
         if packet.pts is not None:
             packet.pts -= shift
@@ -84,7 +97,7 @@ class Companions:
         output: OutputContainer,
         container: str,
         *,
-        audio: bool,
+        audio: str,
         others: bool,
         warnings: list[str],
         cut: bool,
@@ -127,12 +140,12 @@ class Companions:
         what = f"{stream.type} stream {stream.index}"
         cover = stream.type == "video" and bool(stream.disposition & Disposition.attached_pic)
         if stream.type == "audio":
-            return self._add_audio(stream, what) if self._audio else None
+            return self._add_audio(stream, what) if self._audio != "no" else None
         if stream.type == "video" and not cover:
             self._warnings.append(f"The file has more than one video stream; {what} was dropped.")
             return None
-        if stream.type == "data" and self._is_timecode(stream):
-            return None  # the muxer makes a new one from the video stream's metadata
+        if stream.type == "data" and (self._is_timecode(stream) or self._is_chapters(stream)):
+            return None  # the muxer makes a new one, from the video stream's metadata or the chapters
         if not self._others:
             return None
         if stream.type == "subtitle":
@@ -157,40 +170,50 @@ class Companions:
             return False
         return "timecode" in stream.metadata
 
+    def _is_chapters(self, stream: Stream) -> bool:
+        """Whether this is the track of text in which mp4 and mov keep chapters."""
+        return stream.name == "bin_data" and bool(self._source.chapters()) and "mp4" in self._info.container
+
     def _copied(self, stream: Stream) -> Stream | None:
         try:
             target = self._output.add_stream_from_template(stream, opaque=True)
         except (ValueError, av.FFmpegError, LookupError):
             return None
-        target.metadata.update(stream_metadata(stream, cut=self._cut))
-        target.disposition = stream.disposition
+        self._describe(stream, target)
         return target
 
+    def _describe(self, stream: Stream, target: Stream) -> None:
+        target.metadata.update(stream_metadata(stream, cut=self._cut))
+        target.disposition = stream.disposition
+        language = target.metadata.get("language")
+        if self._container == "mov" and language in _QUICKTIME_LANGUAGES:
+            target.metadata["language"] = _QUICKTIME_LANGUAGES[language]
+
     def _add_audio(self, stream: av.AudioStream, what: str) -> Lane | None:
-        target = self._copied(stream)
+        name = stream.codec_context.name if stream.codec_context is not None else "unknown"
+        copy = self._audio == "copy" and name not in _REFUSED.get(self._container, ())
+        target = self._copied(stream) if copy else None
         if target is not None:
             return Copy(stream, target)
         transcoder = AudioTranscoder.make(stream, self._output, self._container)
-        name = stream.codec_context.name if stream.codec_context is not None else "unknown"
         if transcoder is None:
             self._warnings.append(f"The {what} ({name}) cannot be kept in this container and was dropped.")
             return None
-        transcoder.target.metadata.update(stream_metadata(stream, cut=self._cut))
-        transcoder.target.disposition = stream.disposition
+        self._describe(stream, transcoder.target)
         self._warnings.append(f"The {what} ({name}) was re-encoded as {transcoder.codec}, which this container takes.")
         return transcoder
 
     def _add_subtitle(self, stream: Stream, what: str) -> Lane | None:
         target = self._copied(stream)
         if target is not None:
-            return Copy(stream, target)
+            codec = stream.codec_context
+            return Copy(stream, target, fills_gaps=codec is not None and codec.name == "mov_text")
         transcoder = SubtitleTranscoder.make(stream, self._output, self._container)
         name = stream.codec_context.name if stream.codec_context is not None else "unknown"
         if transcoder is None:
             self._warnings.append(f"The {what} ({name}) cannot be kept in this container and was dropped.")
             return None
-        transcoder.target.metadata.update(stream_metadata(stream, cut=self._cut))
-        transcoder.target.disposition = stream.disposition
+        self._describe(stream, transcoder.target)
         self._warnings.append(f"The {what} ({name}) was rewritten as {transcoder.codec}, which this container takes.")
         return transcoder
 
