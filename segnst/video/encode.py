@@ -23,6 +23,8 @@ from segnst.video.streams import Companions, container_metadata, stream_metadata
 
 # Beyond this, players have been seen to stumble over the time scale of a film.
 _LARGEST_SCALE = 50_000_000
+# Encoders whose stream has no place for the pixel aspect.
+_NO_ASPECT = {"libvpx-vp9", "libvpx", "libsvtav1", "libaom-av1", "librav1e"}
 
 
 def time_offset(reader: Reader, first_pts: int) -> Fraction:
@@ -63,8 +65,17 @@ class VideoSink:
         self.warnings += self._encoding.warnings
         if info.has_alpha:
             self.warnings.append("The transparency of the input is not kept in a video.")
+        # What the picture is when encoded, turned as in the source.
+        self._picture, self._aspect = reader.geometry.encoded, info.sample_aspect_ratio
+        if self._aspect != 1 and container in ("matroska", "webm") and self._encoding.encoder in _NO_ASPECT:
+            # Matroska's own field for the aspect is out of PyAV's reach.
+            self._picture, self._aspect = reader.geometry.square, Fraction(1)
+            self.warnings.append(
+                f"{self._encoding.encoder} cannot say here that pixels are {info.sample_aspect_ratio} as wide as "
+                f"high: the picture was made {self._picture[0]}x{self._picture[1]} with square pixels."
+            )
         self._size, pad = self._padded()
-        self._tags = output_tags(info, reader.geometry.encoded[1])
+        self._tags = output_tags(info, self._picture[1])
         self._convert = FromRGB(
             self._encoding.pixel_format,
             self._tags.matrix if self._tags.matrix in colour._SWSCALE else matrix_for(info.colour, info.storage_height),
@@ -81,7 +92,7 @@ class VideoSink:
 
     def _padded(self) -> tuple[tuple[int, int], tuple[int, int]]:
         """The coded size, and how many columns and rows of it are copies."""
-        width, height = self._reader.geometry.encoded
+        width, height = self._picture
         if self._encoding.encoder in ODD_SIZES:
             return (width, height), (0, 0)
         pad = (
@@ -101,13 +112,13 @@ class VideoSink:
         alike = (
             info.kind == "video"
             and pad == (0, 0)
-            and geometry.storage == geometry.square == geometry.encoded
+            and geometry.storage == self._picture
             and restorable(info.pixel_format, self._encoding.pixel_format)
         )
         if not alike:
             return None
         self._reader.sources.want()
-        return Restorer(info.colour, info.storage_height)
+        return Restorer(info.colour, info.storage_height, geometry.square)
 
     def _open(self, audio: bool) -> None:
         """Write the header, with as much of the source's other streams as the container takes."""
@@ -177,7 +188,7 @@ class VideoSink:
         context.color_primaries = self._tags.primaries
         context.color_trc = self._tags.transfer
         if info.aspect_tagged:
-            context.sample_aspect_ratio = info.sample_aspect_ratio
+            context.sample_aspect_ratio = self._aspect
         if info.variable_rate and self._format in ("mp4", "mov"):
             # mp4 stores the steps between decoding times; only without B-frames they are durations.
             context.max_b_frames = 0
@@ -185,7 +196,7 @@ class VideoSink:
             context.codec_tag = encoding.tag
         if info.display_matrix is not None:
             geometry = self._reader.geometry
-            stream.set_display_matrix(scaled_matrix(info.display_matrix, geometry.storage, geometry.encoded))
+            stream.set_display_matrix(scaled_matrix(info.display_matrix, geometry.storage, self._picture))
         if source is not None:
             stream.metadata.update(stream_metadata(source, cut=self._is_cut, styled=True))
             stream.disposition = source.disposition
@@ -223,11 +234,19 @@ class VideoSink:
         source = self._reader.sources.take(pts)
         if self._restore is not None and source is not None:
             self._restore(frame, picture.numpy(), source)
+        self._tag(frame)
         frame.pts = pts - self._shift
         frame.time_base = base
         frame.duration = duration
         self._durations[frame.pts] = duration
         self._mux(self._stream.encode(frame))
+
+    def _tag(self, frame: av.VideoFrame) -> None:
+        """Most encoders take the tags from their context, ProRes takes them from the frame."""
+        frame.colorspace = self._tags.matrix
+        frame.color_range = self._tags.range
+        frame.color_primaries = self._tags.primaries
+        frame.color_trc = self._tags.transfer
 
     def _mux(self, packets: list[av.Packet]) -> None:
         for packet in packets:

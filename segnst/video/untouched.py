@@ -11,6 +11,7 @@ import threading
 from collections import OrderedDict
 
 import av
+import cv2
 import numpy as np
 
 from segnst.video.colour import ColourTags, ToRGB
@@ -63,20 +64,24 @@ class SourceFrames:
 class Restorer:
     """Copies unchanged pixels of source frames into converted ones. For one thread only."""
 
-    def __init__(self, tags: ColourTags, lines: int) -> None:
+    def __init__(self, tags: ColourTags, lines: int, square: tuple[int, int]) -> None:
         self._to_rgb = ToRGB(tags, lines, alpha=False)
+        self._square = square
 
     def __call__(self, target: av.VideoFrame, rgb: np.ndarray, source: av.VideoFrame) -> None:
-        """``rgb`` [3,h,w] is what ``target`` was converted from; ``source`` has the same format and size."""
-        height, width = rgb.shape[1:]
-        if (source.width, source.height) != (width, height) or not same_layout(source, target):
+        """``rgb`` [3,h,w], of the square size, is what ``target`` was converted from."""
+        if (source.width, source.height) != (target.width, target.height) or not same_layout(source, target):
             return
-        original = self._to_rgb(source, width, height)
+        original = self._to_rgb(source, *self._square)
         np.subtract(original, rgb, out=original)
         np.abs(original, out=original)
         same = original.max(axis=0) <= _TOLERANCE
         if not same.any():
             return
+        if same.shape != (target.height, target.width):
+            # Unchanged is a stored pixel only if all the square ones that it was made from are.
+            size = (target.width, target.height)
+            same = cv2.resize(same.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0.999
         for index, (into, outof) in enumerate(zip(target.planes, source.planes, strict=True)):
             mask = same if index == 0 else _all_of_block(same, into.width, into.height)
             np.copyto(_view(into, target), _view(outof, source), where=mask)

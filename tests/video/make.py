@@ -200,7 +200,7 @@ def look(path: Path, *, pixels: bool = True) -> Look:
             languages.setdefault(kind, []).append(language)
         return Look(
             times=[frame.pts * frame.time_base for frame in frames],
-            end=None if stream.duration is None else (stream.start_time + stream.duration) * stream.time_base,
+            end=None if stream.duration is None else ((stream.start_time or 0) + stream.duration) * stream.time_base,
             last_duration=frames[-1].duration * frames[-1].time_base,
             size=(first.width, first.height),
             tags=(int(first.colorspace), int(first.color_range), int(first.color_primaries), int(first.color_trc)),
