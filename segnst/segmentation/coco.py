@@ -122,5 +122,3 @@ def _uncompress(text: str) -> list[int]:
                 value |= -1 << shift
         runs.append(value + (runs[-2] if len(runs) > 2 else 0))
     return runs
-
-

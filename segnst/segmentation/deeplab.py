@@ -32,6 +32,8 @@ class DeepLabSegmenter:
     rgb ``[T,3,H,W]`` float in [0,1], any H and W -> probabilities ``[T,K,h,w]`` at a quarter of ``long_side``.
     """
 
+    path: Path | None = None  # where it was loaded from
+
     def __init__(self, name: str, network: DeepLab, regions: Sequence[Region], long_side: int = 513) -> None:
         self.name, self.regions, self.long_side = name, tuple(regions), long_side
         self.network = network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -41,11 +43,9 @@ class DeepLabSegmenter:
         weight = self.network.stem.weight
         size = network_size((rgb.shape[2], rgb.shape[3]), self.long_side)
         out = []
-        for frame in rgb.to(weight.device).split(1 if weight.device.type == "cpu" else 8):
+        for frame in torch.split(rgb.to(weight.device), 1 if weight.device.type == "cpu" else 8):
             shrinks = frame.shape[2] > size[0]
-            x = F.interpolate(
-                frame.float(), size, mode="bilinear", align_corners=not shrinks, antialias=shrinks
-            )
+            x = F.interpolate(frame.float(), size, mode="bilinear", align_corners=not shrinks, antialias=shrinks)
             x = (x * 2 - 1).to(weight.dtype).contiguous(memory_format=torch.channels_last)
             out.append(self.network(x).float().softmax(1))
         return torch.cat(out), None
@@ -64,7 +64,7 @@ def regions_from_names(classes: Sequence[str]) -> tuple[Region, ...]:
     )
 
 
-def save(path: Path, network: DeepLab, regions: Sequence[Region], *, half: bool = True, **facts: str) -> None:
+def save(path: Path, network: DeepLab, regions: Sequence[Region], facts: dict[str, str], *, half: bool = True) -> None:
     """Write a checkpoint (safetensors, fp16 unless ``half=False``); ``facts`` join its metadata as they are."""
     from safetensors.torch import save_file
 
@@ -119,12 +119,16 @@ def read(path: Path) -> tuple[DeepLab, tuple[Region, ...], dict[str, str]]:
     return network, regions, metadata
 
 
-def load(name: str, *, device: str | torch.device, offline: bool = False, weights: Path | None = None) -> DeepLabSegmenter:
+def load(
+    name: str, *, device: str | torch.device, offline: bool = False, weights: Path | None = None
+) -> DeepLabSegmenter:
     """Load a checkpoint by path (``weights``, or ``name`` itself when it is a path)."""
     path = weights if weights is not None else Path(name)
     network, regions, metadata = read(path)
     network.to(device)
-    return DeepLabSegmenter(name, network, regions, int(metadata.get("long_side", "513")))
+    segmenter = DeepLabSegmenter(name, network, regions, int(metadata.get("long_side", "513")))
+    segmenter.path = path
+    return segmenter
 
 
 def load_bundled(

@@ -92,9 +92,7 @@ def _decode(data: bytes, path: Path) -> np.ndarray:
         raise ValueError("no header")
     width, height, depth, colour, _, _, interlace = header
     if colour not in (_GREY, _PALETTE) or depth > 8 or interlace:
-        raise InputError(
-            f"The label map {path} is not an indexed or grey 8-bit PNG: its pixels must be class indices."
-        )
+        raise InputError(f"The label map {path} is not an indexed or grey 8-bit PNG: its pixels must be class indices.")
     stride = (width * depth + 7) // 8
     raw = np.frombuffer(zlib.decompress(packed), np.uint8).reshape(height, stride + 1)
     rows = _unfilter(raw)

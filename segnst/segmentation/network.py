@@ -42,7 +42,7 @@ class _Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y = x if self.widen is None else F.relu6(self.widen(x))
-        y = self.project(F.relu6(self.filter(y)))
+        y = cast(Tensor, self.project(F.relu6(self.filter(y))))
         return x + y if self.residual else y
 
 
@@ -97,9 +97,9 @@ class DeepLab(nn.Module):
         coarse = self.logits(x)
         both = torch.cat([coarse, self.high(x)], 1)
         both = F.interpolate(both, low.shape[2:], mode="bilinear", align_corners=True)
-        coarse, high = both.split([coarse.shape[1], both.shape[1] - coarse.shape[1]], 1)
+        coarse, high = both[:, : coarse.shape[1]], both[:, coarse.shape[1] :]
         fine = self.refine(torch.cat([F.relu(self.low(low)), F.relu(high), coarse.softmax(1)], 1))
-        return coarse + fine
+        return cast(Tensor, coarse + fine)
 
     def start_neutral(self) -> None:
         """Make atrous branches and decoder contribute nothing at first, so that they only learn to improve."""
@@ -109,6 +109,21 @@ class DeepLab(nn.Module):
             last = cast(nn.Conv2d, self.refine[-1])
             last.weight.zero_()
             cast(Tensor, last.bias).zero_()
+
+    def start_from_scratch(self) -> None:
+        """Set random weights that keep the size of signals without batch norm (He et al. 2015), and start neutral.
+
+        Every residual branch is small at first, or 10 of them would let the sum grow.
+        """
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+                nn.init.zeros_(cast(Tensor, module.bias))
+        with torch.no_grad():
+            for block in self.blocks:
+                cast(_Block, block).project.weight.mul_(0.3 if cast(_Block, block).residual else 0.7)
+            self.logits.weight.mul_(0.1)
+        self.start_neutral()
 
     def freeze(self, blocks: int) -> None:
         """Keep the stem and the first ``blocks`` blocks as they are (0: train everything)."""

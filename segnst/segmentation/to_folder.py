@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -77,7 +76,7 @@ def segment_to_folder(
 def _check_output(input: Path, output: Path, overwrite: bool) -> None:  # noqa: A002
     if output.exists() and not output.is_dir():
         raise OutputError(f"{output} is a file; name a folder for the label maps.")
-    if output.is_dir() and input.exists() and os.path.samefile(input, output):
+    if output.is_dir() and input.exists() and input.samefile(output):
         raise OutputError("The label maps must not go into the folder that the photos come from.")
     if output.is_dir() and not overwrite and any(p.suffix == ".png" for p in output.iterdir()):
         raise OutputError(f"{output} holds PNGs already. Choose another folder or pass --overwrite.")

@@ -33,6 +33,8 @@ class TorchvisionSegmenter:
     rgb ``[T,3,H,W]`` float in [0,1] -> probabilities ``[T,21,h,w]``, short side at most 520.
     """
 
+    path: Path | None = None  # where it was loaded from
+
     def __init__(self, name: str, network: nn.Module, regions: tuple[Region, ...] = VOC) -> None:
         self.name, self.regions = name, regions
         self.network = network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -44,7 +46,7 @@ class TorchvisionSegmenter:
         size = (max(16, round(rgb.shape[2] * scale)), max(16, round(rgb.shape[3] * scale)))
         mean, std = (torch.tensor(v, device=like.device)[None, :, None, None] for v in (_MEAN, _STD))
         out = []
-        for frame in rgb.to(like.device).split(1):  # one by one: at 520 a batch of frames takes gigabytes
+        for frame in torch.split(rgb.to(like.device), 1):  # one by one: at 520 a batch of frames takes gigabytes
             x = F.interpolate(frame.float(), size, mode="bilinear", antialias=True) if scale < 1 else frame.float()
             x = ((x - mean) / std).to(like.dtype).contiguous(memory_format=torch.channels_last)
             out.append(self.network(x)["out"].float().softmax(1))
@@ -74,4 +76,6 @@ def load(
         network.load_state_dict(tensors)
     except RuntimeError as error:
         raise WeightsError(f"{weights} does not hold the weights of {name}.") from error
-    return TorchvisionSegmenter(name, network.to(device))
+    segmenter = TorchvisionSegmenter(name, network.to(device))
+    segmenter.path = weights
+    return segmenter

@@ -15,6 +15,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -66,7 +67,7 @@ def read_image(path: Path) -> np.ndarray:
     image = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if image is None:
         raise InputError(f"{path} cannot be read as an image.")
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
 
 
 def find_items(folder: Path, names: Sequence[str], soft: Path | None = None) -> list[Item]:
@@ -90,7 +91,7 @@ def find_items(folder: Path, names: Sequence[str], soft: Path | None = None) -> 
         word = soft / f"{image.stem}.npz" if soft is not None else None
         word = word if word is not None and word.exists() else None
         if label is not None or word is not None:
-            items.append(Item(image, (lambda p=label: read_label(p)) if label is not None else None, word))
+            items.append(Item(image, partial(read_label, label) if label is not None else None, word))
     if not items:
         raise InputError(
             f"{folder} holds no pairs to learn from: expected images/NAME.jpg with labels/NAME.png, or a COCO "
@@ -160,10 +161,6 @@ class Sampler:
     scale: tuple[float, float] = (0.6, 1.5)
     _cache: dict[Path, tuple[np.ndarray, ...]] = field(default_factory=dict, repr=False)
 
-    def __post_init__(self) -> None:
-        if self.crop % 16 != 1:
-            raise ValueError(f"crop must be of the form 16k+1, got {self.crop}")
-
     def _load(self, item: Item, source: Source) -> tuple[np.ndarray, ...]:
         """Image [H,W,3], label [H,W], groups [h,w,G] (h = 0: none), pseudo [h,w]; all uint8, kept in memory."""
         if item.image in self._cache:
@@ -225,11 +222,12 @@ class Sampler:
             image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.5, 1.5))
         x = image.astype(np.float32) / 255
         if rng.random() < 0.8:
-            x = x ** np.float32(np.exp(rng.normal(0, 0.25)))
-            x = x * (np.exp(rng.normal(0, 0.15)) * np.exp(rng.normal(0, 0.05, 3))).astype(np.float32)
-            grey = x.mean(2, keepdims=True)
-            x = grey + (x - grey) * np.float32(rng.uniform(0.4, 1.5))
-            x = (x - 0.45) * np.float32(np.exp(rng.normal(0, 0.15))) + 0.45
+            tone = np.linspace(0, 1, 256, dtype=np.float32)[:, None] ** np.float32(np.exp(rng.normal(0, 0.25)))
+            tone = tone * np.exp(rng.normal(0, 0.15)) * np.exp(rng.normal(0, 0.05, 3))
+            tone = (tone - 0.45) * np.exp(rng.normal(0, 0.15)) + 0.45
+            x = cv2.LUT(image, tone.astype(np.float32)[None])
+            grey, keep = x.mean(2, keepdims=True), np.float32(rng.uniform(0.4, 1.5))
+            x = x * keep + grey * (1 - keep)
         if rng.random() < 0.15:
             x = x + rng.normal(0, rng.uniform(0.01, 0.04), x.shape).astype(np.float32)
         return np.clip(x, 0, 1)
@@ -252,18 +250,18 @@ class Sampler:
             words = cv2.warpAffine(groups, step, (n, n), flags=cv2.INTER_LINEAR).reshape(n, n, -1)
             words = words.transpose(2, 0, 1).astype(np.float32) / 255
             sure = cv2.warpAffine(pseudo, step, (n, n), flags=cv2.INTER_NEAREST, borderValue=(IGNORE,))
-        partial = np.zeros(self.classes, bool)
-        partial[list(source.partial)] = True
-        return self._colour(rng, image), warped, partial, words, np.array(groups.size > 0), sure
+        excluded = np.zeros(self.classes, bool)
+        excluded[list(source.partial)] = True
+        return self._colour(rng, image), warped, excluded, words, np.array(groups.size > 0), sure
 
     def draw(self, iteration: int) -> Batch:
         """Return the batch of this iteration."""
         rows = [self._one((self.seed, iteration, k)) for k in range(self.batch)]
-        image, label, partial, groups, asked, pseudo = (
+        image, label, excluded, groups, asked, pseudo = (
             torch.from_numpy(np.stack(column)) for column in zip(*rows, strict=True)
         )
         image = (image.permute(0, 3, 1, 2) * 2 - 1).contiguous(memory_format=torch.channels_last)
-        return Batch(image, label.long(), partial, groups, asked, pseudo.long())
+        return Batch(image, label.long(), excluded, groups, asked, pseudo.long())
 
 
 def taught_classes(sources: Sequence[Source], names: Sequence[str]) -> tuple[int, ...]:

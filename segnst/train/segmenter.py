@@ -6,37 +6,23 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from segnst.errors import InputError, WeightsError
-from segnst.segmentation.base import label_map
+from segnst.errors import InputError, UsageError, WeightsError
 from segnst.segmentation.classes import STREET
 from segnst.segmentation.deeplab import DeepLabSegmenter, regions_from_names, save
 from segnst.segmentation.network import DeepLab
 from segnst.train import segmentation_data as data
+from segnst.train.segmenter_folders import DataFolder, count_pixels, iou, split_sources
 from segnst.train.segmenter_losses import LossWeights, segmentation_loss
 from segnst.train.segmenter_start import start_from
 from segnst.types import Region
-
-
-@dataclass(frozen=True)
-class DataFolder:
-    """A folder to learn from; ``weight`` is its share of the samples, ``soft`` a teacher's word on its photos.
-
-    ``use``: "split" holds every n-th labelled photo back for measuring, "train" and "measure" use all for one.
-    """
-
-    path: Path
-    weight: float = 1.0
-    name: str = ""
-    soft: Path | None = None
-    use: Literal["split", "train", "measure"] = "split"
 
 
 @dataclass(frozen=True)
@@ -89,9 +75,14 @@ def train_segmenter(
     ``best.md``. Raises InputError for unusable data, WeightsError for an unusable start or run file.
     """
     settings = settings or SegmenterSettings()
+    if settings.crop % 16 != 1:
+        near = settings.crop // 16 * 16 + 1
+        raise UsageError(f"The crop must be of the form 16k+1, such as {near}, not {settings.crop}.")
     regions = STREET if classes is None else regions_from_names(classes)
-    train, held = _sources(folders, regions, settings)
+    train, held = split_sources(folders, regions, settings.hold_back)
     torch.manual_seed(settings.seed)
+    if len(settings.class_weights) not in (0, len(regions)):
+        raise InputError(f"{len(settings.class_weights)} class weights were given for {len(regions)} classes.")
     network = start_from(start, regions)
     network.freeze(settings.frozen if start is not None else 0)
     channels = data.taught_classes(train, [r.name for r in regions])
@@ -102,32 +93,7 @@ def train_segmenter(
     return run.go(report or (lambda *_: None), stop)
 
 
-def _sources(
-    folders: Sequence[DataFolder], regions: Sequence[Region], settings: SegmenterSettings
-) -> tuple[list[data.Source], list[data.Source]]:
-    """Read the folders and split each into what is trained on and what is held back to measure."""
-    if not folders:
-        raise InputError("No data to train on: name at least one folder with --data.")
-    train, held = [], []
-    for folder in folders:
-        name = folder.name or folder.path.name
-        items = data.find_items(folder.path, [r.name for r in regions], folder.soft)
-        source = data.check_source(name, items, len(regions), folder.weight)
-        every = {"split": settings.hold_back, "train": 0, "measure": 1}[folder.use]
-        kept = [i for i in items if data.held_back(i, every)]
-        if folder.use == "split" and len(kept) == len(items):
-            kept = kept[1:]
-        if any(i.label is not None for i in kept):
-            held.append(replace(source, items=[i for i in kept if i.label is not None]))
-        rest = [i for i in items if i not in kept]
-        if rest:
-            train.append(replace(source, items=rest))
-    if not train:
-        raise InputError("No data to train on: all folders are for measuring.")
-    if not held:
-        held = [replace(s, items=[i for i in s.items if i.label is not None]) for s in train]
-        held = [s for s in held if s.items]
-    return train, held
+_RATES = {"stem": 1.0, "blocks": 1.0, "point": 3.0, "whole": 3.0, "merge": 3.0, "logits": 3.0}
 
 
 class _Run:
@@ -153,8 +119,6 @@ class _Run:
         self.iteration, self.best = 0, -1.0
         self.history: dict[str, list[tuple[int, float]]] = {}
         weights = settings.class_weights or (1.0,) * len(regions)
-        if len(weights) != len(regions):
-            raise InputError(f"{len(weights)} class weights were given for {len(regions)} classes.")
         self.weights = LossWeights(weights, settings.partial, settings.teacher, settings.pseudo)
         self.autocast = _autocast(device)
         self.scaler = torch.amp.GradScaler(enabled=device.type == "cuda" and self.autocast is torch.float16)
@@ -164,7 +128,7 @@ class _Run:
         rates: dict[float, list[Tensor]] = {}
         for name, parameter in self.network.named_parameters():
             part = name.split(".")[0]
-            factor = 1.0 if part in ("stem", "blocks") else 3.0 if part in ("point", "whole", "merge", "logits") else 10.0
+            factor = _RATES.get(part, 10.0)
             if parameter.requires_grad:
                 rates.setdefault(factor, []).append(parameter)
         return [{"params": p, "lr": f * self.settings.lr, "top": f * self.settings.lr} for f, p in rates.items()]
@@ -174,7 +138,8 @@ class _Run:
         s, started, first = self.settings, time.monotonic(), self.iteration
         sampler = data.Sampler(self.train, len(self.regions), self.channels, s.crop, s.batch, s.seed, s.scale)
         with ThreadPoolExecutor(1) as pool:
-            coming = [pool.submit(sampler.draw, i) for i in range(self.iteration, min(self.iteration + 2, s.iterations))]
+            ahead = min(self.iteration + 2, s.iterations)
+            coming = [pool.submit(sampler.draw, i) for i in range(self.iteration, ahead)]
             while self.iteration < s.iterations:
                 batch = coming.pop(0).result()
                 if self.iteration + 2 < s.iterations:
@@ -206,7 +171,7 @@ class _Run:
         if not torch.isfinite(loss):
             raise InputError(f"The loss is not finite at iteration {self.iteration}: lower the learning rate (--lr).")
         self.optimiser.zero_grad(set_to_none=True)
-        self.scaler.scale(loss).backward()
+        torch.autograd.backward(self.scaler.scale(loss))
         self.scaler.unscale_(self.optimiser)
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
         self.scaler.step(self.optimiser)
@@ -246,7 +211,7 @@ class _Run:
         from segnst.train.segmenter_card import write_card
 
         facts = {"long_side": str(self.settings.long_side), "iteration": str(self.iteration), **self.card}
-        save(self.out / "best.safetensors", self._averaged(), self.regions, **facts)
+        save(self.out / "best.safetensors", self._averaged(), self.regions, facts)
         write_card(self.out / "best.md", self.regions, self.settings, self.train, self.iteration, values, self.card)
 
     def _note(self, values: dict[str, float]) -> None:
@@ -295,7 +260,8 @@ class _Run:
         except WeightsError:
             raise
         except Exception as error:  # torch raises many kinds for a damaged or hostile file
-            raise WeightsError(f"The run file {path} is damaged and cannot be resumed ({type(error).__name__}).") from error
+            kind = type(error).__name__
+            raise WeightsError(f"The run file {path} is damaged and cannot be resumed ({kind}).") from error
 
 
 def _autocast(device: torch.device) -> torch.dtype | None:
@@ -304,24 +270,3 @@ def _autocast(device: torch.device) -> torch.dtype | None:
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
     check = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
     return torch.bfloat16 if device.type == "cpu" and check is not None and check() else None
-
-
-def count_pixels(segmenter: DeepLabSegmenter, item: data.Item, source: data.Source) -> np.ndarray:
-    """Return int64 [K,3] for one photo: pixels in both, in the union, in the label. 254 rules out, 255 is ignored."""
-    assert item.label is not None
-    image, label = data.read_image(item.image), item.label()
-    rgb = torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
-    predicted = label_map(segmenter(rgb)[0], label.shape)[0].cpu().numpy()
-    counts = np.zeros((len(segmenter.regions), 3), np.int64)
-    for k in range(len(segmenter.regions)):
-        judged = label < data.PARTIAL
-        if k in source.partial:
-            judged |= label == data.PARTIAL
-        truth, ours = (label == k) & judged, (predicted == k) & judged
-        counts[k] = (truth & ours).sum(), (truth | ours).sum(), truth.sum()
-    return counts
-
-
-def iou(row: np.ndarray) -> float:
-    """Intersection over union from a row of :func:`count_pixels`."""
-    return float(row[0] / row[1]) if row[1] else float("nan")

@@ -22,7 +22,7 @@ def start_from(path: Path | None, regions: Sequence[Region]) -> DeepLab:
     """
     network = DeepLab(len(regions))
     if path is None:
-        network.start_neutral()
+        network.start_from_scratch()
         return network
     if is_voc(path):
         from safetensors.torch import load_file

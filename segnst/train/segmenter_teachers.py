@@ -94,9 +94,7 @@ def shared_classes(theirs: Sequence[Region], ours: Sequence[Region]) -> dict[str
     """Return our classes that a teacher knows, each with the teacher's channels that make it up."""
     shared: dict[str, list[int]] = {}
     for region in ours[1:]:  # class 0 is whatever is left
-        members = [
-            t.index for t in theirs if region.name in (t.name, *t.aliases) or t.name in region.aliases
-        ]
+        members = [t.index for t in theirs if region.name in (t.name, *t.aliases) or t.name in region.aliases]
         if members:
             shared[region.name] = members
     return shared
@@ -156,7 +154,7 @@ class CityscapesTeacher:
     """
 
     def __init__(self, path: Path) -> None:
-        from ai_edge_litert.interpreter import Interpreter
+        from ai_edge_litert.interpreter import Interpreter  # type: ignore[import-untyped]
 
         self.network: Any = Interpreter(str(path), num_threads=torch.get_num_threads())
         self.network.allocate_tensors()
@@ -169,7 +167,7 @@ class CityscapesTeacher:
         self.network.set_tensor(self.network.get_input_details()[0]["index"], canvas[None])
         self.network.invoke()
         ids = self.network.get_tensor(self.network.get_output_details()[0]["index"])[0]
-        return self.table[ids.astype(np.uint8)]
+        return np.asarray(self.table[ids.astype(np.uint8)])
 
     def __call__(self, rgb: np.ndarray) -> np.ndarray:
         side = int(self.network.get_input_details()[0]["shape"][1])

@@ -1,0 +1,81 @@
+"""The folders of a segmenter's training: which photos it learns from, and how well it does on the others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+
+from segnst.errors import InputError
+from segnst.segmentation.base import Segmenter, label_map
+from segnst.train import segmentation_data as data
+from segnst.types import Region
+
+
+@dataclass(frozen=True)
+class DataFolder:
+    """A folder to learn from; ``weight`` is its share of the samples, ``soft`` a teacher's word on its photos.
+
+    ``use``: "split" holds every n-th labelled photo back for measuring, "train" and "measure" use all for one.
+    ``teach=False``: the labels are complete, no teacher is asked.
+    """
+
+    path: Path
+    weight: float = 1.0
+    name: str = ""
+    soft: Path | None = None
+    use: Literal["split", "train", "measure"] = "split"
+    teach: bool = True
+
+
+def split_sources(
+    folders: Sequence[DataFolder], regions: Sequence[Region], hold_back: int
+) -> tuple[list[data.Source], list[data.Source]]:
+    """Read the folders and split each into what is trained on and what is held back to measure."""
+    if not folders:
+        raise InputError("No data to train on: name at least one folder with --data.")
+    train, held = [], []
+    for folder in folders:
+        name = folder.name or folder.path.name
+        items = data.find_items(folder.path, [r.name for r in regions], folder.soft)
+        source = data.check_source(name, items, len(regions), folder.weight)
+        every = {"split": hold_back, "train": 0, "measure": 1}[folder.use]
+        kept = [i for i in items if data.held_back(i, every)]
+        if folder.use == "split" and len(kept) == len(items):
+            kept = kept[1:]
+        if any(i.label is not None for i in kept):
+            held.append(replace(source, items=[i for i in kept if i.label is not None]))
+        rest = [i for i in items if i not in kept]
+        if rest:
+            train.append(replace(source, items=rest))
+    if not train:
+        raise InputError("No data to train on: all folders are for measuring.")
+    if not held:
+        held = [replace(s, items=[i for i in s.items if i.label is not None]) for s in train]
+        held = [s for s in held if s.items]
+    return train, held
+
+
+def count_pixels(segmenter: Segmenter, item: data.Item, source: data.Source) -> np.ndarray:
+    """Return int64 [K,3] for one photo: pixels in both, in the union, in the label. 254 rules out, 255 is ignored."""
+    assert item.label is not None
+    image, label = data.read_image(item.image), item.label()
+    rgb = torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
+    predicted = label_map(segmenter(rgb)[0], label.shape)[0].cpu().numpy()
+    counts = np.zeros((len(segmenter.regions), 3), np.int64)
+    for k in range(len(segmenter.regions)):
+        judged = label < data.PARTIAL
+        if k in source.partial:
+            judged |= label == data.PARTIAL
+        truth, ours = (label == k) & judged, (predicted == k) & judged
+        counts[k] = (truth & ours).sum(), (truth | ours).sum(), truth.sum()
+    return counts
+
+
+def iou(row: np.ndarray) -> float:
+    """Intersection over union from a row of :func:`count_pixels`."""
+    return float(row[0] / row[1]) if row[1] else float("nan")

@@ -1,0 +1,129 @@
+"""A recipe: a TOML file that names the data, the teachers and the settings of one segmenter training.
+
+start = "../shared/networks/deeplabv3_mobilenet_v2_voc.safetensors"     # paths are relative to the recipe
+classes = ["other", "cat"]                                             # default: the nine street classes
+
+[teacher]                                                              # optional
+network = "…safetensors"
+cityscapes = "…tflite"                                                 # optional, needs ai-edge-litert
+
+[settings]                                                             # fields of SegmenterSettings
+iterations = 2000
+
+[[data]]
+path = "…"                                                             # also: weight, name, use, optional
+weight = 30
+
+[card]                                                                 # lines of the model card
+terms = "…"
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Sequence
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from segnst.errors import UsageError, did_you_mean
+from segnst.segmentation.classes import STREET
+from segnst.segmentation.deeplab import regions_from_names
+from segnst.train.segmentation_data import IMAGE_SUFFIXES
+from segnst.train.segmenter import Report, SegmenterSettings, train_segmenter
+from segnst.train.segmenter_folders import DataFolder
+from segnst.train.segmenter_teachers import Teachers
+
+
+def train_from_recipe(
+    recipe: Path,
+    out: Path,
+    *,
+    iterations: int | None = None,
+    device: str | torch.device = "cpu",
+    resume: bool = False,
+    report: Report | None = None,
+    stop: Callable[[], bool] = lambda: False,
+) -> Path:
+    """Ask the teachers (once; their word is kept in ``out/soft``), then train. Returns the best checkpoint.
+
+    ``iterations`` overrides the recipe's. Raises UsageError for a recipe that cannot be read or names what
+    does not exist, and what :func:`train_segmenter` raises.
+    """
+    plan = _read(recipe)
+    base = recipe.parent
+    settings = _settings(plan.get("settings", {}), recipe)
+    if iterations is not None:
+        settings = replace(settings, iterations=iterations)
+    named = [_folder(entry, base, recipe) for entry in plan.get("data", [])]
+    folders = [folder for folder, optional in named if folder.path.is_dir() or not optional]
+    classes = plan.get("classes")
+    teacher = plan.get("teacher")
+    if teacher is not None:
+        cityscapes = base / teacher["cityscapes"] if "cityscapes" in teacher else None
+        folders = ask_teacher(folders, base / teacher["network"], out / "soft", classes=classes, cityscapes=cityscapes)
+    return train_segmenter(
+        folders,
+        out,
+        classes=classes,
+        start=base / plan["start"] if "start" in plan else None,
+        settings=settings,
+        device=device,
+        resume=resume,
+        card={str(k): str(v) for k, v in plan.get("card", {}).items()},
+        report=report,
+        stop=stop,
+    )
+
+
+def ask_teacher(
+    folders: Sequence[DataFolder],
+    teacher: Path,
+    soft: Path,
+    *,
+    classes: Sequence[str] | None = None,
+    cityscapes: Path | None = None,
+) -> list[DataFolder]:
+    """Store a teacher's word on all photos of the folders under ``soft/<name>``; return the folders with it."""
+    regions = STREET if classes is None else regions_from_names(classes)
+    teachers = Teachers(teacher, regions, cityscapes)
+    told = []
+    for folder in folders:
+        name = folder.name or folder.path.name
+        images = folder.path / "images" if (folder.path / "images").is_dir() else folder.path
+        if images.is_dir() and folder.use != "measure" and folder.teach:
+            photos = sorted(p for p in images.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
+            teachers.write(photos, soft / name)
+            folder = replace(folder, soft=soft / name)
+        told.append(folder)
+    return told
+
+
+def _read(recipe: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(recipe.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"The recipe {recipe} cannot be read: {error}.") from error
+
+
+def _settings(values: dict[str, Any], recipe: Path) -> SegmenterSettings:
+    known = [f.name for f in fields(SegmenterSettings)]
+    for name in values:
+        if name not in known:
+            raise UsageError(f"{recipe} sets '{name}', which there is not.{did_you_mean(name, known)}")
+    values = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+    return SegmenterSettings(**values)
+
+
+def _folder(entry: dict[str, Any], base: Path, recipe: Path) -> tuple[DataFolder, bool]:
+    if "path" not in entry:
+        raise UsageError(f"An entry [[data]] of {recipe} has no path.")
+    use = entry.get("use", "split")
+    if use not in ("split", "train", "measure"):
+        raise UsageError(f"{recipe}: use must be split, train or measure, not '{use}'.")
+    path = base / entry["path"]
+    name = str(entry.get("name") or path.name)
+    folder = DataFolder(path, float(entry.get("weight", 1)), name, None, use, bool(entry.get("teach", True)))
+    return folder, bool(entry.get("optional", False))

@@ -1,0 +1,175 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from segnst.errors import InputError, UsageError, WeightsError
+from segnst.segmentation import deeplab
+from segnst.segmentation.classes import STREET
+from segnst.segmentation.indexed_png import write_png
+from segnst.train import segmentation_data as data
+from segnst.train import segmenter as training
+from segnst.train.segmenter import SegmenterSettings, train_segmenter
+from segnst.train.segmenter_folders import DataFolder
+from segnst.train.segmenter_start import start_from
+
+FAST = SegmenterSettings(
+    iterations=4, batch=2, crop=65, lr=1e-3, frozen=0, hold_back=4, validate_every=2, save_every=1, long_side=65
+)
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The real network, but narrow behind the backbone."""
+    real = training.start_from
+
+    def narrow(path: Path | None, regions: tuple[object, ...]) -> torch.nn.Module:
+        if path is not None:
+            return real(path, regions)  # type: ignore[arg-type]
+        network = training.DeepLab(len(regions), width=16, atrous=8, detail=8)
+        network.start_from_scratch()
+        return network
+
+    monkeypatch.setattr(training, "start_from", narrow)
+
+
+def toys(folder: Path, count: int = 10, size: tuple[int, int] = (48, 64), value: int = 1) -> Path:
+    """Bright squares on dark ground: a stranger's data set of two classes."""
+    for name in ("images", "labels"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(0)
+    for k in range(count):
+        image = rng.integers(0, 60, (*size, 3), dtype=np.uint8)
+        label = np.zeros(size, np.uint8)
+        y, x = rng.integers(4, 20, 2)
+        image[y : y + 24, x : x + 24] += 180
+        label[y : y + 24, x : x + 24] = value
+        cv2.imwrite(str(folder / f"images/{k}.jpg"), image)
+        write_png(folder / f"labels/{k}.png", label)
+    return folder
+
+
+def test_a_strangers_folder_of_two_classes_is_learned(tmp_path: Path) -> None:
+    settings = dataclasses.replace(FAST, iterations=24, batch=4, validate_every=24)
+    seen: list[dict[str, float]] = []
+    best = train_segmenter(
+        [DataFolder(toys(tmp_path / "toys"))],
+        tmp_path / "out",
+        classes=["ground", "square"],
+        settings=settings,
+        report=lambda _, values: seen.append(values),
+        card={"terms": "mine"},
+    )
+    losses = [v["loss"] for v in seen if "loss" in v]
+    assert np.mean(losses[-6:]) < 0.8 * np.mean(losses[:3])
+    assert {p.name for p in best.parent.iterdir()} == {
+        "best.safetensors", "best.md", "run.pt", "history.json", "curves.png",
+    }  # fmt: skip
+    history = json.loads((best.parent / "history.json").read_text())
+    assert len(history["loss"]) == 24
+    assert "IoU toys square" in history
+    assert "terms: mine" in (best.parent / "best.md").read_text()
+    segmenter = deeplab.load(str(best), device="cpu")
+    assert [r.name for r in segmenter.regions] == ["ground", "square"]
+
+
+def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path) -> None:
+    folders = [DataFolder(toys(tmp_path / "toys"))]
+
+    def run(out: str, **more: object) -> dict[str, torch.Tensor]:
+        train_segmenter(folders, tmp_path / out, classes=["a", "b"], settings=FAST, **more)  # type: ignore[arg-type]
+        state: dict[str, torch.Tensor] = torch.load(tmp_path / out / "run.pt", weights_only=True)["average"]
+        return state
+
+    whole = run("whole")
+    calls = iter([False, False, True, True, True])
+    run("parts", stop=lambda: next(calls, True))
+    assert torch.load(tmp_path / "parts/run.pt", weights_only=True)["iteration"] < 4
+    resumed = run("parts", resume=True)
+    assert all(torch.equal(whole[k], resumed[k]) for k in whole)
+    histories = [json.loads((tmp_path / f"{n}/history.json").read_text())["loss"] for n in ("whole", "parts")]
+    assert histories[0] == histories[1]
+
+
+def test_a_broken_or_missing_run_file_is_a_clear_error(tmp_path: Path) -> None:
+    folders = [DataFolder(toys(tmp_path / "toys"))]
+    with pytest.raises(WeightsError, match="no run to resume"):
+        train_segmenter(folders, tmp_path / "out", classes=["a", "b"], settings=FAST, resume=True)
+    (tmp_path / "out/run.pt").write_bytes(b"nothing")
+    with pytest.raises(WeightsError, match="damaged"):
+        train_segmenter(folders, tmp_path / "out", classes=["a", "b"], settings=FAST, resume=True)
+
+
+def test_unusable_data_says_what_is_wrong(tmp_path: Path) -> None:
+    def train(folder: Path, **settings: object) -> None:
+        changed = dataclasses.replace(FAST, **settings)  # type: ignore[arg-type]
+        train_segmenter([DataFolder(folder)], tmp_path / "out", classes=["a", "b"], settings=changed)
+
+    with pytest.raises(InputError, match="does not exist"):
+        train(tmp_path / "gone")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="no pairs"):
+        train(tmp_path / "empty")
+    with pytest.raises(InputError, match="value 5, but there are only 2 classes"):
+        train(toys(tmp_path / "five", value=5))
+    mixed = toys(tmp_path / "mixed")
+    write_png(mixed / "labels/3.png", np.zeros((9, 9), np.uint8))
+    with pytest.raises(InputError, match=r"3\.jpg is 9x9 but the image is 64x48"):
+        train(mixed)
+    with pytest.raises(InputError, match="3 class weights"):
+        train(toys(tmp_path / "good"), class_weights=(1.0, 1.0, 1.0))
+    with pytest.raises(InputError, match="No data"):
+        train_segmenter([], tmp_path / "out")
+    with pytest.raises(UsageError, match="crop"):
+        train(tmp_path / "good", crop=64)
+    assert not (tmp_path / "out").exists()
+
+
+def test_fine_tuning_keeps_what_the_checkpoint_knows(tmp_path: Path) -> None:
+    street = training.DeepLab(9, width=16, atrous=8, detail=8)
+    deeplab.save(tmp_path / "street.safetensors", street, STREET, {}, half=False)
+    regions = deeplab.regions_from_names(["other", "car", "sofa"])
+    mine = start_from(tmp_path / "street.safetensors", regions)
+    assert torch.equal(mine.logits.weight[1], street.logits.weight[7])
+    assert torch.equal(mine.logits.weight[2], street.logits.weight[0])
+    assert torch.equal(mine.stem.weight, street.stem.weight)
+    same = start_from(tmp_path / "street.safetensors", STREET)
+    x = torch.rand(1, 3, 65, 65)
+    with torch.inference_mode():
+        assert torch.equal(same(x), street(x))
+
+
+def test_the_held_back_split_depends_on_names_alone() -> None:
+    items = [data.Item(Path(f"{k}.jpg")) for k in range(800)]
+    kept = [i for i in items if data.held_back(i, 8)]
+    assert 70 < len(kept) < 130
+    assert kept == [i for i in reversed(items) if data.held_back(i, 8)][::-1]
+    assert not any(data.held_back(i, 0) for i in items)
+
+
+def test_batches_carry_labels_where_the_image_shows_them(tmp_path: Path) -> None:
+    items = data.find_items(toys(tmp_path), ["a", "b"])
+    source = data.check_source("toys", items, 2)
+    sampler = data.Sampler([source], 2, crop=129, batch=4, scale=(0.2, 0.25))
+    batch = sampler.draw(0)
+    assert batch.image.shape == (4, 3, 129, 129)
+    assert batch.label.shape == (4, 65, 65)
+    again = data.Sampler([source], 2, crop=129, batch=4, scale=(0.2, 0.25)).draw(0)
+    assert torch.equal(batch.image, again.image)
+    assert not torch.equal(batch.image, sampler.draw(1).image)
+    bright = batch.image.mean(1)[:, ::2, ::2]
+    for k in range(4):
+        assert bright[k][batch.label[k] == 1].mean() > bright[k][batch.label[k] == 0].mean() + 0.5
+        assert (batch.label[k] == data.IGNORE).any()
+
+
+def test_254_rules_out_what_the_folder_labels(tmp_path: Path) -> None:
+    folder = toys(tmp_path)
+    write_png(folder / "labels/0.png", np.full((48, 64), 254, np.uint8))
+    assert data.check_source("toys", data.find_items(folder, ["a", "b", "c"]), 3).partial == (0, 1)
