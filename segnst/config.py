@@ -69,7 +69,9 @@ def read_plan_file(path: Path) -> dict[str, Any]:
     fields = {f.name: f for f in dataclasses.fields(Settings)}
     for key, value in values.items():
         if key not in fields:
-            raise PlanError(f"{path}: there is no setting '{key}'.{did_you_mean(key, fields)} Known: {', '.join(fields)}.")
+            raise PlanError(
+                f"{path}: there is no setting '{key}'.{did_you_mean(key, fields)} Known: {', '.join(fields)}."
+            )
         kind = str(fields[key].type)
         if key == "styles":
             good = isinstance(value, list) and all(isinstance(v, str) for v in value)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from segnst import registry
 from segnst.config import Settings
@@ -20,13 +21,14 @@ from segnst.errors import ResourceError, UsageError
 from segnst.pipeline import Pipeline, State
 from segnst.plan import Plan, parse_plan
 from segnst.segmentation.base import Segmenter
+from segnst.sheet import write_sheet
 from segnst.stabilize.masks import Edge
 from segnst.stabilize.output import BlendStabilizer
 from segnst.style.base import SeparateStylizer
 from segnst.style.checkpoints import StyleWeights, load_style
-from segnst.weights import sha256
 from segnst.video.read import open_reader
 from segnst.video.write import check_output, default_output, open_writer
+from segnst.weights import sha256
 
 Progress = Callable[[int, int | None], None]  # frames done, frames expected
 
@@ -128,6 +130,42 @@ def memory_advice(size: str) -> Iterator[None]:
         raise
 
 
+def output_path(
+    path: Path, out: str | Path | None, plan: Plan, *, overwrite: bool = False, make_folder: bool = True
+) -> Path:
+    """The output that a run may write: as given, or the default below ``results/``. Raises OutputError."""
+    if out is not None:
+        return check_output(out, path, overwrite=overwrite)
+    output = default_output(path, plan.styles or ("original",))
+    if not make_folder and not output.parent.exists():
+        return output
+    output.parent.mkdir(parents=True, exist_ok=True)
+    return check_output(output, path, overwrite=overwrite)
+
+
+class _Samples:
+    """Some frames kept while a clip runs through, evenly spread though its length is not known: for the contact sheet.
+
+    Every ``step``-th frame is kept; when there are twice as many as wanted, every second one is dropped.
+    """
+
+    def __init__(self, count: int = 8) -> None:
+        self.count, self.step = count, 1
+        self.kept: list[tuple[int, Tensor, Tensor]] = []
+
+    def add(self, number: int, source: Tensor, styled: Tensor) -> None:
+        if number % self.step:
+            return
+        self.kept.append((number, source[0], styled[0]))
+        if len(self.kept) == 2 * self.count:
+            self.kept, self.step = self.kept[::2], 2 * self.step
+
+    def write(self, path: Path) -> None:
+        rows = [[(f"frame {n}", source) for n, source, _ in self.kept[k : k + 4]] for k in range(0, len(self.kept), 4)]
+        results = [[("styled", styled) for _, _, styled in self.kept[k : k + 4]] for k in range(0, len(self.kept), 4)]
+        write_sheet(path, [row for pair in zip(rows, results, strict=True) for row in pair], width=400)
+
+
 def style_video(
     path: str | Path,
     out: str | Path | None = None,
@@ -136,13 +174,15 @@ def style_video(
     settings: Settings | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
+    sheet: str | Path | None = None,
     **options: Any,
 ) -> Report:
     """Style a video, a still or a folder of frames.
 
     path  the input; out  the output (default ``results/<stem>_<styles>.<ext>``); plan  entries such as
     ``["car=starry_night", "background=great_wave"]``; options  fields of ``Settings``
-    (``style_video("a.mp4", "b.mp4", "car=starry_night", stability=0.9)``); progress  called after each frame.
+    (``style_video("a.mp4", "b.mp4", "car=starry_night", stability=0.9)``); progress  called after each frame;
+    sheet  also write a contact sheet of source and result (PNG).
 
     Raises PlanError, UsageError, InputError, OutputError, WeightsError, ResourceError; nothing is left
     behind then. Returns the Report.
@@ -155,10 +195,9 @@ def style_video(
         settings = replace(settings, styles=(plan,) if isinstance(plan, str) else tuple(plan))
     parsed = parse_plan(settings.styles)
     path = Path(path)
-    output = Path(out) if out is not None else default_output(path, [Path(s).stem for s in parsed.styles] or ["original"])
-    if out is None:
-        output.parent.mkdir(parents=True, exist_ok=True)
-    output = check_output(output, path, overwrite=overwrite)
+    output = output_path(path, out, parsed, overwrite=overwrite)
+    if sheet is not None:
+        check_output(sheet, path, overwrite=overwrite)
 
     began = time.perf_counter()
     reader = open_reader(path, start=settings.start, end=settings.end, max_size=settings.max_size, fps=settings.fps)
@@ -173,6 +212,7 @@ def style_video(
             audio=settings.audio,
             overwrite=overwrite,
         )
+        samples = _Samples() if sheet is not None else None
         pipeline, state, frames, waited = parts.pipeline, State(), 0, {"read": 0.0, "write": 0.0}
         with memory_advice(f"{reader.width}x{reader.height}"), writer:
             mark = time.perf_counter()
@@ -182,12 +222,19 @@ def style_video(
                 mark = time.perf_counter()
                 writer.write(styled)
                 waited["write"] += time.perf_counter() - mark
+                if samples:
+                    samples.add(frames, clip.rgb, styled.rgb)
                 frames += len(clip)
                 if progress:
                     progress(frames, reader.frames_expected)
                 mark = time.perf_counter()
+    if samples and sheet is not None:
+        samples.write(Path(sheet))
     count = max(frames, 1)
-    stages = {name: seconds / count for name, seconds in ({"read": waited["read"]} | pipeline.seconds | {"write": waited["write"]}).items()}
+    stages = {
+        name: seconds / count
+        for name, seconds in ({"read": waited["read"]} | pipeline.seconds | {"write": waited["write"]}).items()
+    }
     return Report(
         output=output,
         frames=frames,

@@ -92,7 +92,9 @@ def _download(url: str, target: Path, checksum: str, quiet: bool) -> None:
             )
         Path(temporary).replace(target)
     except (urllib.error.URLError, OSError) as error:
-        raise WeightsError(f"{url} could not be fetched ({error}). Put the file into {target.parent} by hand.") from error
+        raise WeightsError(
+            f"{url} could not be fetched ({error}). Put the file into {target.parent} by hand."
+        ) from error
     finally:
         Path(temporary).unlink(missing_ok=True)
 

@@ -10,8 +10,10 @@ from typing import NoReturn
 
 import typer
 
-from segnst.cli import evaluate, info, segment, style, train
+from segnst.cli import bench, evaluate, info, segment, style, train
 from segnst.errors import SegnstError
+
+INTERRUPTED = 130
 
 app = typer.Typer(
     name="segnst",
@@ -25,6 +27,7 @@ app.command("style")(style.style)
 app.command("segment")(segment.segment)
 app.add_typer(train.app, name="train")
 app.add_typer(evaluate.app, name="evaluate")
+app.add_typer(bench.app, name="bench")
 app.command("styles")(info.styles)
 app.command("classes")(info.classes)
 app.add_typer(info.models_app, name="models")
@@ -40,7 +43,9 @@ def _version(wanted: bool) -> None:
 
 
 @app.callback()
-def _options(version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version.")) -> None:
+def _options(
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
+) -> None:
     pass
 
 
@@ -54,13 +59,15 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         code = app(standalone_mode=False)
+        if code == INTERRUPTED:  # typer turns the interrupt into this exit code
+            raise KeyboardInterrupt
         sys.exit(code if isinstance(code, int) else 0)
     except SegnstError as error:
         print(f"segnst: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         print("segnst: interrupted; nothing was left behind.", file=sys.stderr)
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
     except BrokenPipeError:
         # the reader of stdout has gone; keep Python from failing again when it flushes at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

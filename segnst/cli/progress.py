@@ -24,7 +24,8 @@ class ProgressBar:
         if expected:
             full = min(self.width, self.width * done // expected)
             left = max(0, expected - done) / pace if pace else 0
-            text = f"[{'#' * full}{'.' * (self.width - full)}] {done}/{expected}  {pace:.2f} frames/s  {left // 60:.0f}:{left % 60:02.0f} left"
+            bar = "#" * full + "." * (self.width - full)
+            text = f"[{bar}] {done}/{expected}  {pace:.2f} frames/s  {left // 60:.0f}:{left % 60:02.0f} left"
         print(f"\r{text}  ", end="", file=sys.stderr, flush=True)
 
     def close(self) -> None:

@@ -18,28 +18,43 @@ Entry = Annotated[
 def style(
     context: typer.Context,
     input: Annotated[Path, typer.Argument(metavar="INPUT", help="Video, still or folder of frames.")],  # noqa: A002
-    output: Annotated[Optional[Path], typer.Option("-o", "--output", help="mp4, mkv, mov, webm, gif, a still, or a folder. Default: results/<stem>_<styles>.<ext>")] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o",
+            "--output",
+            help="mp4, mkv, mov, webm, gif, a still, or a folder. Default: results/<stem>_<styles>.<ext>",
+        ),
+    ] = None,
     styles: Entry = None,
-    plan: Annotated[Optional[Path], typer.Option(help="Plan file (TOML) with the same settings; options given here win.")] = None,
-    segmenter: Annotated[str, typer.Option(help="What finds the regions: a name, or the path of a trained one.")] = "deeplab",
+    plan: Annotated[
+        Path | None, typer.Option(help="Plan file (TOML) with the same settings; options given here win.")
+    ] = None,
+    segmenter: Annotated[
+        str, typer.Option(help="What finds the regions: a name, or the path of a trained one.")
+    ] = "deeplab",
     flow: Annotated[str, typer.Option(help="Optical flow: dis or raft.")] = "dis",
     edge: Annotated[str, typer.Option(help="Borders: guided, feather:PX, hard, threshold:X.")] = "guided",
     stabilize: Annotated[bool, typer.Option("--stabilize/--no-stabilize", help="Hold the paint steady.")] = True,
     stability: Annotated[float, typer.Option(help="How steady, 0 to 1.")] = 0.85,
     keep_colors: Annotated[bool, typer.Option("--keep-colors", help="Paint the luminance only.")] = False,
-    start: Annotated[Optional[float], typer.Option(help="First second.")] = None,
-    end: Annotated[Optional[float], typer.Option(help="Second to stop before.")] = None,
-    max_size: Annotated[Optional[int], typer.Option(metavar="PX", help="Reduce the long side to this.")] = None,
-    fps: Annotated[Optional[float], typer.Option(help="Frames a second of a folder of frames (25).")] = None,
-    codec: Annotated[Optional[str], typer.Option(help="h264, hevc, vp9, av1, ffv1 … Default: by the output's suffix.")] = None,
-    crf: Annotated[Optional[int], typer.Option(help="Quality of the encoder; lower is better.")] = None,
-    preset: Annotated[Optional[str], typer.Option(help="Speed of the encoder.")] = None,
+    start: Annotated[float | None, typer.Option(help="First second.")] = None,
+    end: Annotated[float | None, typer.Option(help="Second to stop before.")] = None,
+    max_size: Annotated[int | None, typer.Option(metavar="PX", help="Reduce the long side to this.")] = None,
+    fps: Annotated[float | None, typer.Option(help="Frames a second of a folder of frames (25).")] = None,
+    codec: Annotated[
+        str | None, typer.Option(help="h264, hevc, vp9, av1, ffv1 … Default: by the output's suffix.")
+    ] = None,
+    crf: Annotated[int | None, typer.Option(help="Quality of the encoder; lower is better.")] = None,
+    preset: Annotated[str | None, typer.Option(help="Speed of the encoder.")] = None,
     audio: Annotated[bool, typer.Option("--keep-audio/--no-audio", help="Copy the sound tracks.")] = True,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     offline: Annotated[bool, typer.Option("--offline", help="Fetch nothing.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an output that exists.")] = False,
-    preview: Annotated[int, typer.Option(metavar="N", help="Only a contact sheet of N frames with every stage (PNG).")] = 0,
-    sheet: Annotated[Optional[Path], typer.Option(help="Beside the output, a contact sheet of it (PNG).")] = None,
+    preview: Annotated[
+        int, typer.Option(metavar="N", help="Only a contact sheet of N frames with every stage (PNG).")
+    ] = 0,
+    sheet: Annotated[Path | None, typer.Option(help="Beside the output, a contact sheet of it (PNG).")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show plan, weights and cost; write nothing.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Report on stdout as JSON.")] = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress, no summary.")] = False,
@@ -51,11 +66,8 @@ def style(
     from segnst.config import Settings, read_plan_file
     from segnst.errors import UsageError
 
-    given: dict[str, Any] = dict(
-        styles=tuple(styles or ()), segmenter=segmenter, flow=flow, edge=edge, stabilize=stabilize, stability=stability,
-        keep_colors=keep_colors, start=start, end=end, max_size=max_size, fps=fps, codec=codec, crf=crf, preset=preset,
-        audio=audio, device=device, offline=offline,
-    )  # fmt: skip
+    given: dict[str, Any] = {name: context.params[name] for name in Settings.__dataclass_fields__}
+    given["styles"] = tuple(styles or ())
     if plan is not None:
         from_file = read_plan_file(plan)
         for name, value in from_file.items():
@@ -67,7 +79,8 @@ def style(
         raise UsageError(f"--preview must be a number of frames, got {preview}.")
 
     from segnst.cli.progress import ProgressBar
-    from segnst.run import preview_sheet, style_video, survey
+    from segnst.preview import preview_sheet, survey
+    from segnst.run import style_video
 
     if dry_run:
         facts = survey(input, output, settings, overwrite=overwrite)

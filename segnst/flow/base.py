@@ -46,7 +46,9 @@ def estimate_motion(estimator: FlowEstimator, current: Tensor, previous: Tensor)
     """
     flow, back = estimator(current, previous), estimator(previous, current)
     agree = consistency(flow, back) * inside(flow)
-    unlike = F.avg_pool2d((current - warp(previous, flow)).square().sum(1, keepdim=True), 5, 1, 2, count_include_pad=False)
+    unlike = F.avg_pool2d(
+        (current - warp(previous, flow)).square().sum(1, keepdim=True), 5, 1, 2, count_include_pad=False
+    )
     reliable = agree * torch.exp(-unlike / (2 * 0.06**2))
     # a lone unreliable pixel is noise of the check; an edge of the reliable area should not be a step
     return Motion(flow, F.avg_pool2d(reliable, 5, 1, 2, count_include_pad=False))

@@ -9,11 +9,10 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchvision.models.optical_flow import raft_small
 
+from segnst.catalogue import fetch_named
 from segnst.errors import WeightsError
-from segnst.weights import fetch, read_tensors
+from segnst.weights import read_tensors
 
-URL = "https://download.pytorch.org/models/raft_small_C_T_V2-01064c6d.pth"
-CHECKSUM = "01064c6d"
 SMALLEST = 128  # px; the correlation pyramid needs this much
 
 
@@ -41,4 +40,4 @@ class RaftFlow:
 
 def load(*, device: torch.device, offline: bool = False, weights: Path | None = None) -> RaftFlow:
     """Registry entry; torchvision's weights are fetched on first use unless a file is given."""
-    return RaftFlow(weights or fetch(URL, CHECKSUM, offline=offline), device)
+    return RaftFlow(weights or fetch_named("raft_small", offline=offline), device)

@@ -12,18 +12,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from segnst.catalogue import fetch_named
 from segnst.errors import UsageError, WeightsError, did_you_mean
-from segnst.weights import fetch, read_tensors
+from segnst.weights import read_tensors
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 # convolutions per block
 VGG_BLOCKS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
-VGG_URLS = {
-    "vgg16": ("https://download.pytorch.org/models/vgg16-397923af.pth", "397923af"),
-    "vgg19": ("https://download.pytorch.org/models/vgg19-dcbb9e9d.pth", "dcbb9e9d"),
-}
 
 
 def vgg_layers(blocks: Iterable[int]) -> tuple[str, ...]:
@@ -123,9 +120,8 @@ def load_encoder(source: str | Path, *, offline: bool = False) -> Encoder:
 
     Raises WeightsError when the file is missing, broken or of another kind.
     """
-    if str(source) in VGG_URLS:
-        url, checksum = VGG_URLS[str(source)]
-        path = fetch(url, checksum, offline=offline)
+    if str(source) in VGG_BLOCKS:
+        path = fetch_named(str(source), offline=offline)
         return _vgg(read_tensors(path)[0], str(path))
     tensors, _ = read_tensors(Path(source))
     if "conv0.weight" in tensors and "conv11.weight" in tensors:

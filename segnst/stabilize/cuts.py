@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -15,10 +14,10 @@ RATIO = 3.0  # … if it stands this far above the change of late
 
 @dataclass(frozen=True, slots=True)
 class CutCarry:
-    """Thumbnail [1,3,h,w] of the last frame and the running mean of changes."""
+    """Thumbnail [1,3,h,w] of the last frame and the running mean of changes (None before the first)."""
 
     thumbnail: Tensor
-    usual: float
+    usual: float | None
 
 
 def is_cut(rgb: Tensor, carry: CutCarry | None) -> tuple[bool, CutCarry]:
@@ -29,9 +28,12 @@ def is_cut(rgb: Tensor, carry: CutCarry | None) -> tuple[bool, CutCarry]:
     """
     thumbnail = F.interpolate(rgb, SIZE, mode="area")
     if carry is None:
-        return False, CutCarry(thumbnail, 0.01)
+        return False, CutCarry(thumbnail, None)
     now, then = (t / t.mean().clamp_min(0.02) * 0.4 for t in (thumbnail, carry.thumbnail))
     change = float((now - then).abs().mean())
-    if change > STEP and change > RATIO * carry.usual:
-        return True, CutCarry(thumbnail, 0.01)
-    return False, CutCarry(thumbnail, max(0.01, 0.7 * carry.usual + 0.3 * change))
+    # with nothing to compare to, only a change that no camera makes
+    limit = STEP * RATIO if carry.usual is None else max(STEP, RATIO * carry.usual)
+    if change > limit:
+        # the new scene is taken to move like the old one until it shows how it moves
+        return True, CutCarry(thumbnail, carry.usual)
+    return False, CutCarry(thumbnail, change if carry.usual is None else 0.7 * carry.usual + 0.3 * change)

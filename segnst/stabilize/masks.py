@@ -55,7 +55,9 @@ def merge_regions(probabilities: Tensor, layers: Sequence[Sequence[Region]]) -> 
     [T,K,h,w] summing to 1 over K -> [T,L,h,w] summing to 1 over L. ``layers`` names regions for all but the last.
     """
     named = [probabilities[:, [r.index for r in regions]].sum(1) for regions in layers]
-    merged = torch.stack(named, 1) if named else probabilities.new_zeros(len(probabilities), 0, *probabilities.shape[2:])
+    merged = (
+        torch.stack(named, 1) if named else probabilities.new_zeros(len(probabilities), 0, *probabilities.shape[2:])
+    )
     rest = (1 - merged.sum(1, keepdim=True)).clamp(0, 1)
     return torch.cat((merged, rest), 1)
 
@@ -101,4 +103,3 @@ def draw_edges(soft: Tensor, rgb: Tensor, edge: Edge) -> Tensor:
         grey = rgb.mean(1, keepdim=True)
         full = guided_blur(grey, full, 2 * radius + 1, 1e-3, border_type="replicate").clamp(0, 1)
     return full / full.sum(1, keepdim=True).clamp_min(1e-6)
-

@@ -57,5 +57,7 @@ class BlendStabilizer:
         share = self.stability * motion.reliable
         past = warp(carry, motion.flow, "bicubic").clamp(0, 1)
         blended = torch.lerp(painted, past, share)
-        steady = torch.lerp(painted, restore_detail(blended, painted, self.limit), (share > 0).to(share.dtype)).clamp(0, 1)
+        steady = torch.lerp(painted, restore_detail(blended, painted, self.limit), (share > 0).to(share.dtype)).clamp(
+            0, 1
+        )
         return steady, steady

@@ -46,7 +46,9 @@ class SeparateStylizer:
     def paint(self, rgb: Tensor, style: str) -> Tensor:
         """The whole frame in one style: [T,3,H,W] in [0,1] -> the same."""
         if min(rgb.shape[-2:]) < SMALLEST:
-            raise UsageError(f"Frames of {rgb.shape[-1]}x{rgb.shape[-2]} are too small; {SMALLEST} px a side is the least.")
+            raise UsageError(
+                f"Frames of {rgb.shape[-1]}x{rgb.shape[-2]} are too small; {SMALLEST} px a side is the least."
+            )
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
             painted = self.networks[style](rgb.contiguous(memory_format=torch.channels_last))
         return painted.float().clamp(0, 1).contiguous()

@@ -17,7 +17,16 @@ def _panel(name: str, points: Sequence[tuple[float, float]], colour: tuple[int, 
     height, width = PANEL
     top, right, bottom, left = MARGIN
     image = np.full((height, width, 3), 255, np.uint8)
-    cv2.putText(image, f"{name}  last {points[-1][1]:.4g}", (left, 18), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (0, 0, 0), 1, cv2.LINE_AA)
+    cv2.putText(
+        image,
+        f"{name}  last {points[-1][1]:.4g}",
+        (left, 18),
+        cv2.FONT_HERSHEY_SIMPLEX,
+        0.45,
+        (0, 0, 0),
+        1,
+        cv2.LINE_AA,
+    )
     x, y = np.array(points, float).T
     low, high = float(np.min(y)), float(np.max(y))
     span_x, span_y = max(x.max() - x.min(), 1e-9), max(high - low, 1e-9)
@@ -27,8 +36,19 @@ def _panel(name: str, points: Sequence[tuple[float, float]], colour: tuple[int, 
     for value, row in ((high, top), ((low + high) / 2, (top + height - bottom) // 2), (low, height - bottom)):
         cv2.line(image, (left, row), (width - right, row), (225, 225, 225), 1)
         cv2.putText(image, f"{value:.3g}", (6, row + 4), cv2.FONT_HERSHEY_SIMPLEX, 0.38, (90, 90, 90), 1, cv2.LINE_AA)
-    cv2.putText(image, f"{x.min():.0f}", (left, height - 8), cv2.FONT_HERSHEY_SIMPLEX, 0.38, (90, 90, 90), 1, cv2.LINE_AA)
-    cv2.putText(image, f"{x.max():.0f}", (width - right - 30, height - 8), cv2.FONT_HERSHEY_SIMPLEX, 0.38, (90, 90, 90), 1, cv2.LINE_AA)
+    cv2.putText(
+        image, f"{x.min():.0f}", (left, height - 8), cv2.FONT_HERSHEY_SIMPLEX, 0.38, (90, 90, 90), 1, cv2.LINE_AA
+    )
+    cv2.putText(
+        image,
+        f"{x.max():.0f}",
+        (width - right - 30, height - 8),
+        cv2.FONT_HERSHEY_SIMPLEX,
+        0.38,
+        (90, 90, 90),
+        1,
+        cv2.LINE_AA,
+    )
     cv2.polylines(image, [np.round(at).astype(np.int32)], False, colour, 1, cv2.LINE_AA)
     return image
 

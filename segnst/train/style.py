@@ -193,11 +193,17 @@ def train_style(
     run = _Run()
     if checkpoint.exists() and not restart:
         run = _load_run(checkpoint, net, optimiser, schedule, settings)
-    shown = [resize_short(read_photo(p), 256)[None].to(dev) for p in preview_photos or photos.paths[:: max(1, len(photos.paths) // 3)][:3]]
+    shown = [
+        resize_short(read_photo(p), 256)[None].to(dev)
+        for p in preview_photos or photos.paths[:: max(1, len(photos.paths) // 3)][:3]
+    ]
 
     def save() -> None:
         state = {"net": net.state_dict(), "optimiser": optimiser.state_dict(), "schedule": schedule.state_dict()}
-        torch.save({**state, "iteration": run.iteration, "history": run.history, "settings": json.dumps(asdict(settings))}, checkpoint.with_suffix(".part"))
+        torch.save(
+            {**state, "iteration": run.iteration, "history": run.history, "settings": json.dumps(asdict(settings))},
+            checkpoint.with_suffix(".part"),
+        )
         checkpoint.with_suffix(".part").replace(checkpoint)
         draw_curves(run.history, folder / "curves.png")
         (folder / "curves.json").write_text(json.dumps(run.history))
@@ -212,12 +218,12 @@ def train_style(
         with torch.autocast(dev.type, torch.float16, enabled=dev.type == "cuda"):
             painted = net(batch)
         if init is None and run.iteration < settings.warmup:
-            terms = {"repeat": 100 * (painted.float() - batch).square().mean()}
+            losses = {"repeat": 100 * (painted.float() - batch).square().mean()}
         else:
-            terms = loss_of(painted.float(), batch)
+            losses = loss_of(painted.float(), batch)
         if run.iteration >= settings.temporal_from * settings.iterations and settings.temporal_weight:
-            terms["temporal"] = settings.temporal_weight * motion_term(net, batch, painted.float(), generator)
-        total = torch.stack(list(terms.values())).sum()
+            losses["temporal"] = settings.temporal_weight * motion_term(net, batch, painted.float(), generator)
+        total = torch.stack(list(losses.values())).sum()
         if not torch.isfinite(total):
             raise UsageError(
                 f"The loss is no longer finite at iteration {run.iteration}; the last good state is {checkpoint}. "
@@ -229,15 +235,15 @@ def train_style(
         scaler.update()
         schedule.step()
         run.iteration += 1
-        values = {k: float(v.detach()) for k, v in terms.items()}
+        values = {k: float(v.detach()) for k, v in losses.items()}
         run.record(run.iteration, {"total": float(total.detach())} | values)
         now = time.monotonic()
         if not quiet and (run.iteration % 10 == 0 or run.iteration == settings.iterations):
             pace = (now - began) / (run.iteration - first)
             style_sum = sum(v for k, v in values.items() if k.startswith("style"))
             print(
-                f"{name} {run.iteration}/{settings.iterations}  content {values.get('content', 0):.3f}  style {style_sum:.3f}"
-                f"  {pace:.2f} s an iteration  {(settings.iterations - run.iteration) * pace / 60:.0f} min left",
+                f"{name} {run.iteration}/{settings.iterations}  content {values.get('content', 0):.3f}"
+                f"  style {style_sum:.3f}  {pace:.2f} s an iteration  {(settings.iterations - run.iteration) * pace / 60:.0f} min left",
                 file=sys.stderr,
                 flush=True,
             )

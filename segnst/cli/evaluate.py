@@ -1,0 +1,44 @@
+"""``segnst evaluate``."""
+
+from __future__ import annotations
+
+import json as json_module
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="Measure.", no_args_is_help=True, rich_markup_mode=None)
+
+
+@app.callback()
+def _group() -> None:
+    """Measure."""
+
+
+@app.command()
+def masks(
+    prediction: Annotated[
+        Path, typer.Argument(metavar="PRED_DIR", help="Label maps, as `segnst segment` writes them.")
+    ],
+    truth: Annotated[Path, typer.Argument(metavar="TRUTH_DIR", help="True label maps under the same names.")],
+    classes: Annotated[
+        str | None,
+        typer.Option(help="Names in order of their values, separated by commas. Default: the bundled nine."),
+    ] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Also write the figures here (JSON).")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Figures on stdout as JSON instead of a table.")] = False,
+) -> None:
+    """Intersection over union of each class: predicted label maps against true ones (255 is ignored)."""
+    from segnst.bench.masks import evaluate_masks, table
+    from segnst.errors import OutputError
+
+    names = [c.strip() for c in classes.split(",")] if classes else None
+    result = evaluate_masks(prediction, truth, classes=names) if names else evaluate_masks(prediction, truth)
+    text = json_module.dumps(result, indent=2)
+    if output is not None:
+        try:
+            output.write_text(text + "\n")
+        except OSError as error:
+            raise OutputError(f"{output} cannot be written ({error.strerror}).") from error
+    print(text if json else table(result))

@@ -1,0 +1,88 @@
+"""``segnst styles``, ``classes``, ``models`` and ``doctor``: what there is."""
+
+from __future__ import annotations
+
+import json as json_module
+from typing import Annotated, Any
+
+import typer
+
+models_app = typer.Typer(
+    help="Weights: where they lie, on what terms; fetch them.", no_args_is_help=True, rich_markup_mode=None
+)
+Json = Annotated[bool, typer.Option("--json", help="As JSON.")]
+
+
+def _print(facts: Any, json: bool, text: str) -> None:
+    print(json_module.dumps(facts, indent=2) if json else text)
+
+
+def styles(json: Json = False) -> None:
+    """List the bundled styles."""
+    from safetensors import safe_open
+
+    from segnst.style.checkpoints import bundled_styles
+
+    rows = []
+    for name, path in bundled_styles().items():
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+        rows.append(
+            {
+                "name": name,
+                "title": metadata.get("title", ""),
+                "width": int(metadata.get("width", 0)),
+                "path": str(path),
+            }
+        )
+    _print(rows, json, "\n".join(f"{r['name']:18} {r['title']}" for r in rows) or "no styles are bundled")
+
+
+def classes(
+    segmenter: Annotated[str, typer.Option(help="A name, or the path of a trained one.")] = "deeplab",
+    offline: Annotated[bool, typer.Option("--offline", help="Fetch nothing.")] = False,
+    json: Json = False,
+) -> None:
+    """List the classes that a segmenter knows, with the names accepted for each."""
+    from segnst.device import choose_device
+    from segnst.run import load_segmenter
+
+    regions = load_segmenter(segmenter, choose_device("cpu"), offline=offline).regions
+    rows = [{"index": r.index, "name": r.name, "aliases": list(r.aliases)} for r in regions]
+    _print(rows, json, "\n".join(f"{r['index']:3} {r['name']:14} {', '.join(r['aliases'])}" for r in rows))
+
+
+@models_app.command("list")
+def models_list(json: Json = False) -> None:
+    """All weights that segnst uses: where they lie or come from, and their terms."""
+    from segnst.catalogue import catalogue
+
+    rows = catalogue()
+    lines = [
+        f"{r['name']:30} {r['kind']:10} {r['path'] or 'not fetched: ' + r['url']}\n{'':30} {'':10} {r['terms']}"
+        for r in rows
+    ]
+    _print(rows, json, "\n".join(lines))
+
+
+@models_app.command("pull")
+def models_pull(
+    names: Annotated[list[str], typer.Argument(help="Names as `segnst models list` shows them, or `all`.")],
+    quiet: Annotated[bool, typer.Option("-q", "--quiet")] = False,
+) -> None:
+    """Fetch weights beforehand, so that later runs need no network."""
+    from segnst.catalogue import pull
+
+    for path in pull(names, quiet=quiet):
+        print(path)
+
+
+def doctor(json: Json = False) -> None:
+    """Say what is missing or slow on this machine."""
+    from segnst.doctor import examine
+
+    findings = examine()
+    marks = {"ok": "ok     ", "slow": "slow   ", "missing": "MISSING"}
+    _print([f.as_dict() for f in findings], json, "\n".join(f"{marks[f.state]} {f.what}: {f.detail}" for f in findings))
+    if any(f.state == "missing" for f in findings):
+        raise typer.Exit(1)

@@ -1,0 +1,97 @@
+"""Contact sheets: pictures in rows and columns with a line of text above each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from segnst.errors import OutputError
+
+LAYER_COLOURS = (
+    (230, 75, 60),
+    (60, 120, 230),
+    (240, 190, 40),
+    (60, 180, 90),
+    (160, 80, 200),
+    (40, 190, 200),
+    (150, 150, 150),
+)
+TEXT = 22  # px above each picture
+
+
+def to_bytes(rgb: Tensor) -> np.ndarray:
+    """[3,H,W] in [0,1] -> uint8 [H,W,3] RGB."""
+    picture: np.ndarray = (
+        (rgb.detach().cpu().float().clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
+    )
+    return picture
+
+
+def layer_picture(soft: Tensor, rgb: Tensor) -> Tensor:
+    """Soft masks [L,H,W] as colours over the darkened frame [3,H,W]; the last layer, the background, has none."""
+    colours = (
+        torch.tensor([LAYER_COLOURS[k % len(LAYER_COLOURS)] for k in range(len(soft) - 1)], dtype=torch.float32) / 255
+    )
+    grey = 0.35 * rgb.cpu().mean(0, keepdim=True).expand(3, -1, -1)
+    paint = torch.einsum("lhw,lc->chw", soft[:-1].cpu(), colours) if len(soft) > 1 else torch.zeros_like(grey)
+    return grey + 0.65 * paint + 0.0
+
+
+def card(lines: Sequence[str], size: tuple[int, int]) -> Tensor:
+    """A white picture [3,H,W] with a few lines of text: stands where a painting cannot be shown."""
+    height, width = size
+    picture = np.full((height, width, 3), 245, np.uint8)
+    for k, line in enumerate(lines):
+        cv2.putText(
+            picture,
+            line[: max(8, width // 9)],
+            (8, 30 + 24 * k),
+            cv2.FONT_HERSHEY_SIMPLEX,
+            0.5,
+            (40, 40, 40),
+            1,
+            cv2.LINE_AA,
+        )
+    return torch.from_numpy(picture).permute(2, 0, 1).float() / 255
+
+
+def _cell(picture: Tensor, title: str, width: int) -> np.ndarray:
+    pixels = to_bytes(picture)
+    height = max(1, round(pixels.shape[0] * width / pixels.shape[1]))
+    shrink = width < pixels.shape[1]
+    pixels = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA if shrink else cv2.INTER_LINEAR)
+    head = np.full((TEXT, width, 3), 255, np.uint8)
+    cv2.putText(head, title[: width // 8], (3, 16), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (0, 0, 0), 1, cv2.LINE_AA)
+    return np.vstack((head, pixels))
+
+
+def write_sheet(path: Path, rows: Sequence[Sequence[tuple[str, Tensor]]], width: int = 320) -> Path:
+    """Write rows of (title, picture [3,H,W]) as one PNG; each picture is scaled to ``width`` px.
+
+    Raises OutputError when the file cannot be written.
+    """
+    drawn = []
+    for row in rows:
+        cells = [_cell(picture, title, width) for title, picture in row]
+        tallest = max(c.shape[0] for c in cells)
+        cells = [np.pad(c, ((0, tallest - c.shape[0] + 4), (0, 4), (0, 0)), constant_values=255) for c in cells]
+        drawn.append(np.hstack(cells))
+    widest = max(r.shape[1] for r in drawn)
+    drawn = [np.pad(r, ((0, 0), (0, widest - r.shape[1]), (0, 0)), constant_values=255) for r in drawn]
+    ok, data = cv2.imencode(".png", cv2.cvtColor(np.vstack(drawn), cv2.COLOR_RGB2BGR))
+    temporary = path.with_name(f".{path.name}.part")
+    try:
+        temporary.write_bytes(data.tobytes())
+        temporary.replace(path)
+    except OSError as error:
+        raise OutputError(f"The contact sheet {path} cannot be written ({error.strerror or error}).") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+    if not ok:
+        raise OutputError(f"The contact sheet {path} cannot be drawn.")
+    return path

@@ -1,0 +1,74 @@
+import torch
+
+from segnst.stabilize.cuts import CutCarry, is_cut
+from segnst.stabilize.output import BlendStabilizer, restore_detail
+from segnst.types import Motion
+from tests.clips import panning, texture
+
+
+def _sharpness(x: torch.Tensor) -> float:
+    return float((x - torch.nn.functional.avg_pool2d(x, 3, 1, 1, count_include_pad=False)).square().mean())
+
+
+def _pan(step: float, height: int, width: int) -> Motion:
+    flow = torch.zeros(1, 2, height, width)
+    flow[:, 0] = step
+    return Motion(flow, torch.ones(1, 1, height, width))
+
+
+def test_flicker_goes_and_sharpness_stays() -> None:
+    generator = torch.Generator().manual_seed(0)
+    frames = panning(20, 64, 96, step=2)
+    painted = (frames + 0.08 * torch.randn(20, 1, 64, 96, generator=generator)).clamp(0, 1)
+    stabilizer, carry, steady = BlendStabilizer(), None, []
+    for k, frame in enumerate(painted.split(1)):
+        out, carry = stabilizer(frame, _pan(2, 64, 96) if k else None, carry)
+        steady.append(out)
+    inner = (..., slice(8, -8), slice(8, -48))
+
+    def error(x: torch.Tensor) -> float:
+        moved = [(b[..., :-2] - a[..., 2:])[inner].square().mean() for a, b in zip(x[8:], x[9:], strict=False)]
+        return float(torch.stack(moved).mean())
+
+    result = torch.cat(steady)
+    assert error(result) < 0.25 * error(painted)
+    assert _sharpness(result[-1][inner]) > 0.6 * _sharpness(frames[-1][inner])
+
+
+def test_after_a_cut_the_paint_is_as_painted() -> None:
+    frame = texture(32, 32)[None]
+    out, _ = BlendStabilizer()(frame, None, torch.zeros_like(frame))
+    assert torch.equal(out, frame)
+
+
+def test_unreliable_pixels_are_as_painted() -> None:
+    frame = texture(32, 32)[None]
+    motion = Motion(torch.zeros(1, 2, 32, 32), torch.zeros(1, 1, 32, 32))
+    out, _ = BlendStabilizer()(frame, motion, torch.zeros_like(frame))
+    assert torch.equal(out, frame)
+
+
+def test_restoring_detail_never_invents_it() -> None:
+    flat = torch.full((1, 3, 40, 40), 0.5)
+    assert torch.allclose(restore_detail(flat, texture(40, 40)[None], 1.4), flat, atol=1e-5)
+
+
+def test_cuts_are_found_and_pans_are_not() -> None:
+    pan = panning(12, 72, 128, step=1, seed=1)
+    other = panning(6, 72, 128, step=1, seed=9)
+    carry: CutCarry | None = None
+    found = []
+    for k, frame in enumerate(torch.cat((pan, other)).split(1)):
+        cut, carry = is_cut(frame, carry)
+        if cut:
+            found.append(k)
+    assert found == [12]
+
+
+def test_a_change_of_brightness_is_no_cut() -> None:
+    frames = panning(10, 72, 128, step=1)
+    frames[5:] *= 0.6
+    carry = None
+    for frame in frames.split(1):
+        cut, carry = is_cut(frame, carry)
+        assert not cut
