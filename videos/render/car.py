@@ -6,56 +6,16 @@ style; the paint is the object's colour.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import bpy
 import numpy as np
 from scipy.interpolate import PchipInterpolator
 
 import materials as mat
+from car_styles import STYLES, Style
 from car_parts import add_details, wheel_mesh
 from shapes import isosurface, mesh, place, smax
 
 VEHICLE = 7
-
-
-@dataclass(frozen=True)
-class Style:
-    """Shape of one body: centre-line profile from tail to nose, axles, and where the glass lies."""
-
-    profile: tuple[tuple[float, float], ...]
-    front: float
-    rear: float
-    axles: tuple[float, float]
-    radius: float
-    screen: tuple[float, float]  # windscreen from header to cowl, x on the centre line
-    backlight: tuple[float, float]  # rear window, same
-    side_glass: tuple[float, float, float]  # rear end at the belt, slope of that end, front end
-    pillars: tuple[float, float]  # B pillar, division of rear door and quarter glass
-    belt: float = 0.90
-    clearance: float = 0.19
-    lift: float = 0.0
-
-
-HATCH = Style(
-    profile=((-2.12, 0.84), (-2.06, 0.93), (-1.98, 1.06), (-1.80, 1.285), (-1.72, 1.365), (-1.55, 1.40), (-1.1, 1.448),
-             (-0.6, 1.468), (-0.2, 1.452), (0.05, 1.405), (0.25, 1.325), (0.60, 1.165), (0.95, 1.005), (1.08, 0.965),
-             (1.4, 0.925), (1.75, 0.865), (2.0, 0.785), (2.12, 0.70), (2.2, 0.6)),
-    front=2.14, rear=2.09, axles=(1.33, -1.29), radius=0.318, screen=(0.14, 0.97), backlight=(-1.93, -1.735),
-    side_glass=(-1.52, 0.45, 0.86), pillars=(-0.20, -1.13))
-SEDAN = Style(
-    profile=((-2.38, 0.86), (-2.33, 0.965), (-2.2, 1.01), (-1.95, 1.03), (-1.75, 1.05), (-1.6, 1.10), (-1.3, 1.235),
-             (-1.05, 1.335), (-0.8, 1.40), (-0.45, 1.437), (-0.15, 1.435), (0.1, 1.395), (0.32, 1.305), (0.68, 1.14),
-             (1.02, 0.99), (1.15, 0.955), (1.5, 0.915), (1.9, 0.845), (2.15, 0.765), (2.27, 0.68), (2.35, 0.6)),
-    front=2.29, rear=2.34, axles=(1.42, -1.36), radius=0.325, screen=(0.22, 1.04), backlight=(-1.60, -0.98),
-    side_glass=(-1.42, 0.95, 0.93), pillars=(-0.17, -1.12))
-ESTATE = Style(
-    profile=((-2.12, 1.0), (-2.08, 1.10), (-2.0, 1.28), (-1.88, 1.52), (-1.8, 1.60), (-1.6, 1.635), (-1.0, 1.67),
-             (-0.4, 1.675), (0.0, 1.645), (0.2, 1.58), (0.4, 1.475), (0.7, 1.31), (1.02, 1.14), (1.14, 1.095),
-             (1.5, 1.06), (1.85, 1.0), (2.05, 0.92), (2.15, 0.80), (2.25, 0.65)),
-    front=2.17, rear=2.08, axles=(1.33, -1.31), radius=0.355, screen=(0.26, 1.03), backlight=(-2.0, -1.85),
-    side_glass=(-1.68, 0.25, 0.92), pillars=(-0.20, -1.15), belt=1.03, clearance=0.24, lift=0.10)
-STYLES = {"hatch": HATCH, "sedan": SEDAN, "suv": ESTATE}
 
 
 class Body:
@@ -66,10 +26,14 @@ class Body:
         self.top = PchipInterpolator(*zip(*s.profile, strict=True), extrapolate=True)
         self.slope = self.top.derivative()
         half = s.front
-        self.plan = PchipInterpolator([-half - .1, -1.8, -1.3, -0.6, 0.6, 1.3, 1.8, half + .1],
-                                      [0.80, 0.852, 0.88, 0.888, 0.888, 0.878, 0.845, 0.79])
-        self.section = PchipInterpolator([0.0, 0.15, 0.22, 0.30, 0.38, 0.5, 0.62, 0.74, 0.795, 0.83, 0.92, 0.97, 1.45, 2.0],
-                                         [-.16, -.075, -.04, -.030, -.012, -.004, 0, -.003, -.009, -.021, -.05, -.085, -.295, -.56])
+        self.plan = PchipInterpolator(
+            [-half - 0.1, -1.8, -1.3, -0.6, 0.6, 1.3, 1.8, half + 0.1],
+            [0.80, 0.852, 0.88, 0.888, 0.888, 0.878, 0.845, 0.79],
+        )
+        self.section = PchipInterpolator(
+            [0.0, 0.15, 0.22, 0.30, 0.38, 0.5, 0.62, 0.74, 0.795, 0.83, 0.92, 0.97, 1.45, 2.0],
+            [-0.16, -0.075, -0.04, -0.030, -0.012, -0.004, 0, -0.003, -0.009, -0.021, -0.05, -0.085, -0.295, -0.56],
+        )
 
     def belt(self, x):
         return self.s.belt - 0.016 * x
@@ -88,9 +52,18 @@ class Body:
         crease = 0.007 * np.exp(-(((z - 0.36 - s.lift - 0.03 * x) / 0.035) ** 2)) * (np.abs(x) < 1.0)
         d_side = ay - self.plan(x) - self.section(z - self.belt(x) + 0.92) - flare - crease
         zb = z - s.lift
-        nose = s.front - 0.20 * (ay / 0.85) ** 2.6 - 0.9 * np.maximum(zb - 0.52, 0) ** 1.6 - 1.2 * np.maximum(0.36 - zb, 0) ** 1.7
-        tail = s.rear - 0.15 * (ay / 0.85) ** 2.8 - 0.10 * np.clip((zb - 0.60) / 0.06, 0, 1) * 0.5 \
+        nose = (
+            s.front
+            - 0.20 * (ay / 0.85) ** 2.6
+            - 0.9 * np.maximum(zb - 0.52, 0) ** 1.6
             - 1.2 * np.maximum(0.36 - zb, 0) ** 1.7
+        )
+        tail = (
+            s.rear
+            - 0.15 * (ay / 0.85) ** 2.8
+            - 0.10 * np.clip((zb - 0.60) / 0.06, 0, 1) * 0.5
+            - 1.2 * np.maximum(0.36 - zb, 0) ** 1.7
+        )
         return d_top, d_side, x - nose, -x - tail
 
     def arch(self, x, z):
@@ -145,8 +118,9 @@ class Body:
         well = np.maximum(self.arch(x, z) - (0.012 if not s.lift else 0.035), 0.5 - ay)
         rim = self.glass(x, y, z) - 0.016
         # the strip between the side windows, and the cowl under the windscreen
-        pillar = np.maximum(np.maximum(np.abs(x - s.pillars[0]) - 0.05, self.belt(x) + 0.03 - z),
-                            self.surfaces(x, y, z)[0] + 0.07)
+        pillar = np.maximum(
+            np.maximum(np.abs(x - s.pillars[0]) - 0.05, self.belt(x) + 0.03 - z), self.surfaces(x, y, z)[0] + 0.07
+        )
         xs, _ = self.f_top(x, ay)
         cowl = np.maximum(np.abs(xs - s.screen[1] - 0.05) - 0.06, np.maximum(ay - 0.70, s.belt + 0.0 - z))
         return np.minimum.reduce([grille, intake, diffuser, sill, well, rim, pillar, cowl])
@@ -195,7 +169,9 @@ def add_car(name: str, style: str, colour, location=(0, 0), heading: float = 0.0
     wheels = []
     for x in b.s.axles:
         for side in (-1, 1):
-            w = place(f"{name}_wheel", wheel, index, root, (x, side * 0.765, b.s.radius), (0, 0, 0 if side < 0 else np.pi))
+            w = place(
+                f"{name}_wheel", wheel, index, root, (x, side * 0.765, b.s.radius), (0, 0, 0 if side < 0 else np.pi)
+            )
             wheels.append(w)
     return root, wheels
 

@@ -11,9 +11,14 @@ BLACK, CHROME, WHITE, RUBBER, LENS, AMBER = range(6)
 
 
 def trim_materials():
-    return [mat.plain("trim_black", (0.01, 0.01, 0.01), 0.5), mat.plain("chrome", (0.75, 0.76, 0.78), 0.12, 1.0),
-            mat.plain("plate", (0.75, 0.75, 0.72), 0.5), mat.plain("rubber", (0.018, 0.018, 0.019), 0.8),
-            mat.plain("lens", (0.9, 0.92, 0.95), 0.08, 0.6, 1.0), mat.plain("amber", (0.8, 0.25, 0.02), 0.2, 0.0, 1.0)]
+    return [
+        mat.plain("trim_black", (0.01, 0.01, 0.01), 0.5),
+        mat.plain("chrome", (0.75, 0.76, 0.78), 0.12, 1.0),
+        mat.plain("plate", (0.75, 0.75, 0.72), 0.5),
+        mat.plain("rubber", (0.018, 0.018, 0.019), 0.8),
+        mat.plain("lens", (0.9, 0.92, 0.95), 0.08, 0.6, 1.0),
+        mat.plain("amber", (0.8, 0.25, 0.02), 0.2, 0.0, 1.0),
+    ]
 
 
 def _line(points, n=40):
@@ -52,17 +57,46 @@ def add_details(body, style: str):
     b_pillar, quarter = s.pillars
     front_edge = s.axles[0] - s.radius - 0.075
     gap = 0.0045
-    side_tube([(front_edge, belt + 0.0), (front_edge + 0.01, 0.55), (front_edge - 0.10, low), (b_pillar + 0.1, low),
-               (b_pillar - 0.02, low + 0.06), (b_pillar - 0.02, belt + 0.02)], gap, BLACK)
+    side_tube(
+        [
+            (front_edge, belt + 0.0),
+            (front_edge + 0.01, 0.55),
+            (front_edge - 0.10, low),
+            (b_pillar + 0.1, low),
+            (b_pillar - 0.02, low + 0.06),
+            (b_pillar - 0.02, belt + 0.02),
+        ],
+        gap,
+        BLACK,
+    )
     arch = s.axles[1] + s.radius + 0.09
-    side_tube([(b_pillar - 0.02, low + 0.03), (b_pillar - 0.1, low), (arch + 0.1, low), (arch, 0.42 + s.lift),
-               (arch - 0.2, 0.72 + s.lift), (quarter - 0.05, belt - 0.02)], gap, BLACK)
+    side_tube(
+        [
+            (b_pillar - 0.02, low + 0.03),
+            (b_pillar - 0.1, low),
+            (arch + 0.1, low),
+            (arch, 0.42 + s.lift),
+            (arch - 0.2, 0.72 + s.lift),
+            (quarter - 0.05, belt - 0.02),
+        ],
+        gap,
+        BLACK,
+    )
     side_tube([(s.front - 0.48, 0.62 + s.lift), (s.axles[0] + s.radius + 0.06, 0.50 + s.lift)], gap, BLACK)
     side_tube([(-s.rear + 0.40, 0.60 + s.lift), (s.axles[1] - s.radius - 0.06, 0.50 + s.lift)], gap, BLACK)
     x = np.linspace(s.side_glass[0] + 0.03, s.side_glass[2] - 0.02, 30)
     side_tube(np.stack([x, body.belt(x) + 0.022], 1)[[0, 10, 20, 29]], 0.009, CHROME, 0.002)
-    top_tube([(s.screen[1] + 0.07, 0.66), (s.front - 0.6, 0.66), (s.front - 0.30, 0.55), (s.front - 0.20, 0.3), (s.front - 0.19, 0.0)],
-             gap, BLACK)
+    top_tube(
+        [
+            (s.screen[1] + 0.07, 0.66),
+            (s.front - 0.6, 0.66),
+            (s.front - 0.30, 0.55),
+            (s.front - 0.20, 0.3),
+            (s.front - 0.19, 0.0),
+        ],
+        gap,
+        BLACK,
+    )
     top_tube([(s.screen[0] - 0.12, 0.52), (s.backlight[1] + 0.15, 0.53)], 0.008, BLACK)
     for sign in (-1, 1):  # wipers
         xy = _line([(s.screen[1] + 0.02, 0.02 + 0.25 * (sign + 1)), (s.screen[1] - 0.06, -0.55 + 0.5 * (sign + 1))])
@@ -99,7 +133,7 @@ def add_details(body, style: str):
     d.box((-s.rear + 0.02, -0.262, rear_z - 0.058), (-s.rear + 0.12, 0.262, rear_z + 0.058), BLACK)
     d.box((-s.rear + 0.015, -0.255, rear_z - 0.052), (-s.rear + 0.1, 0.255, rear_z + 0.052), WHITE)
     rng = np.random.default_rng(len(style))
-    for x0, sign, z0 in ((xp + 0.0035, 1, zp), (-s.rear + 0.0145, -1, rear_z)):
+    for x0, z0 in ((xp + 0.0035, zp), (-s.rear + 0.0145, rear_z)):
         for i in range(7):  # strokes that read as letters from a few metres
             y0 = -0.19 + 0.058 * i + (0.03 if i > 2 else 0)
             for a, b in ((0, 0.006), (0.028, 0.034))[: 1 + rng.integers(2)]:
@@ -110,7 +144,9 @@ def add_details(body, style: str):
     mid = s.backlight[1] + 0.35
     d.tube([(mid, 0, float(body.top(mid)) - 0.02), (mid - 0.12, 0, float(body.top(mid)) + 0.16)], 0.007, BLACK, 6)
     d.box((-1.8, -0.5, 0.16), (1.9, 0.5, 0.3), RUBBER)
-    return d.build(f"{style}_details", trim_materials(), True), painted.build(f"{style}_painted", [mat.paint_only()], True)
+    return d.build(f"{style}_details", trim_materials(), True), painted.build(
+        f"{style}_painted", [mat.paint_only()], True
+    )
 
 
 def wheel_mesh(radius: float):
@@ -118,10 +154,32 @@ def wheel_mesh(radius: float):
     w = Solid()
     r, rim = radius, radius * 0.70
     half = 0.10
-    w.lathe([(rim, -half + 0.015), (rim + 0.02, -half), (r - 0.045, -half - 0.006), (r - 0.012, -half + 0.02), (r, -half + 0.045),
-             (r, half - 0.045), (r - 0.012, half - 0.02), (rim + 0.02, half), (rim, half - 0.02)], 3, 64)
-    w.lathe([(rim + 0.004, -half + 0.010), (rim - 0.006, -half + 0.004), (rim - 0.02, -half + 0.012), (rim - 0.028, -half + 0.04),
-             (rim - 0.035, half)], 1, 64)
+    w.lathe(
+        [
+            (rim, -half + 0.015),
+            (rim + 0.02, -half),
+            (r - 0.045, -half - 0.006),
+            (r - 0.012, -half + 0.02),
+            (r, -half + 0.045),
+            (r, half - 0.045),
+            (r - 0.012, half - 0.02),
+            (rim + 0.02, half),
+            (rim, half - 0.02),
+        ],
+        3,
+        64,
+    )
+    w.lathe(
+        [
+            (rim + 0.004, -half + 0.010),
+            (rim - 0.006, -half + 0.004),
+            (rim - 0.02, -half + 0.012),
+            (rim - 0.028, -half + 0.04),
+            (rim - 0.035, half),
+        ],
+        1,
+        64,
+    )
     w.lathe([(0.001, -0.02), (rim - 0.05, -0.02)], 2, 48)  # brake disc
     w.lathe([(rim - 0.05, 0.02), (rim, 0.03)], 0, 48)
     w.lathe([(0.001, 0.03), (rim, 0.03)], 0, 48)
@@ -135,10 +193,21 @@ def wheel_mesh(radius: float):
         nrm = np.array([-t[1], t[0]])
         v = []
         for p, hw, y0 in ((p0, 0.019, -half + 0.016), (p1, 0.014, -half + 0.012)):
-            for s, y in ((-1.5, y0 + 0.035), (-1, y0 + 0.004), (-0.5, y0), (0.5, y0), (1, y0 + 0.004), (1.5, y0 + 0.035)):
+            for s, y in (
+                (-1.5, y0 + 0.035),
+                (-1, y0 + 0.004),
+                (-0.5, y0),
+                (0.5, y0),
+                (1, y0 + 0.004),
+                (1.5, y0 + 0.035),
+            ):
                 q = p + nrm * hw * s
                 v.append((q[0], y, q[1]))
         w.add(v, [(i, i + 1, i + 7, i + 6) for i in range(5)], 1)
-    mats = [mat.plain("well", (0.01, 0.01, 0.01), 0.9), mat.plain("alloy", (0.62, 0.63, 0.65), 0.25, 0.9, 0.3),
-            mat.plain("disc", (0.10, 0.10, 0.10), 0.45, 0.7), mat.plain("tyre", (0.022, 0.022, 0.023), 0.75, mottle=0.3)]
+    mats = [
+        mat.plain("well", (0.01, 0.01, 0.01), 0.9),
+        mat.plain("alloy", (0.62, 0.63, 0.65), 0.25, 0.9, 0.3),
+        mat.plain("disc", (0.10, 0.10, 0.10), 0.45, 0.7),
+        mat.plain("tyre", (0.022, 0.022, 0.023), 0.75, mottle=0.3),
+    ]
     return w.build("wheel", mats, True)

@@ -35,7 +35,9 @@ def write_video(path: Path, frames: list[Path], fps: int, audio: np.ndarray, crf
             out.mux(v.encode(f))
         out.mux(v.encode(None))
         for at in range(0, audio.shape[1], 1024):
-            f = av.AudioFrame.from_ndarray(np.ascontiguousarray(audio[:, at:at + 1024]), format="fltp", layout="stereo")
+            f = av.AudioFrame.from_ndarray(
+                np.ascontiguousarray(audio[:, at : at + 1024]), format="fltp", layout="stereo"
+            )
             f.sample_rate, f.pts, f.time_base = sound.RATE, at, Fraction(1, sound.RATE)
             out.mux(a.encode(f))
         out.mux(a.encode(None))
@@ -56,14 +58,14 @@ in it was photographed or downloaded: models, textures and sound come from the f
 
 | file | what |
 | --- | --- |
-| `masks/0001.png` … | class of every pixel: 0 other, 1 sky, 2 building, 3 road, 4 pavement, 5 vegetation, 6 person, 7 vehicle |
+| `masks/` | class of each pixel: 0 other, 1 sky, 2 building, 3 road, 4 pavement, 5 vegetation, 6 person, 7 vehicle |
 | `flow.npz` | exact backward flow and occlusion of frames 2 to {frames}; read it with `videos/truth.py` |
 
 - Flow: [x, y] in pixels, position in t - 1 = position in t + flow; full size, rounded to 1/16 px. From Cycles' vector
   pass; where there is sky, from the camera's turn (clouds are infinitely far). Mirrored images in paint and glass do
   not move with the surface: the flow is the surface's.
-- Occlusion: 1 where the point was not seen in t - 1 (outside the frame, or its target there is another object or lies at
-  another depth).
+- Occlusion: 1 where the point was not seen in t - 1 (outside the frame, or its target there is another object or lies
+  at another depth).
 - Masks and flow are of pixel centres (one ray each), not blended: hair-thin leaves are all or nothing.
 - Cuts (first frames of new shots): {cuts}. Their flow is zero and all of it is marked occluded.
 
@@ -95,8 +97,24 @@ def write_clip(name: str, clip, work: Path, out: Path, size: tuple[int, int], sa
             blobs.append(np.frombuffer(pack(flow, hidden), np.uint8))
         before = (index, now["depth"])
     ends = np.cumsum([0] + [len(b) for b in blobs])
-    np.savez(folder / "flow.npz", shape=np.array(index.shape), scale=SCALE, ends=ends, data=np.concatenate(blobs),
-             cuts=np.array(clip.cuts, int))
-    (folder / "README.md").write_text(CARD.format(
-        name=name, frames=len(frames), w=size[0], h=size[1], fps=fps, cuts=clip.cuts or "none", samples=samples,
-        date=datetime.date.today().isoformat(), blender=bpy.app.version_string))
+    np.savez(
+        folder / "flow.npz",
+        shape=np.array(index.shape),
+        scale=SCALE,
+        ends=ends,
+        data=np.concatenate(blobs),
+        cuts=np.array(clip.cuts, int),
+    )
+    (folder / "README.md").write_text(
+        CARD.format(
+            name=name,
+            frames=len(frames),
+            w=size[0],
+            h=size[1],
+            fps=fps,
+            cuts=clip.cuts or "none",
+            samples=samples,
+            date=datetime.date.today().isoformat(),
+            blender=bpy.app.version_string,
+        )
+    )

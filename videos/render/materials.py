@@ -4,71 +4,9 @@ from __future__ import annotations
 
 import bpy
 
+from nodes import Nodes
+
 _made: dict = {}
-
-
-class Nodes:
-    """A thin layer over a node tree: each call adds a node and returns the output wanted."""
-
-    def __init__(self, tree) -> None:
-        self.t = tree
-
-    def node(self, kind: str, inputs: dict | None = None, out=0, **props):
-        n = self.t.nodes.new(kind)
-        for k, v in props.items():
-            setattr(n, k, v)
-        for k, v in (inputs or {}).items():
-            if isinstance(v, bpy.types.NodeSocket):
-                self.t.links.new(v, n.inputs[k])
-            else:
-                n.inputs[k].default_value = v
-        return n.outputs[out]
-
-    def math(self, op: str, a, b=0.0, clamp: bool = False):
-        return self.node("ShaderNodeMath", {0: a, 1: b}, operation=op, use_clamp=clamp)
-
-    def mix(self, factor, a, b, blend: str = "MIX"):
-        n = self.t.nodes.new("ShaderNodeMix")
-        n.data_type, n.blend_type = "RGBA", blend
-        for i, v in ((0, factor), (6, a), (7, b)):
-            if isinstance(v, bpy.types.NodeSocket):
-                self.t.links.new(v, n.inputs[i])
-            else:
-                n.inputs[i].default_value = (*v, 1.0) if i and len(v) == 3 else v
-        return n.outputs[2]
-
-    def noise(self, scale, detail=3.0, roughness=0.55, vector=None):
-        inputs = {"Scale": scale, "Detail": detail, "Roughness": roughness}
-        return self.node("ShaderNodeTexNoise", inputs | ({"Vector": vector} if vector is not None else {}))
-
-    def ramp(self, value, low: float, high: float):
-        """0 below low, 1 above high, smooth between."""
-        return self.node("ShaderNodeMapRange", {"Value": value, "From Min": low, "From Max": high},
-                         interpolation_type="SMOOTHSTEP")
-
-    def coords(self, kind: str = "Object", scale=(1, 1, 1)):
-        v = self.node("ShaderNodeTexCoord", out=kind)
-        return self.node("ShaderNodeMapping", {"Vector": v, "Scale": scale})
-
-    def bump(self, height, strength: float, distance: float = 0.02):
-        return self.node("ShaderNodeBump", {"Height": height, "Strength": strength, "Distance": distance})
-
-    def principled(self, **inputs):
-        return self.node("ShaderNodeBsdfPrincipled", {k.replace("_", " "): self.colour(v) for k, v in inputs.items()})
-
-    @staticmethod
-    def colour(v):
-        return (*v, 1.0) if isinstance(v, tuple) and len(v) == 3 else v
-
-    def attribute(self, name: str):
-        return self.node("ShaderNodeAttribute", out="Fac", attribute_name=name)
-
-    def where(self, sd, sharp: float = 0.002):
-        """1 inside a signed distance, 0 outside."""
-        return self.math("SUBTRACT", 1.0, self.ramp(sd, -sharp, sharp), clamp=True)
-
-    def blend(self, factor, a, b):
-        return self.node("ShaderNodeMixShader", {0: factor, 1: a, 2: b})
 
 
 def make(name: str, build):
@@ -92,40 +30,63 @@ def plain(name: str, colour, roughness=0.6, metallic=0.0, coat=0.0, mottle=0.0):
     def build(n: Nodes):
         c = (*colour, 1.0)
         if mottle:
-            c = n.mix(n.ramp(n.noise(3.0, 5, 0.6, n.coords()), 0.3, 0.75), tuple(x * (1 - mottle) for x in colour), colour)
+            c = n.mix(
+                n.ramp(n.noise(3.0, 5, 0.6, n.coords()), 0.3, 0.75), tuple(x * (1 - mottle) for x in colour), colour
+            )
         return n.principled(Base_Color=c, Roughness=roughness, Metallic=metallic, Coat_Weight=coat, Coat_Roughness=0.04)
+
     return make(name, build)
 
 
 def car_body():
     """Paint in the object's own colour; glass, black trim and lamps where the mesh's distances say so."""
+
     def build(n: Nodes):
         paint_colour = n.node("ShaderNodeObjectInfo", out="Color")
         dust = n.ramp(n.node("ShaderNodeSeparateXYZ", {0: n.coords()}, out=2), 0.65, 0.2)
         paint_colour = n.mix(n.math("MULTIPLY", dust, 0.22), paint_colour, (0.16, 0.14, 0.12))
-        paint = n.principled(Base_Color=paint_colour, Metallic=0.35, Roughness=0.38, Coat_Weight=1.0,
-                             Coat_Roughness=0.03, Coat_IOR=1.6)
+        paint = n.principled(
+            Base_Color=paint_colour, Metallic=0.35, Roughness=0.38, Coat_Weight=1.0, Coat_Roughness=0.03, Coat_IOR=1.6
+        )
         black = n.principled(Base_Color=(0.010, 0.010, 0.011), Roughness=0.4, Specular_IOR_Level=0.25)
-        glass = n.principled(Base_Color=(0.012, 0.015, 0.016), Roughness=0.02, IOR=1.6, Coat_Weight=0.6, Coat_Roughness=0.0)
-        cups = n.node("ShaderNodeTexWave", {"Vector": n.coords(), "Scale": 5.0, "Distortion": 1.0}, out="Fac", bands_direction="Y")
+        glass = n.principled(
+            Base_Color=(0.012, 0.015, 0.016), Roughness=0.02, IOR=1.6, Coat_Weight=0.6, Coat_Roughness=0.0
+        )
+        cups = n.node(
+            "ShaderNodeTexWave", {"Vector": n.coords(), "Scale": 5.0, "Distortion": 1.0}, out="Fac", bands_direction="Y"
+        )
         lamp_c = n.mix(cups, (0.80, 0.82, 0.85), (0.22, 0.23, 0.25))
         lamp = n.principled(Base_Color=lamp_c, Metallic=0.75, Roughness=0.18, Coat_Weight=1.0, Coat_Roughness=0.0)
-        ribs = n.node("ShaderNodeTexWave", {"Vector": n.coords(), "Scale": 9.0, "Distortion": 0.0}, out="Fac",
-                      bands_direction="Z")
+        ribs = n.node(
+            "ShaderNodeTexWave", {"Vector": n.coords(), "Scale": 9.0, "Distortion": 0.0}, out="Fac", bands_direction="Z"
+        )
         tail_c = n.mix(ribs, (0.10, 0.002, 0.002), (0.34, 0.008, 0.006))
-        tail = n.principled(Base_Color=tail_c, Roughness=0.15, Coat_Weight=1.0, Coat_Roughness=0.0,
-                            Emission_Color=(0.5, 0.01, 0.01), Emission_Strength=0.06)
+        tail = n.principled(
+            Base_Color=tail_c,
+            Roughness=0.15,
+            Coat_Weight=1.0,
+            Coat_Roughness=0.0,
+            Emission_Color=(0.5, 0.01, 0.01),
+            Emission_Strength=0.06,
+        )
         s = n.blend(n.where(n.attribute("black")), paint, black)
         s = n.blend(n.where(n.attribute("lamp")), s, lamp)
         s = n.blend(n.where(n.attribute("tail")), s, tail)
         return n.blend(n.where(n.attribute("glass")), s, glass)
+
     return make("car_body", build)
 
 
 def paint_only():
     def build(n: Nodes):
-        return n.principled(Base_Color=n.node("ShaderNodeObjectInfo", out="Color"), Metallic=0.35, Roughness=0.38,
-                            Coat_Weight=1.0, Coat_Roughness=0.03)
+        return n.principled(
+            Base_Color=n.node("ShaderNodeObjectInfo", out="Color"),
+            Metallic=0.35,
+            Roughness=0.38,
+            Coat_Weight=1.0,
+            Coat_Roughness=0.03,
+        )
+
     return make("paint_only", build)
 
 
@@ -142,6 +103,7 @@ def asphalt():
         some = n.ramp(n.noise(0.2, 2, 0.5, p), 0.48, 0.55)
         c = n.mix(n.math("MULTIPLY", n.where(n.math("SUBTRACT", crack, 0.003), 0.003), some), c, (0.045, 0.045, 0.045))
         return n.principled(Base_Color=c, Roughness=0.85, Normal=n.bump(grain, 0.5, 0.01))
+
     return make("asphalt", build)
 
 
@@ -149,11 +111,13 @@ def marking():
     def build(n: Nodes):
         worn = n.ramp(n.noise(14.0, 6, 0.7, n.coords()), 0.36, 0.52)
         return n.principled(Base_Color=n.mix(worn, (0.16, 0.16, 0.16), (0.62, 0.62, 0.59)), Roughness=0.7)
+
     return make("marking", build)
 
 
 def bricks(name, a, b, mortar, width, height, gap=0.012, offset=0.5, bump=0.5, roughness=0.85, dirt=0.35):
     """Courses along the object's x (or y) and z; slabs of pavement when given in the ground plane."""
+
     def build(n: Nodes):
         o = n.node("ShaderNodeTexCoord", out="Object")
         if name.startswith("paving"):
@@ -163,8 +127,17 @@ def bricks(name, a, b, mortar, width, height, gap=0.012, offset=0.5, bump=0.5, r
             y = n.node("ShaderNodeSeparateXYZ", {0: o}, out=1)
             z = n.node("ShaderNodeSeparateXYZ", {0: o}, out=2)
             uv = n.node("ShaderNodeCombineXYZ", {0: n.math("ADD", x, y), 1: z})
-        inputs = {"Vector": uv, "Color1": (*a, 1), "Color2": (*b, 1), "Mortar": (*mortar, 1), "Scale": 1.0,
-                  "Mortar Size": gap, "Brick Width": width, "Row Height": height, "Mortar Smooth": 0.2}
+        inputs = {
+            "Vector": uv,
+            "Color1": (*a, 1),
+            "Color2": (*b, 1),
+            "Mortar": (*mortar, 1),
+            "Scale": 1.0,
+            "Mortar Size": gap,
+            "Brick Width": width,
+            "Row Height": height,
+            "Mortar Smooth": 0.2,
+        }
         node = n.t.nodes.new("ShaderNodeTexBrick")
         node.offset = offset
         for k, v in inputs.items():
@@ -172,10 +145,16 @@ def bricks(name, a, b, mortar, width, height, gap=0.012, offset=0.5, bump=0.5, r
                 n.t.links.new(v, node.inputs[k])
             else:
                 node.inputs[k].default_value = v
-        c = n.mix(n.math("MULTIPLY", n.ramp(n.noise(0.7, 6, 0.65, o), 0.45, 0.75), dirt), node.outputs[0],
-                  tuple(0.35 * v for v in a))
+        c = n.mix(
+            n.math("MULTIPLY", n.ramp(n.noise(0.7, 6, 0.65, o), 0.45, 0.75), dirt),
+            node.outputs[0],
+            tuple(0.35 * v for v in a),
+        )
         c = n.mix(0.5, c, n.mix(n.noise(25.0, 4, 0.7, o), (0.25, 0.25, 0.25), (0.75, 0.75, 0.75)), "OVERLAY")
-        return n.principled(Base_Color=c, Roughness=roughness, Normal=n.bump(n.math("SUBTRACT", 1.0, node.outputs[1]), bump))
+        return n.principled(
+            Base_Color=c, Roughness=roughness, Normal=n.bump(n.math("SUBTRACT", 1.0, node.outputs[1]), bump)
+        )
+
     return make(name, build)
 
 
@@ -190,21 +169,34 @@ def plaster(name, colour):
         c = n.mix(n.math("MULTIPLY", n.ramp(z, 1.1, 0.1), 0.45), c, tuple(0.4 * v for v in colour))
         c = n.mix(0.35, c, n.mix(fine, (0.3, 0.3, 0.3), (0.7, 0.7, 0.7)), "OVERLAY")
         return n.principled(Base_Color=c, Roughness=0.9, Normal=n.bump(fine, 0.25, 0.01))
+
     return make(name, build)
 
 
 def window_glass():
     """Panes with a dark room behind, a few curtains, and the street mirrored in them."""
+
     def build(n: Nodes):
-        cell = n.node("ShaderNodeTexWhiteNoise", {0: n.node("ShaderNodeVectorMath", {
-            0: n.node("ShaderNodeTexCoord", out="Object"), 1: (1.0, 1.0, 0.4)}, operation="SNAP")}, out=0,
-            noise_dimensions="3D")
+        cell = n.node(
+            "ShaderNodeTexWhiteNoise",
+            {
+                0: n.node(
+                    "ShaderNodeVectorMath",
+                    {0: n.node("ShaderNodeTexCoord", out="Object"), 1: (1.0, 1.0, 0.4)},
+                    operation="SNAP",
+                )
+            },
+            out=0,
+            noise_dimensions="3D",
+        )
         fold = n.noise(30.0, 2, 0.5, n.coords(scale=(1, 1, 0.03)))
         curtain = n.mix(fold, (0.30, 0.29, 0.26), (0.62, 0.60, 0.55))
         c = n.mix(n.ramp(cell, 0.62, 0.66), (0.02, 0.024, 0.028), curtain)
         wave = n.noise(1.3, 1, 0.5, n.coords())
-        return n.principled(Base_Color=c, Roughness=0.03, IOR=1.6, Coat_Weight=0.8, Coat_Roughness=0.0,
-                            Normal=n.bump(wave, 0.04, 0.05))
+        return n.principled(
+            Base_Color=c, Roughness=0.03, IOR=1.6, Coat_Weight=0.8, Coat_Roughness=0.0, Normal=n.bump(wave, 0.04, 0.05)
+        )
+
     return make("window_glass", build)
 
 
@@ -215,14 +207,19 @@ def leaves(name, a, b):
         diffuse = n.principled(Base_Color=c, Roughness=0.5)
         through = n.node("ShaderNodeBsdfTranslucent", {"Color": n.mix(0.5, c, (0.25, 0.4, 0.04))})
         return n.blend(0.35, diffuse, through)
+
     return make(name, build)
 
 
 def bark():
     def build(n: Nodes):
         rough = n.noise(9.0, 6, 0.7, n.coords(scale=(1, 1, 0.25)))
-        return n.principled(Base_Color=n.mix(rough, (0.035, 0.027, 0.02), (0.16, 0.13, 0.10)), Roughness=0.95,
-                            Normal=n.bump(rough, 0.8, 0.03))
+        return n.principled(
+            Base_Color=n.mix(rough, (0.035, 0.027, 0.02), (0.16, 0.13, 0.10)),
+            Roughness=0.95,
+            Normal=n.bump(rough, 0.8, 0.03),
+        )
+
     return make("bark", build)
 
 
@@ -232,6 +229,7 @@ def cloth(name, colour, scale=140.0):
         c = n.mix(n.ramp(folds, 0.35, 0.7), tuple(0.6 * v for v in colour), colour)
         height = n.math("ADD", n.math("MULTIPLY", folds, 4.0), weave)
         return n.principled(Base_Color=c, Roughness=0.85, Normal=n.bump(height, 0.35, 0.01))
+
     return make(name, build)
 
 
@@ -242,4 +240,5 @@ def lawn():
         c = n.mix(n.ramp(blades, 0.3, 0.7), (0.03, 0.07, 0.012), (0.12, 0.19, 0.04))
         c = n.mix(n.math("MULTIPLY", n.ramp(patch, 0.5, 0.7), 0.5), c, (0.16, 0.15, 0.06))
         return n.principled(Base_Color=c, Roughness=0.9, Normal=n.bump(blades, 0.8, 0.03))
+
     return make("lawn", build)

@@ -9,8 +9,11 @@ import materials as mat
 from shapes import Solid, mesh, place
 
 VEGETATION = 5
-GREENS = (((0.035, 0.085, 0.012), (0.11, 0.20, 0.03)), ((0.05, 0.09, 0.02), (0.17, 0.21, 0.05)),
-          ((0.025, 0.06, 0.018), (0.07, 0.14, 0.035)))
+GREENS = (
+    ((0.035, 0.085, 0.012), (0.11, 0.20, 0.03)),
+    ((0.05, 0.09, 0.02), (0.17, 0.21, 0.05)),
+    ((0.025, 0.06, 0.018), (0.07, 0.14, 0.035)),
+)
 
 
 def leaf_quads(centres, out, size, rng):
@@ -49,8 +52,10 @@ def tree_meshes(seed: int, height: float = 6.5, crown: float = 1.9, leaves: int 
     centres = clump[which] + spot * radius * np.array([1, 1, 0.75])
     v, f = leaf_quads(centres, spot, 0.085, rng)
     green = GREENS[seed % len(GREENS)]
-    return (wood.build(f"wood{seed}", [mat.bark()], True),
-            mesh(f"leaves{seed}", v, f, None, False, [mat.leaves(f"leaf{seed % len(GREENS)}", *green)]))
+    return (
+        wood.build(f"wood{seed}", [mat.bark()], True),
+        mesh(f"leaves{seed}", v, f, None, False, [mat.leaves(f"leaf{seed % len(GREENS)}", *green)]),
+    )
 
 
 def add_tree(meshes, x: float, y: float, rng, scale: float = 1.0, base: float = 0.0) -> None:
@@ -63,8 +68,12 @@ def add_tree(meshes, x: float, y: float, rng, scale: float = 1.0, base: float = 
 def add_hedge(x0: float, x1: float, y0: float, y1: float, height: float, rng, base: float = 0.12) -> None:
     area = (x1 - x0) * (height * 2 + (y1 - y0)) + (y1 - y0) * height * 2
     n = int(area * 520)
-    face = rng.choice(5, n, p=np.array([a := (x1 - x0) * height, a, b := (y1 - y0) * height, b, (x1 - x0) * (y1 - y0)])
-                      / (2 * a + 2 * b + (x1 - x0) * (y1 - y0)))
+    face = rng.choice(
+        5,
+        n,
+        p=np.array([a := (x1 - x0) * height, a, b := (y1 - y0) * height, b, (x1 - x0) * (y1 - y0)])
+        / (2 * a + 2 * b + (x1 - x0) * (y1 - y0)),
+    )
     p = rng.uniform(0, 1, (n, 3))
     out = np.zeros((n, 3))
     for k, (axis, value) in enumerate(((1, 0), (1, 1), (0, 0), (0, 1), (2, 1))):
@@ -76,7 +85,7 @@ def add_hedge(x0: float, x1: float, y0: float, y1: float, height: float, rng, ba
     v, f = leaf_quads(centres, out, 0.055, rng)
     place("hedge", mesh("hedge", v, f, None, False, [mat.leaves("leaf_hedge", *GREENS[2])]), VEGETATION * 32)
     core = Solid()
-    core.box((x0 + .06, y0 + .06, base), (x1 - .06, y1 - .06, base + height - .06))
+    core.box((x0 + 0.06, y0 + 0.06, base), (x1 - 0.06, y1 - 0.06, base + height - 0.06))
     place("hedge_core", core.build("hedge_core", [mat.plain("core", (0.012, 0.025, 0.006), 0.95)]), VEGETATION * 32)
 
 
@@ -98,8 +107,14 @@ def sky(seed: int, sun_azimuth: float, sun_height: float, clouds: float = 0.5, p
     x, y, z = (n.node("ShaderNodeSeparateXYZ", {0: d}, out=i) for i in range(3))
     up = n.math("MAXIMUM", z, 0.0)
     blue = n.mix(n.math("POWER", up, 0.5), (0.62, 0.76, 0.92), (0.10, 0.24, 0.62))
-    flat = n.node("ShaderNodeCombineXYZ", {0: n.math("DIVIDE", x, n.math("ADD", up, 0.18)),
-                                          1: n.math("DIVIDE", y, n.math("ADD", up, 0.18)), 2: float(rng.uniform(0, 50))})
+    flat = n.node(
+        "ShaderNodeCombineXYZ",
+        {
+            0: n.math("DIVIDE", x, n.math("ADD", up, 0.18)),
+            1: n.math("DIVIDE", y, n.math("ADD", up, 0.18)),
+            2: float(rng.uniform(0, 50)),
+        },
+    )
     thick = n.noise(0.95, 7, 0.56, flat)
     cover = n.ramp(thick, 0.62 - 0.25 * clouds, 0.74 - 0.2 * clouds)
     shade = n.mix(n.ramp(thick, 0.5, 0.75), (1.0, 1.0, 1.0), (0.66, 0.69, 0.74))

@@ -28,10 +28,22 @@ class Look:
 LOOKS = (
     Look(),
     Look(top=(0.42, 0.05, 0.04), legs=(0.05, 0.07, 0.13), hair=(0.10, 0.05, 0.02), long_hair=True, height=1.68),
-    Look(top=(0.30, 0.26, 0.19), legs=(0.03, 0.03, 0.035), hair=(0.02, 0.015, 0.012), skin=(0.30, 0.16, 0.10), height=1.82),
+    Look(
+        top=(0.30, 0.26, 0.19),
+        legs=(0.03, 0.03, 0.035),
+        hair=(0.02, 0.015, 0.012),
+        skin=(0.30, 0.16, 0.10),
+        height=1.82,
+    ),
     Look(top=(0.06, 0.16, 0.10), legs=(0.16, 0.14, 0.11), hair=(0.20, 0.13, 0.06), long_hair=True, height=1.70),
     Look(top=(0.55, 0.55, 0.53), legs=(0.04, 0.06, 0.14), hair=(0.25, 0.24, 0.23), height=1.74),
-    Look(top=(0.025, 0.025, 0.03), legs=(0.06, 0.055, 0.05), hair=(0.015, 0.01, 0.01), skin=(0.18, 0.09, 0.06), height=1.79),
+    Look(
+        top=(0.025, 0.025, 0.03),
+        legs=(0.06, 0.055, 0.05),
+        hair=(0.015, 0.01, 0.01),
+        skin=(0.18, 0.09, 0.06),
+        height=1.79,
+    ),
     Look(top=(0.52, 0.33, 0.07), legs=(0.03, 0.045, 0.11), hair=(0.07, 0.03, 0.012), long_hair=True, height=1.70),
 )
 
@@ -55,36 +67,47 @@ def ellipsoid(p, c, r):
 
 def parts(p: np.ndarray, look: Look):
     """(bone, material, distance) of every piece of the body in its rest pose, facing +x."""
-    out = [("spine", TOP, ellipsoid(p, (-0.005, 0, 1.02), (0.125, 0.175, 0.17))),
-           ("spine", TOP, ellipsoid(p, (0.0, 0, 1.24), (0.128, 0.185, 0.21))),
-           ("spine", TOP, cone(p, (-0.015, -0.13, 1.415), (-0.015, 0.13, 1.415), 0.062, 0.062)),
-           ("spine", TOP, cone(p, (-0.02, 0, 1.44), (-0.01, 0, 1.495), 0.085, 0.062)),
-           ("root", LEGS, ellipsoid(p, (-0.01, 0, 0.90), (0.118, 0.165, 0.10))),
-           ("head", SKIN, cone(p, (-0.005, 0, 1.45), (0.0, 0, 1.56), 0.054, 0.05)),
-           ("head", SKIN, ellipsoid(p, (0.022, 0, 1.64), (0.094, 0.073, 0.122))),
-           ("head", SKIN, ellipsoid(p, (0.115, 0, 1.63), (0.020, 0.015, 0.026)))]
+    out = [
+        ("spine", TOP, ellipsoid(p, (-0.005, 0, 1.02), (0.125, 0.175, 0.17))),
+        ("spine", TOP, ellipsoid(p, (0.0, 0, 1.24), (0.128, 0.185, 0.21))),
+        ("spine", TOP, cone(p, (-0.015, -0.13, 1.415), (-0.015, 0.13, 1.415), 0.062, 0.062)),
+        ("spine", TOP, cone(p, (-0.02, 0, 1.44), (-0.01, 0, 1.495), 0.085, 0.062)),
+        ("root", LEGS, ellipsoid(p, (-0.01, 0, 0.90), (0.118, 0.165, 0.10))),
+        ("head", SKIN, cone(p, (-0.005, 0, 1.45), (0.0, 0, 1.56), 0.054, 0.05)),
+        ("head", SKIN, ellipsoid(p, (0.022, 0, 1.64), (0.094, 0.073, 0.122))),
+        ("head", SKIN, ellipsoid(p, (0.115, 0, 1.63), (0.020, 0.015, 0.026))),
+    ]
     hair = ellipsoid(p, (-0.008, 0, 1.672), (0.110, 0.088, 0.105))
     hair = np.maximum(hair, np.minimum(p[:, 0] - 0.055 - (p[:, 2] - 1.66) * 0.8, 1.0))
     out.append(("head", HAIR, hair))
     if look.long_hair:
         out.append(("head", HAIR, ellipsoid(p, (-0.055, 0, 1.545), (0.062, 0.095, 0.15))))
     for s, side in ((1, "L"), (-1, "R")):
+
         def at(v, s=s):
             return (v[0], s * v[1], v[2])
-        out += [(f"thigh{side}", LEGS, cone(p, at(HIP), at(KNEE), 0.094, 0.072)),
-                (f"shin{side}", LEGS, cone(p, at(KNEE), at((ANKLE[0], ANKLE[1], 0.10)), 0.072, 0.060)),
-                (f"foot{side}", SHOES, ellipsoid(p, at((0.045, 0.108, 0.045)), (0.145, 0.052, 0.046))),
-                (f"foot{side}", SHOES, cone(p, at((-0.03, 0.10, 0.10)), at((-0.05, 0.10, 0.05)), 0.046, 0.046)),
-                (f"arm{side}", TOP, cone(p, at(SHOULDER), at(ELBOW), 0.072, 0.055)),
-                (f"fore{side}", TOP, cone(p, at(ELBOW), at(WRIST), 0.055, 0.043)),
-                (f"fore{side}", SKIN, ellipsoid(p, at((0.012, 0.272, 0.81)), (0.045, 0.026, 0.085)))]
+
+        out += [
+            (f"thigh{side}", LEGS, cone(p, at(HIP), at(KNEE), 0.094, 0.072)),
+            (f"shin{side}", LEGS, cone(p, at(KNEE), at((ANKLE[0], ANKLE[1], 0.10)), 0.072, 0.060)),
+            (f"foot{side}", SHOES, ellipsoid(p, at((0.045, 0.108, 0.045)), (0.145, 0.052, 0.046))),
+            (f"foot{side}", SHOES, cone(p, at((-0.03, 0.10, 0.10)), at((-0.05, 0.10, 0.05)), 0.046, 0.046)),
+            (f"arm{side}", TOP, cone(p, at(SHOULDER), at(ELBOW), 0.072, 0.055)),
+            (f"fore{side}", TOP, cone(p, at(ELBOW), at(WRIST), 0.055, 0.043)),
+            (f"fore{side}", SKIN, ellipsoid(p, at((0.012, 0.272, 0.81)), (0.045, 0.026, 0.085))),
+        ]
     return out
 
 
 BONES = {"root": ((0, 0, 0.95), None), "spine": ((0, 0, 1.0), "root"), "head": ((0, 0, 1.50), "spine")}
 for _s, _side in ((1, "L"), (-1, "R")):
-    for _name, _at, _up in (("thigh", HIP, "root"), ("shin", KNEE, "thigh"), ("foot", ANKLE, "shin"),
-                            ("arm", SHOULDER, "spine"), ("fore", ELBOW, "arm")):
+    for _name, _at, _up in (
+        ("thigh", HIP, "root"),
+        ("shin", KNEE, "thigh"),
+        ("foot", ANKLE, "shin"),
+        ("arm", SHOULDER, "spine"),
+        ("fore", ELBOW, "arm"),
+    ):
         _parent = _up if _up in ("root", "spine") else _up + _side
         BONES[_name + _side] = ((_at[0], _s * _at[1], _at[2]), _parent)
 
@@ -97,6 +120,7 @@ def skin_mesh(name: str, look: Look, cell: float = 0.0135):
             k = 0.012 if bone.startswith(("arm", "fore", "head")) else 0.035
             f = d if f is None else smin(f, d, k)
         return f
+
     v, faces, n = isosurface(field, (-0.26, -0.36, -0.03), (0.26, 0.36, 1.82), cell)
     v[:, 2] = np.maximum(v[:, 2], 0.0)
     pieces = parts(v, look)
@@ -109,9 +133,13 @@ def skin_mesh(name: str, look: Look, cell: float = 0.0135):
     centre = v[faces].mean(1)
     distance = np.stack([d for _, _, d in parts(centre, look)])
     material = np.array([m for _, m, _ in pieces])[distance.argmin(0)]
-    mats = [mat.plain(f"{name}_skin", look.skin, 0.5), mat.plain(f"{name}_hair", look.hair, 0.55, mottle=0.5),
-            mat.cloth(f"{name}_top", look.top), mat.cloth(f"{name}_legs", look.legs),
-            mat.plain(f"{name}_shoes", look.shoes, 0.5)]
+    mats = [
+        mat.plain(f"{name}_skin", look.skin, 0.5),
+        mat.plain(f"{name}_hair", look.hair, 0.55, mottle=0.5),
+        mat.cloth(f"{name}_top", look.top),
+        mat.cloth(f"{name}_legs", look.legs),
+        mat.plain(f"{name}_shoes", look.shoes, 0.5),
+    ]
     return mesh(name, v, faces, n, True, mats, material), weight
 
 
@@ -148,6 +176,7 @@ def pose(rig, phase: float, swing: float = 1.0) -> None:
 
     def turn(bone: str, forward: float, twist: float = 0.0) -> None:
         b[bone].rotation_euler = (0.0, twist, forward)
+
     for side, p in (("L", phase), ("R", phase + np.pi)):
         thigh = 0.46 * np.sin(p) + 0.06
         knee = 0.10 + 0.95 * max(0.0, np.cos(p + 0.45)) ** 1.5
@@ -165,7 +194,11 @@ def walk(rig, start, heading: float, speed: float, frames, fps: float, phase: fl
     """Keys a straight walk on every frame of the range."""
     for f in frames:
         d = speed * f / fps
-        rig.location = (start[0] + d * np.cos(heading), start[1] + d * np.sin(heading), start[2] if len(start) > 2 else 0)
+        rig.location = (
+            start[0] + d * np.cos(heading),
+            start[1] + d * np.sin(heading),
+            start[2] if len(start) > 2 else 0,
+        )
         rig.rotation_euler = (0, 0, heading)
         pose(rig, phase + 2 * np.pi * d / (0.75 + 0.6 * speed), min(1.0, 0.35 + 0.65 * speed / 1.1))
         rig.keyframe_insert("location", frame=f)

@@ -1,7 +1,7 @@
 """Renders a clip with its truth, or stills for training. Run it with the Python that has bpy (see videos/README.md).
 
-    python videos/render/render.py street --out videos
-    python videos/render/render.py stills --out work/renders --count 60
+python videos/render/render.py street --out videos
+python videos/render/render.py stills --out work/renders --count 60
 """
 
 from __future__ import annotations
@@ -123,7 +123,12 @@ def render_stills(out: Path, count: int, size: tuple[int, int], samples: int, se
         png.unlink()
         truth.write_mask(out / "labels" / f"{name}.png", classes)
         shares = np.bincount(classes.ravel(), minlength=9) / classes.size
-        print(json.dumps({"still": name, "seconds": round(time.time() - began, 1), "shares": np.round(shares, 3).tolist()}), flush=True)
+        print(
+            json.dumps(
+                {"still": name, "seconds": round(time.time() - began, 1), "shares": np.round(shares, 3).tolist()}
+            ),
+            flush=True,
+        )
 
 
 def main() -> None:

@@ -19,8 +19,21 @@ from person import LOOKS, add_person, pose, walk
 
 FPS = 24
 RED, BLUE, SILVER, WHITE = (0.45, 0.012, 0.014), (0.015, 0.06, 0.30), (0.42, 0.43, 0.45), (0.72, 0.72, 0.71)
-PAINTS = (RED, BLUE, SILVER, WHITE, (0.02, 0.02, 0.024), (0.10, 0.105, 0.115), (0.24, 0.008, 0.02), (0.02, 0.12, 0.16),
-          (0.03, 0.10, 0.05), (0.50, 0.40, 0.12), (0.035, 0.045, 0.09), (0.55, 0.16, 0.02), (0.30, 0.27, 0.22))
+PAINTS = (
+    RED,
+    BLUE,
+    SILVER,
+    WHITE,
+    (0.02, 0.02, 0.024),
+    (0.10, 0.105, 0.115),
+    (0.24, 0.008, 0.02),
+    (0.02, 0.12, 0.16),
+    (0.03, 0.10, 0.05),
+    (0.50, 0.40, 0.12),
+    (0.035, 0.045, 0.09),
+    (0.55, 0.16, 0.02),
+    (0.30, 0.27, 0.22),
+)
 
 
 @dataclass
@@ -95,7 +108,9 @@ def neighbourhood(seed: int, gap=(4.0, 15.0), trees=(11.8, 20.5, 27.0, 35.0, -7.
     for x in trees:
         nature.add_tree(kinds[rng.integers(3)], x, street.WIDTH + 0.75, rng, 1.0, 0.1)
     for _ in range(5):
-        nature.add_tree(kinds[rng.integers(3)], rng.uniform(gap[0] + 1, gap[1] - 1), rng.uniform(far + 9, far + 24), rng)
+        nature.add_tree(
+            kinds[rng.integers(3)], rng.uniform(gap[0] + 1, gap[1] - 1), rng.uniform(far + 9, far + 24), rng
+        )
     for x in (22.0, 32.0, 44.0, 57.0, -12.0):
         nature.add_tree(kinds[rng.integers(3)], x, -0.9, rng, 1.0, 0.1)
     for x in np.arange(62, 80, 4.5):
@@ -140,7 +155,15 @@ def walkaround_clip() -> Clip:
     add_car("parked", "sedan", BLUE, (3.0, 6.45), np.pi, 1)
     add_car("other", "hatch", (0.55, 0.16, 0.02), (16.0, 6.45), np.pi, 2)
     for k, (x, heading, speed) in enumerate(((-1.5, 0.0, 1.2), (6.5, np.pi, 1.1), (11.0, np.pi, 1.35))):
-        walk(add_person(f"p{k}", LOOKS[(2, 3, 4)[k]], k + 1), (x, 8.4 + 0.5 * k, street.KERB), heading, speed, keys, FPS, k)
+        walk(
+            add_person(f"p{k}", LOOKS[(2, 3, 4)[k]], k + 1),
+            (x, 8.4 + 0.5 * k, street.KERB),
+            heading,
+            speed,
+            keys,
+            FPS,
+            k,
+        )
     cam = camera()
     for f in keys:
         t = (f - 1) / (n - 1)
@@ -199,7 +222,9 @@ class Stills:
     def __init__(self, seed: int) -> None:
         self.rng = rng = np.random.default_rng(1000 + seed)
         gap = float(rng.uniform(-6, 8))
-        neighbourhood(100 + seed, (gap, gap + rng.uniform(6, 13)), tuple(np.arange(-20, 40, 7.0) + rng.uniform(-2, 2, 9)))
+        neighbourhood(
+            100 + seed, (gap, gap + rng.uniform(6, 13)), tuple(np.arange(-20, 40, 7.0) + rng.uniform(-2, 2, 9))
+        )
         self.cars = [add_car(f"car{i}", ("hatch", "sedan", "suv")[i % 3], RED, instance=i + 1) for i in range(7)]
         self.people = [add_person(f"person{i}", LOOKS[i % len(LOOKS)], i + 1) for i in range(6)]
         self.cam = camera()
@@ -209,21 +234,39 @@ class Stills:
         rng = self.rng
         for ob in [o for o in bpy.data.objects if o.name.startswith("sun")]:
             bpy.data.objects.remove(ob)
-        nature.sky(int(rng.integers(1e6)), rng.uniform(np.pi, 2 * np.pi), np.radians(rng.uniform(25, 65)), rng.uniform(0, 1),
-                   rng.uniform(0.8, 1.15))
+        nature.sky(
+            int(rng.integers(1e6)),
+            rng.uniform(np.pi, 2 * np.pi),
+            np.radians(rng.uniform(25, 65)),
+            rng.uniform(0, 1),
+            rng.uniform(0.8, 1.15),
+        )
         slots = rng.permutation(np.arange(-18, 30, 6.2))[:5]
-        spots = [(x + rng.uniform(-.5, .5), 6.45 + rng.uniform(-.1, .1), np.pi * rng.integers(2)) for x in slots]
+        spots = [(x + rng.uniform(-0.5, 0.5), 6.45 + rng.uniform(-0.1, 0.1), np.pi * rng.integers(2)) for x in slots]
         spots += [(rng.uniform(-12, 22), 3.9, np.pi), (rng.uniform(-12, 22), 1.35, 0.0)]
-        for (root, _), spot, k in zip(self.cars, (spots[i] for i in rng.permutation(7)), rng.integers(len(PAINTS), size=7), strict=True):
+        for (root, _), spot, k in zip(
+            self.cars, (spots[i] for i in rng.permutation(7)), rng.integers(len(PAINTS), size=7), strict=True
+        ):
             root.location, root.rotation_euler = (spot[0], spot[1], 0), (0, 0, spot[2] + rng.normal(0, 0.02))
             for child in root.children:
                 child.color = (*np.clip(np.array(PAINTS[k]) * rng.uniform(0.7, 1.3), 0, 1), 1)
         self.place_people()
         for _ in range(40):  # a camera that has something in view, nothing right before it
-            at = np.array([rng.uniform(-9, 16), rng.choice([rng.uniform(-2.4, -0.3), rng.uniform(0.3, 5.0), rng.uniform(0.3, 3.0)] + [8.8] * (rng.random() < 0.3)), rng.uniform(1.15, 2.3)])
+            at = np.array(
+                [
+                    rng.uniform(-9, 16),
+                    rng.choice(
+                        [rng.uniform(-2.4, -0.3), rng.uniform(0.3, 5.0), rng.uniform(0.3, 3.0)]
+                        + [8.8] * (rng.random() < 0.3)
+                    ),
+                    rng.uniform(1.15, 2.3),
+                ]
+            )
             roots = [r for r, _ in self.cars] + self.people
             target = np.array(roots[rng.integers(len(roots))].location) + (0, 0, 1.0)
-            away = min(np.hypot(*(np.array(r.location)[:2] - at[:2])) - (2.6 if "car" in r.name else 1.2) for r in roots)
+            away = min(
+                np.hypot(*(np.array(r.location)[:2] - at[:2])) - (2.6 if "car" in r.name else 1.2) for r in roots
+            )
             if away > 1.0 and 4 < np.hypot(*(target - at)[:2]) < 13:
                 break
         yaw, pitch = look_at(at, target)

@@ -116,8 +116,10 @@ class Solid:
         n, f = len(p), []
         for i in range(n if closed else n - 1):
             j = (i + 1) % n
-            f += [(i * sides + k, i * sides + (k + 1) % sides, j * sides + (k + 1) % sides, j * sides + k)
-                  for k in range(sides)]
+            f += [
+                (i * sides + k, i * sides + (k + 1) % sides, j * sides + (k + 1) % sides, j * sides + k)
+                for k in range(sides)
+            ]
         if not closed:
             f += [list(range(sides))[::-1], list(range((n - 1) * sides, n * sides))]
         self.add(v, f, material)
@@ -128,15 +130,21 @@ class Solid:
         angle = np.arange(sides) / sides * 2 * np.pi
         r, y = profile[:, 0, None], profile[:, 1, None]
         v = np.stack([r * np.cos(angle), np.broadcast_to(y, (len(profile), sides)), r * np.sin(angle)], -1)
-        f = [(i * sides + k, i * sides + (k + 1) % sides, (i + 1) * sides + (k + 1) % sides, (i + 1) * sides + k)
-             for i in range(len(profile) - 1) for k in range(sides)]
+        f = [
+            (i * sides + k, i * sides + (k + 1) % sides, (i + 1) * sides + (k + 1) % sides, (i + 1) * sides + k)
+            for i in range(len(profile) - 1)
+            for k in range(sides)
+        ]
         self.add(v.reshape(-1, 3), f, material)
 
     def ellipsoid(self, centre, radii, material: int = 0, n: int = 16) -> None:
         u, w = np.meshgrid(np.linspace(0, np.pi, n), np.arange(2 * n) / (2 * n) * 2 * np.pi, indexing="ij")
         v = np.stack([np.sin(u) * np.cos(w), np.sin(u) * np.sin(w), np.cos(u)], -1).reshape(-1, 3)
-        f = [(i * 2 * n + k, (i + 1) * 2 * n + k, (i + 1) * 2 * n + (k + 1) % (2 * n), i * 2 * n + (k + 1) % (2 * n))
-             for i in range(n - 1) for k in range(2 * n)]
+        f = [
+            (i * 2 * n + k, (i + 1) * 2 * n + k, (i + 1) * 2 * n + (k + 1) % (2 * n), i * 2 * n + (k + 1) % (2 * n))
+            for i in range(n - 1)
+            for k in range(2 * n)
+        ]
         self.add(v * np.asarray(radii) + np.asarray(centre), f, material)
 
     def build(self, name: str, materials, smooth: bool = False):

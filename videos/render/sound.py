@@ -30,7 +30,7 @@ def car(n: int, time: float, distance: float, speed: float, direction: int, rng)
     closing = -speed * direction * x / d  # metres a second towards the microphone
     shift = 343.0 / (343.0 - closing)
     phase = 2 * np.pi * np.cumsum(46.0 * shift) / RATE
-    engine = sum(np.sin(k * phase + k * k) / k ** 1.15 for k in (1, 2, 3, 4, 6, 8)) * 0.35
+    engine = sum(np.sin(k * phase + k * k) / k**1.15 for k in (1, 2, 3, 4, 6, 8)) * 0.35
     engine *= 1 + 0.15 * np.sin(phase / 2)
     tyres = band(rng.normal(size=n), 350, 1500) * 0.9 + band(rng.normal(size=n), 60, 250) * 0.7
     level = (distance / d) ** 1.5
@@ -48,7 +48,7 @@ def footsteps(n: int, rate: float, rng) -> np.ndarray:
         t = np.arange(m) / RATE
         heel = band(rng.normal(size=m), 120, 900) * np.exp(-t / 0.012)
         toe = band(rng.normal(size=m), 700, 3500) * np.exp(-np.maximum(t - 0.045, 0) / 0.015) * (t > 0.045) * 0.35
-        out[:, at:at + m] += pan((heel + toe) * rng.uniform(0.8, 1.0), -0.45 + (0.06 if k % 2 else -0.06))
+        out[:, at : at + m] += pan((heel + toe) * rng.uniform(0.8, 1.0), -0.45 + (0.06 if k % 2 else -0.06))
     return out
 
 
@@ -62,7 +62,7 @@ def birds(n: int, rng) -> np.ndarray:
                 break
             t = np.linspace(0, 1, m)
             f = base * (1 + 0.18 * np.sin(np.pi * t * (1.5 + k % 2)) + rng.normal(0, 0.02))
-            out[:, at:at + m] += pan(np.sin(2 * np.pi * np.cumsum(f) / RATE) * np.sin(np.pi * t) ** 2, where)
+            out[:, at : at + m] += pan(np.sin(2 * np.pi * np.cumsum(f) / RATE) * np.sin(np.pi * t) ** 2, where)
     return out
 
 

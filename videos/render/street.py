@@ -32,7 +32,13 @@ def ground() -> None:
         s.quad((x + 2.0, 5.36, 0.004), (x + 3.0, 5.36, 0.004), (x + 3.0, 5.45, 0.004), (x + 2.0, 5.45, 0.004), 1)
         s.quad((x + 2.45, 5.45, 0.004), (x + 2.55, 5.45, 0.004), (x + 2.55, 7.3, 0.004), (x + 2.45, 7.3, 0.004), 1)
     s.quad((LEFT, 0.02, 0.003), (RIGHT, 0.02, 0.003), (RIGHT, 0.28, 0.003), (LEFT, 0.28, 0.003), 2)
-    s.quad((LEFT, WIDTH - .28, 0.003), (RIGHT, WIDTH - .28, 0.003), (RIGHT, WIDTH - .02, 0.003), (LEFT, WIDTH - .02, 0.003), 2)
+    s.quad(
+        (LEFT, WIDTH - 0.28, 0.003),
+        (RIGHT, WIDTH - 0.28, 0.003),
+        (RIGHT, WIDTH - 0.02, 0.003),
+        (LEFT, WIDTH - 0.02, 0.003),
+        2,
+    )
     for x, y in ((2.3, 1.5), (13.0, 3.9), (-9.0, 4.1)):
         a = np.linspace(0, 2 * np.pi, 24, endpoint=False)
         s.add(np.stack([x + 0.33 * np.cos(a), y + 0.33 * np.sin(a), 0 * a + 0.006], 1), [list(range(24))], 3)
@@ -78,7 +84,9 @@ def opening(s: Solid, x0, x1, z0, z1, y, depth, kind: str, sign: int, rng) -> No
         s.box((a, min(yi, yi + sign * 0.05), c), (b, max(yi, yi + sign * 0.05), e), 2 if kind == "window" else 4)
 
 
-def gable(s: Solid, x: float, out: int, y: float, sign: int, depth: float, storeys: int, first: float, floor: float, rng) -> None:
+def gable(
+    s: Solid, x: float, out: int, y: float, sign: int, depth: float, storeys: int, first: float, floor: float, rng
+) -> None:
     """Windows on an end wall, built along x and then swapped onto y."""
     t = Solid()
     for level in range(storeys):
@@ -130,7 +138,9 @@ def building(x0: float, x1: float, y: float, sign: int, storeys: int, rng, depth
                 for p, q in ((xa - wide / 2 - 0.02, xa - 0.02), (xb + 0.02, xb + wide / 2 + 0.02)):
                     s.box((p, min(y, y + sign * 0.05), za), (q, max(y, y + sign * 0.05), zb), 4)
                     for z in np.arange(za + 0.08, zb - 0.05, 0.09):
-                        s.box((p + .05, min(y, y + sign * .065), z), (q - .05, max(y, y + sign * .065), z + 0.05), 4)
+                        s.box(
+                            (p + 0.05, min(y, y + sign * 0.065), z), (q - 0.05, max(y, y + sign * 0.065), z + 0.05), 4
+                        )
     lo, hi = min(y, back), max(y, back)
     s.quad((x0, lo, 0), (x0, hi, 0), (x0, hi, height), (x0, lo, height), 0)
     s.quad((x1, lo, 0), (x1, hi, 0), (x1, hi, height), (x1, lo, height), 0)
@@ -139,31 +149,61 @@ def building(x0: float, x1: float, y: float, sign: int, storeys: int, rng, depth
     s.quad((x0, back, 0), (x1, back, 0), (x1, back, height), (x0, back, height), 0)
     s.box((x0, min(y, y + sign * 0.05), KERB - 0.1), (x1, max(y, y + sign * 0.05), KERB + 0.42), 5)
     if shop:
-        s.box((x0 + 0.1, min(y, y + sign * 0.14), KERB + 2.72), (x1 - 0.1, max(y, y + sign * 0.14), ground_height - 0.05), 4)
+        s.box(
+            (x0 + 0.1, min(y, y + sign * 0.14), KERB + 2.72),
+            (x1 - 0.1, max(y, y + sign * 0.14), ground_height - 0.05),
+            4,
+        )
         if rng.random() < 0.6:
-            s.quad((x0 + .3, y + sign * .15, ground_height - .4), (x1 - .3, y + sign * .15, ground_height - .4),
-                   (x1 - .3, y + sign * 1.2, ground_height - 1.0), (x0 + .3, y + sign * 1.2, ground_height - 1.0), 4)
+            s.quad(
+                (x0 + 0.3, y + sign * 0.15, ground_height - 0.4),
+                (x1 - 0.3, y + sign * 0.15, ground_height - 0.4),
+                (x1 - 0.3, y + sign * 1.2, ground_height - 1.0),
+                (x0 + 0.3, y + sign * 1.2, ground_height - 1.0),
+                4,
+            )
     else:
-        s.box((x0, min(y, y + sign * 0.06), ground_height - 0.1), (x1, max(y, y + sign * 0.06), ground_height + 0.06), 5)
+        s.box(
+            (x0, min(y, y + sign * 0.06), ground_height - 0.1), (x1, max(y, y + sign * 0.06), ground_height + 0.06), 5
+        )
     s.box((x0, min(y, y + sign * 0.28), height - 0.12), (x1, max(y, y + sign * 0.28), height + 0.05), 5)
     s.tube([(x0 + 0.15, y + sign * 0.07, 0.1), (x0 + 0.15, y + sign * 0.07, height)], 0.045, 6, 8)
     if rng.random() < 0.7:
         mid, rise = (y + back) / 2, depth * rng.uniform(0.28, 0.4)
         e = sign * 0.4
-        s.quad((x0, y + e, height - 0.1), (x1, y + e, height - 0.1), (x1, mid, height + rise), (x0, mid, height + rise), 7)
-        s.quad((x0, back - e, height - .1), (x1, back - e, height - .1), (x1, mid, height + rise), (x0, mid, height + rise), 7)
+        s.quad(
+            (x0, y + e, height - 0.1), (x1, y + e, height - 0.1), (x1, mid, height + rise), (x0, mid, height + rise), 7
+        )
+        s.quad(
+            (x0, back - e, height - 0.1),
+            (x1, back - e, height - 0.1),
+            (x1, mid, height + rise),
+            (x0, mid, height + rise),
+            7,
+        )
         for x in (x0, x1):
             s.add([(x, y, height), (x, back, height), (x, mid, height + rise)], [(0, 1, 2)], 0)
         s.box((x0 + 0.6, mid - 0.4, height), (x0 + 1.3, mid + 0.4, height + rise + 0.9), 0)
     else:
         s.box((x0, lo, height), (x1, hi, height + 0.08), 5)
         s.box((x0, min(y, y - sign * 0.25), height), (x1, max(y, y - sign * 0.25), height + rng.uniform(0.5, 0.9)), 0)
-    tiles = mat.bricks("tiles_red", (0.24, 0.085, 0.045), (0.16, 0.06, 0.04), (0.05, 0.03, 0.02), 0.25, 0.17, 0.02) \
-        if rng.random() < 0.6 else mat.bricks("tiles_slate", (0.10, 0.105, 0.115), (0.07, 0.075, 0.08), (0.03, 0.03, 0.03), 0.3, 0.2, 0.015)
+    tiles = (
+        mat.bricks("tiles_red", (0.24, 0.085, 0.045), (0.16, 0.06, 0.04), (0.05, 0.03, 0.02), 0.25, 0.17, 0.02)
+        if rng.random() < 0.6
+        else mat.bricks("tiles_slate", (0.10, 0.105, 0.115), (0.07, 0.075, 0.08), (0.03, 0.03, 0.03), 0.3, 0.2, 0.015)
+    )
     name = "accent_" + "_".join(f"{c:.2f}" for c in accent)
     fname = "frame_" + ("light" if frame[0] > 0.5 else "dark")
-    mats = [wall, wall, mat.plain(fname, frame, 0.5), mat.window_glass(), mat.plain(name, accent, 0.45, mottle=0.2),
-            mat.plaster("stone", (0.50, 0.47, 0.42)), mat.plain("zinc", (0.30, 0.31, 0.32), 0.5, 0.4), tiles]
+    mats = [
+        wall,
+        wall,
+        mat.plain(fname, frame, 0.5),
+        mat.window_glass(),
+        mat.plain(name, accent, 0.45, mottle=0.2),
+        mat.plaster("stone", (0.50, 0.47, 0.42)),
+        mat.plain("zinc", (0.30, 0.31, 0.32), 0.5, 0.4),
+        tiles,
+    ]
     place("building", s.build("building", mats), BUILDING * 32)
 
 
@@ -183,7 +223,13 @@ def lamp_post(x: float, y: float, towards: int) -> None:
     s.tube([(0, 0, 0.1), (0, 0, 1.0), (0, 0, 5.6)], [0.075, 0.055, 0.04], 0, 12)
     s.tube([(0, 0, 5.55), (0, towards * 0.4, 5.8), (0, towards * 1.1, 5.85)], 0.03, 0, 8)
     s.ellipsoid((0, towards * 1.25, 5.83), (0.11, 0.32, 0.06), 0, 10)
-    place("lamp", s.build("lamp", [mat.plain("post", (0.06, 0.075, 0.07), 0.45, 0.3)], True), OTHER * 32 + 1, None, (x, y, 0))
+    place(
+        "lamp",
+        s.build("lamp", [mat.plain("post", (0.06, 0.075, 0.07), 0.45, 0.3)], True),
+        OTHER * 32 + 1,
+        None,
+        (x, y, 0),
+    )
 
 
 def bollards(x0: float, x1: float, y: float, step: float = 1.8) -> None:

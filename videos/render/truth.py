@@ -74,7 +74,7 @@ def flow(passes: dict[str, np.ndarray], now, before) -> np.ndarray:
 
 
 def occluded(flow_now: np.ndarray, index_now, index_before, z_expected, z_before) -> np.ndarray:
-    """True where the pixel has no counterpart in t - 1: outside the frame, another object there, or something nearer."""
+    """True where the pixel has no counterpart in t - 1: out of frame, another object, or nearer."""
     h, w = flow_now.shape[:2]
     y, x = np.mgrid[0:h, 0:w].astype(np.float32)
     mx, my = x + flow_now[..., 0], y + flow_now[..., 1]
@@ -88,10 +88,6 @@ def occluded(flow_now: np.ndarray, index_now, index_before, z_expected, z_before
             same = (index_before[iy, ix] == index_now) & (near | (z_expected > 1e6))
             found |= same
     return out | ~found
-
-
-PALETTE = ((0, 0, 0), (70, 130, 180), (70, 70, 70), (128, 64, 128), (244, 35, 232), (107, 142, 35), (220, 20, 60), (0, 0, 142),
-           (119, 11, 32))
 
 
 def write_mask(path: Path, mask: np.ndarray) -> None:
