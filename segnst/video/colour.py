@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import av
+import cv2
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
@@ -31,6 +32,9 @@ _SWSCALE = {
     SPACE_2020: Colorspace.BT2020,
     SPACE_2020_CL: Colorspace.BT2020,
 }
+
+# swscale's white is 255 * 256 of 65535 wherever RGB has more than 8 bits, floats included.
+_WHITE = np.float32(65535 / 65280)
 
 # Lanczos for chroma and for pixel aspect; the rest keeps swscale off its 8-bit short cuts.
 _QUALITY = (
@@ -100,7 +104,10 @@ class ToRGB:
 
     def __call__(self, frame: av.VideoFrame, width: int, height: int) -> np.ndarray:
         """Return ``[3,height,width]`` (with alpha ``[4,…]``) float32 in [0,1], RGB(A), not turned."""
-        full = frame.format.is_rgb or is_full(self._tags, frame.format.name)
+        name = frame.format.name
+        if frame.format.is_rgb or frame.format.has_palette:
+            return self._packed(frame, width, height)
+        full = name.startswith("gray") or is_full(self._tags, name)  # swscale takes grey as full, always
         picture = self._scaler.reformat(
             frame,
             width=width,
@@ -114,43 +121,51 @@ class ToRGB:
         )
         out = np.empty((4 if self._alpha else 3, height, width), np.float32)
         for channel, plane in zip((1, 2, 0, 3), picture.planes, strict=False):  # held as G, B, R, A
-            np.clip(_plane(plane, width, height), 0.0, 1.0, out=out[channel])
-        return out
+            np.multiply(_plane(plane, width, height), _WHITE, out=out[channel])
+        return np.clip(out, 0.0, 1.0, out=out)
+
+    def _packed(self, frame: av.VideoFrame, width: int, height: int) -> np.ndarray:
+        """RGB stays RGB: swscale would go by way of YUV to a float format."""
+        deep = bit_depth(frame.format) > 8
+        name = ("rgba64le" if self._alpha else "rgb48le") if deep else ("rgba" if self._alpha else "rgb24")
+        picture = self._scaler.reformat(frame, width=width, height=height, format=name, interpolation=_QUALITY)
+        pixels = picture.to_ndarray()
+        top = np.float32(65535 if deep else 255)
+        return np.ascontiguousarray(pixels.transpose(2, 0, 1), dtype=np.float32) / top
 
 
 class FromRGB:
     """Converts float RGB to what an encoder takes. For one thread only.
 
-    ``size`` is what comes out; ``pad`` rows and columns of it are copies of the last ones.
+    ``size`` is what comes out; ``pad`` columns and rows of it are copies of the last ones.
     """
 
     def __init__(
         self, pixel_format: str, matrix: int, full: bool, size: tuple[int, int], pad: tuple[int, int]
     ) -> None:
         self._format = pixel_format
+        self._rgb = av.VideoFormat(pixel_format).is_rgb
+        self._deep = bit_depth(av.VideoFormat(pixel_format)) > 8
         self._matrix = _SWSCALE.get(matrix, Colorspace.ITU709)
         self._full = full
         self._size = size
         self._pad = pad
         self._scaler = VideoReformatter()
-        self._resizer = VideoReformatter()
 
     def __call__(self, rgb: np.ndarray) -> av.VideoFrame:
-        """``rgb``: ``[3,h,w]`` (or ``[4,h,w]`` with alpha) float32 in [0,1], not turned, any size."""
+        """``rgb``: ``[3,h,w]`` float32 in [0,1], not turned, of any size."""
         width, height = self._size
-        inner = (width - self._pad[0], height - self._pad[1])
-        frame = float_frame(rgb)
         if self._pad != (0, 0):
-            if (frame.width, frame.height) != inner:
-                frame = self._resizer.reformat(
-                    frame, width=inner[0], height=inner[1], interpolation=_QUALITY
-                )
-                order = (2, 0, 1, 3)[: len(frame.planes)]
-                rgb = np.stack([_plane(frame.planes[index], *inner) for index in order])
-            edge = ((0, 0), (0, self._pad[1]), (0, self._pad[0]))
-            frame = float_frame(np.pad(rgb, edge, mode="edge"))
+            inner = (width - self._pad[0], height - self._pad[1])
+            if rgb.shape[:0:-1] != inner:
+                rgb = np.stack([cv2.resize(np.ascontiguousarray(p), inner, interpolation=cv2.INTER_AREA) for p in rgb])
+            rgb = np.pad(rgb, ((0, 0), (0, self._pad[1]), (0, self._pad[0])), mode="edge")
+        if self._rgb:
+            return self._scaler.reformat(
+                packed_frame(rgb, deep=self._deep), width, height, self._format, interpolation=_QUALITY
+            )
         return self._scaler.reformat(
-            frame,
+            float_frame(rgb),
             width=width,
             height=height,
             format=self._format,
@@ -163,10 +178,20 @@ class FromRGB:
 
 
 def float_frame(rgb: np.ndarray) -> av.VideoFrame:
-    """A ``gbrpf32le`` (``gbrapf32le``) frame of ``[3,h,w]`` (``[4,h,w]``) floats, clipped to [0,1]."""
-    channels, height, width = rgb.shape
-    frame = av.VideoFrame(width, height, "gbrapf32le" if channels == 4 else "gbrpf32le")
-    for channel, plane in zip((1, 2, 0, 3), frame.planes, strict=False):
+    """``[3,h,w]`` floats, clipped to [0,1], as the ``gbrpf32le`` frame that swscale converts to YUV rightly."""
+    _, height, width = rgb.shape
+    frame = av.VideoFrame(width, height, "gbrpf32le")
+    for channel, plane in zip((1, 2, 0), frame.planes, strict=True):
         # NaN would become an undefined integer further down; black is at least visible.
-        np.clip(np.nan_to_num(rgb[channel]), 0.0, 1.0, out=_plane(plane, width, height))
+        target = _plane(plane, width, height)
+        np.clip(np.nan_to_num(rgb[channel]), 0.0, 1.0, out=target)
+        np.divide(target, _WHITE, out=target)
     return frame
+
+
+def packed_frame(rgb: np.ndarray, *, deep: bool = False) -> av.VideoFrame:
+    """``[3,h,w]`` (``[4,h,w]``) floats in [0,1] as an rgb24 (rgba) frame, or with 16 bits."""
+    scaled = np.rint(np.clip(np.nan_to_num(rgb), 0.0, 1.0) * np.float32(65535 if deep else 255))
+    pixels = np.ascontiguousarray(scaled.transpose(1, 2, 0).astype(np.uint16 if deep else np.uint8))
+    names = ("rgb48le", "rgba64le") if deep else ("rgb24", "rgba")
+    return av.VideoFrame.from_ndarray(pixels, names[len(rgb) - 3])

@@ -11,7 +11,7 @@ import numpy as np
 
 from segnst.video.colour import ToRGB
 from segnst.video.guard import reading
-from segnst.video.probe import MediaInfo, video_stream
+from segnst.video.probe import MediaInfo, open_input, video_stream
 from segnst.video.untouched import SourceFrames
 
 
@@ -97,7 +97,7 @@ class Decoder:
     def _from(self, seek: int | None) -> Iterator[av.VideoFrame]:
         info = self._info
         with reading(info.path):
-            container = av.open(str(info.path))
+            container = open_input(info.path)
         with container:
             with reading(info.path):
                 stream = video_stream(container, info.path)
@@ -115,7 +115,7 @@ class Decoder:
     def _frames_of(
         self, container: av.container.InputContainer, stream: av.VideoStream, *, whole: bool
     ) -> Iterator[av.VideoFrame]:
-        packets = 0
+        packets = discarded = decoded = 0
         demuxed = container.demux(stream)
         while True:
             try:
@@ -129,6 +129,7 @@ class Decoder:
                     frames = stream.codec_context.decode(None) if self._cut_short else []
                 else:
                     packets += packet.size > 0
+                    discarded += packet.size > 0 and packet.is_discard
                     if packet.is_corrupt:
                         self._broken += 1
                     frames = packet.decode()
@@ -139,12 +140,17 @@ class Decoder:
             except av.FFmpegError:
                 self._broken += 1
                 frames = []
+            decoded += len(frames)
             yield from frames
             if packet is None:
                 break
         if whole and "mp4" in container.format.name:
             # The index of mp4 and mov says how many samples there should have been.
             self._missing = max(0, len(stream.index_entries) - packets)
+        if self._broken or self._missing:
+            # Frames that lean on lost ones are lost without an error of their own.
+            lost = packets + self._missing - discarded - decoded
+            self._missing = max(self._missing, lost - self._broken)
 
     def _conclude(self) -> None:
         name = self._info.path.name

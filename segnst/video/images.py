@@ -84,11 +84,15 @@ def load(path: Path) -> Picture:
         data = path.read_bytes()
     if not data:
         raise InputError(f"{path} is empty.")
+    level = cv2.utils.logging.getLogLevel()
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # what is wrong is said by the exception, not on stderr
     try:
         found = cv2.imdecodeWithMetadata(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
         pixels, kinds, blocks = found
     except cv2.error as error:
         raise InputError(f"The picture {path} cannot be decoded ({reason(error)}).") from error
+    finally:
+        cv2.utils.logging.setLogLevel(level)
     if pixels is None:
         raise InputError(f"The picture {path} cannot be decoded; it is damaged or of an unknown kind.")
     if pixels.dtype not in (np.uint8, np.uint16, np.float32):
@@ -145,7 +149,8 @@ def _exif_place(exif: bytes) -> tuple[int, str] | None:
         for entry in range(struct.unpack_from(order + "H", exif, table)[0]):
             at = table + 2 + 12 * entry
             if struct.unpack_from(order + "H", exif, at)[0] == 274:
-                struct.unpack_from(order + "H", exif, at + 8)
+                if len(exif) < at + 12:
+                    return None
                 return at + 8, order
     except struct.error:
         pass

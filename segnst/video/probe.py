@@ -17,6 +17,8 @@ from segnst.video.geometry import Matrix, Orientation, orientation_of, sane_aspe
 from segnst.video.guard import input_error, reading
 
 DEFAULT_FPS = Fraction(25)
+# FFmpeg draws plain text as if it were the screen of a terminal.
+_NO_VIDEO = {"tty", "bin", "xbin", "adf", "idf", "bintext", "lrc", "srt", "ass", "webvtt"}
 # A header that promises video is believed only if a frame comes out of this many packets.
 _PATIENCE = 300
 
@@ -225,10 +227,21 @@ def matrix_of(frame: av.VideoFrame) -> Matrix | None:
     return None
 
 
+def open_input(path: Path) -> av.container.InputContainer:
+    """Open a video file; playlists in it may not reach out to the network. Raises PyAV's errors."""
+    container = av.open(str(path), container_options={"protocol_whitelist": "file,crypto,data"})
+    if container.format.name in _NO_VIDEO:
+        container.close()
+        raise InputError(f"{path} is neither a video nor a picture that can be read.")
+    return container
+
+
 def _probe_video(path: Path) -> MediaInfo:
     try:
-        container = av.open(str(path))
+        container = open_input(path)
     except Exception as error:
+        if isinstance(error, InputError):
+            raise
         if isinstance(error, (av.error.InvalidDataError, ValueError)):
             raise InputError(f"{path} is neither a video nor a picture that can be read.") from error
         raise input_error(error, path) from error

@@ -14,7 +14,7 @@ from av.filter import Graph
 
 from segnst.errors import OutputError, UsageError
 from segnst.video import images
-from segnst.video.colour import float_frame
+from segnst.video.colour import packed_frame
 from segnst.video.read import Reader
 
 
@@ -127,7 +127,7 @@ class GifSink:
         planes = rgb.numpy() if self._alpha else rgb[:3].numpy()
         if self._alpha and planes.shape[0] == 3:
             planes = np.concatenate([planes, np.ones_like(planes[:1])])
-        frame = float_frame(planes).reformat(format="rgba" if self._alpha else "rgb24")
+        frame = packed_frame(planes)
         frame.pts = begins
         frame.time_base = Fraction(1, 100)
         self._graph.push(frame)

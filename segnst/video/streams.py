@@ -15,7 +15,7 @@ from av.container import OutputContainer
 from av.stream import Disposition, Stream
 
 from segnst.video.guard import reading
-from segnst.video.probe import MediaInfo
+from segnst.video.probe import MediaInfo, open_input
 from segnst.video.transcode import AudioTranscoder, SubtitleTranscoder
 
 # What muxers write themselves, or what is true of the source file only.
@@ -116,7 +116,7 @@ class Companions:
         self._end: Fraction | None = None
         self.late_warnings: list[str] = []
         with reading(info.path):
-            self._source = av.open(str(info.path))
+            self._source = open_input(info.path)
 
     def close(self) -> None:
         self._packets = None
