@@ -1,20 +1,22 @@
 """Between the pixels that codecs hold and float RGB.
 
-All conversion is swscale's, by way of planar float RGB (``gbrpf32le``). That is the one RGB format
-it neither dithers on the way out (it does from 16-bit RGB) nor rounds to 8 bits; measured on the
-shared clips, YUV to RGB and back leaves a mean square error below 0.02 of an 8-bit step.
+YUV is calculated here and not by swscale, which was measured to be wrong in small ways that add up
+over a picture: with more than 8 bits of RGB its white is 65280 of 65535 (a shift of 0.5 of 255), it
+truncates when ranges differ (1.6 of 255 at full-range white), it dithers from 16 to 8 bits, and
+rgb48 with bilinear filtering comes out as garbage. These formulas are exact to the rounding.
 
-Matrix and range are always named: swscale's own guess is BT.601 and limited, whatever the size.
+Chroma at half resolution is taken as sited left, as MPEG-2, H.264 and HEVC have it by default.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import av
 import cv2
 import numpy as np
-from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
+from av.video.reformatter import Interpolation, VideoReformatter
 
 # FFmpeg's numbers (AVColorSpace, AVColorRange, AVColorTransferCharacteristic, AVColorPrimaries).
 SPACE_RGB, SPACE_709, SPACE_UNSPECIFIED, SPACE_FCC = 0, 1, 2, 4
@@ -23,26 +25,30 @@ RANGE_UNSPECIFIED, RANGE_LIMITED, RANGE_FULL = 0, 1, 2
 UNSPECIFIED = 2
 TRANSFER_PQ, TRANSFER_HLG = 16, 18
 
-_SWSCALE = {
-    SPACE_709: Colorspace.ITU709,
-    SPACE_FCC: Colorspace.FCC,
-    SPACE_470BG: Colorspace.ITU601,
-    SPACE_170M: Colorspace.ITU601,
-    SPACE_240M: Colorspace.SMPTE240M,
-    SPACE_2020: Colorspace.BT2020,
-    SPACE_2020_CL: Colorspace.BT2020,
+# Weights of red and blue in luma, by FFmpeg's number of the matrix.
+_WEIGHTS = {
+    SPACE_709: (0.2126, 0.0722),
+    SPACE_FCC: (0.30, 0.11),
+    SPACE_470BG: (0.299, 0.114),
+    SPACE_170M: (0.299, 0.114),
+    SPACE_240M: (0.212, 0.087),
+    SPACE_2020: (0.2627, 0.0593),
+    SPACE_2020_CL: (0.2627, 0.0593),
 }
 
-# swscale's white is 255 * 256 of 65535 wherever RGB has more than 8 bits, floats included.
-_WHITE = np.float32(65535 / 65280)
-
-# Lanczos for chroma and for pixel aspect; the rest keeps swscale off its 8-bit short cuts.
+# Packed and odd formats go through swscale first, within YUV or within RGB, never across.
 _QUALITY = (
     Interpolation.LANCZOS
     | Interpolation.ACCURATE_RND
     | Interpolation.FULL_CHR_H_INT
     | Interpolation.FULL_CHR_H_INP
 )
+# Interleaved formats and the planar ones with the very same samples.
+_SAME_SAMPLES = {
+    "nv12": "yuv420p", "nv21": "yuv420p", "nv16": "yuv422p", "p010le": "yuv420p10le", "p210le": "yuv422p10le",
+    "yuyv422": "yuv422p", "uyvy422": "yuv422p", "yvyu422": "yuv422p",
+}  # fmt: skip
+_PLANAR = re.compile(r"yuvj?(a?)(420|422|444)p(\d*)(?:le)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +67,14 @@ class ColourTags:
 
 def matrix_for(tags: ColourTags, lines: int) -> int:
     """The matrix to calculate with: the tagged one, else BT.709 from 720 stored lines on, else BT.601."""
-    if tags.matrix in _SWSCALE:
+    if tags.matrix in _WEIGHTS:
         return tags.matrix
     return SPACE_709 if lines >= 720 else SPACE_170M
 
 
 def known_matrix(tags: ColourTags) -> bool:
     """Whether the tagged matrix is one that can be calculated with (or none is tagged)."""
-    return tags.matrix in _SWSCALE or tags.matrix in (SPACE_UNSPECIFIED, SPACE_RGB)
+    return tags.matrix in _WEIGHTS or tags.matrix in (SPACE_UNSPECIFIED, SPACE_RGB)
 
 
 def is_full(tags: ColourTags, pixel_format: str) -> bool:
@@ -88,54 +94,75 @@ def bit_depth(frame_format: av.VideoFormat) -> int:
     return max((part.bits for part in frame_format.components), default=8)
 
 
-def _plane(plane: av.video.plane.VideoPlane, width: int, height: int) -> np.ndarray:
-    """A float32 plane as ``[height,width]``, a view without the padding of its lines."""
-    return np.frombuffer(plane, np.float32).reshape(-1, plane.line_size // 4)[:height, :width]
-
-
 class ToRGB:
-    """Converts decoded frames; keeps swscale's tables between frames. For one thread only."""
+    """Converts decoded frames. For one thread only."""
 
     def __init__(self, tags: ColourTags, lines: int, alpha: bool) -> None:
-        self._matrix = _SWSCALE[matrix_for(tags, lines)]
+        self._weights = _WEIGHTS[matrix_for(tags, lines)]
         self._tags = tags
         self._alpha = alpha
         self._scaler = VideoReformatter()
 
     def __call__(self, frame: av.VideoFrame, width: int, height: int) -> np.ndarray:
         """Return ``[3,height,width]`` (with alpha ``[4,…]``) float32 in [0,1], RGB(A), not turned."""
-        name = frame.format.name
-        if frame.format.is_rgb or frame.format.has_palette:
-            return self._packed(frame, width, height)
-        full = name.startswith("gray") or is_full(self._tags, name)  # swscale takes grey as full, always
-        picture = self._scaler.reformat(
-            frame,
-            width=width,
-            height=height,
-            format="gbrapf32le" if self._alpha else "gbrpf32le",
-            src_colorspace=self._matrix,
-            dst_colorspace=self._matrix,
-            interpolation=_QUALITY,
-            src_color_range=ColorRange.JPEG if full else ColorRange.MPEG,
-            dst_color_range=ColorRange.JPEG,
-        )
-        out = np.empty((4 if self._alpha else 3, height, width), np.float32)
-        for channel, plane in zip((1, 2, 0, 3), picture.planes, strict=False):  # held as G, B, R, A
-            np.multiply(_plane(plane, width, height), _WHITE, out=out[channel])
+        form = frame.format
+        if form.is_rgb or form.has_palette or form.name.startswith("ya"):
+            out = self._packed(frame)
+        elif form.name.startswith("gray"):
+            out = self._grey(frame)
+        else:
+            out = self._planar(frame)
+        if out.shape[1:] != (height, width):
+            out = resize(out, (width, height))
         return np.clip(out, 0.0, 1.0, out=out)
 
-    def _packed(self, frame: av.VideoFrame, width: int, height: int) -> np.ndarray:
-        """RGB stays RGB: swscale would go by way of YUV to a float format."""
+    def _packed(self, frame: av.VideoFrame) -> np.ndarray:
         deep = bit_depth(frame.format) > 8
         name = ("rgba64le" if self._alpha else "rgb48le") if deep else ("rgba" if self._alpha else "rgb24")
-        picture = self._scaler.reformat(frame, width=width, height=height, format=name, interpolation=_QUALITY)
-        pixels = picture.to_ndarray()
-        top = np.float32(65535 if deep else 255)
-        return np.ascontiguousarray(pixels.transpose(2, 0, 1), dtype=np.float32) / top
+        pixels = self._scaler.reformat(frame, format=name, interpolation=_QUALITY).to_ndarray()
+        return np.ascontiguousarray(pixels.transpose(2, 0, 1), dtype=np.float32) / np.float32(65535 if deep else 255)
+
+    def _grey(self, frame: av.VideoFrame) -> np.ndarray:
+        if frame.format.name not in ("gray", "gray10le", "gray12le", "gray16le"):
+            frame = self._scaler.reformat(frame, format="gray16le", interpolation=_QUALITY)
+        depth = bit_depth(frame.format)
+        # FFmpeg takes grey as full range unless the stream says limited.
+        low, span = (16 << depth - 8, 219 << depth - 8) if self._tags.range == RANGE_LIMITED else (0, (1 << depth) - 1)
+        grey = (samples(frame, 0).astype(np.float32) - np.float32(low)) / np.float32(span)
+        return np.repeat(grey[None], 4 if self._alpha else 3, axis=0)
+
+    def _planar(self, frame: av.VideoFrame) -> np.ndarray:
+        layout = _PLANAR.fullmatch(frame.format.name)
+        if layout is None:
+            name = _SAME_SAMPLES.get(frame.format.name)
+            if name is None:
+                name = "yuv444p" if bit_depth(frame.format) <= 8 else "yuv444p16le"
+            if has_alpha(frame.format):
+                name = name.replace("yuv", "yuva")
+            # One matrix and one range on both sides: only the layout changes.
+            frame = self._scaler.reformat(frame, format=name, interpolation=_QUALITY)
+            layout = _PLANAR.fullmatch(name)
+            assert layout is not None
+        depth = int(layout[3] or 8)
+        low, luma_span, chroma_span = _ranges(depth, is_full(self._tags, frame.format.name))
+        shape = (frame.height, frame.width)
+        out = np.empty((4 if self._alpha else 3, *shape), np.float32)
+        luma = (samples(frame, 0).astype(np.float32) - np.float32(low)) * np.float32(1 / luma_span)
+        middle, scale = np.float32(1 << depth - 1), np.float32(1 / chroma_span)
+        blue, red = (_enlarge((samples(frame, i).astype(np.float32) - middle) * scale, shape) for i in (1, 2))
+        of_red, of_blue = self._weights
+        of_green = 1 - of_red - of_blue
+        cv2.scaleAdd(red, 2 * (1 - of_red), luma, dst=out[0])
+        cv2.scaleAdd(blue, 2 * (1 - of_blue), luma, dst=out[2])
+        cv2.scaleAdd(red, -2 * (1 - of_red) * of_red / of_green, luma, dst=out[1])
+        cv2.scaleAdd(blue, -2 * (1 - of_blue) * of_blue / of_green, out[1], dst=out[1])
+        if self._alpha:
+            out[3] = samples(frame, 3).astype(np.float32) / ((1 << depth) - 1) if layout[1] else 1.0
+        return out
 
 
 class FromRGB:
-    """Converts float RGB to what an encoder takes. For one thread only.
+    """Converts float RGB to what an encoder takes: planar YUV, or an RGB format. For one thread only.
 
     ``size`` is what comes out; ``pad`` columns and rows of it are copies of the last ones.
     """
@@ -144,9 +171,9 @@ class FromRGB:
         self, pixel_format: str, matrix: int, full: bool, size: tuple[int, int], pad: tuple[int, int]
     ) -> None:
         self._format = pixel_format
-        self._rgb = av.VideoFormat(pixel_format).is_rgb
-        self._deep = bit_depth(av.VideoFormat(pixel_format)) > 8
-        self._matrix = _SWSCALE.get(matrix, Colorspace.ITU709)
+        self._depth = bit_depth(av.VideoFormat(pixel_format))
+        self._layout = _PLANAR.fullmatch(pixel_format)
+        self._weights = _WEIGHTS.get(matrix, _WEIGHTS[SPACE_709])
         self._full = full
         self._size = size
         self._pad = pad
@@ -155,38 +182,84 @@ class FromRGB:
     def __call__(self, rgb: np.ndarray) -> av.VideoFrame:
         """``rgb``: ``[3,h,w]`` float32 in [0,1], not turned, of any size."""
         width, height = self._size
+        inner = (width - self._pad[0], height - self._pad[1])
+        if (rgb.shape[2], rgb.shape[1]) != inner:
+            rgb = resize(rgb, inner)
         if self._pad != (0, 0):
-            inner = (width - self._pad[0], height - self._pad[1])
-            if rgb.shape[:0:-1] != inner:
-                rgb = np.stack([cv2.resize(np.ascontiguousarray(p), inner, interpolation=cv2.INTER_AREA) for p in rgb])
             rgb = np.pad(rgb, ((0, 0), (0, self._pad[1]), (0, self._pad[0])), mode="edge")
-        if self._rgb:
-            return self._scaler.reformat(
-                packed_frame(rgb, deep=self._deep), width, height, self._format, interpolation=_QUALITY
-            )
-        return self._scaler.reformat(
-            float_frame(rgb),
-            width=width,
-            height=height,
-            format=self._format,
-            src_colorspace=self._matrix,
-            dst_colorspace=self._matrix,
-            interpolation=_QUALITY,
-            src_color_range=ColorRange.JPEG,
-            dst_color_range=ColorRange.JPEG if self._full else ColorRange.MPEG,
-        )
-
-
-def float_frame(rgb: np.ndarray) -> av.VideoFrame:
-    """``[3,h,w]`` floats, clipped to [0,1], as the ``gbrpf32le`` frame that swscale converts to YUV rightly."""
-    _, height, width = rgb.shape
-    frame = av.VideoFrame(width, height, "gbrpf32le")
-    for channel, plane in zip((1, 2, 0), frame.planes, strict=True):
         # NaN would become an undefined integer further down; black is at least visible.
-        target = _plane(plane, width, height)
-        np.clip(np.nan_to_num(rgb[channel]), 0.0, 1.0, out=target)
-        np.divide(target, _WHITE, out=target)
-    return frame
+        rgb = np.clip(np.nan_to_num(rgb), 0.0, 1.0)
+        if self._layout is None:
+            return self._scaler.reformat(
+                packed_frame(rgb, deep=self._depth > 8), format=self._format, interpolation=_QUALITY
+            )
+        frame = av.VideoFrame(width, height, self._format)
+        of_red, of_blue = self._weights
+        luma = cv2.scaleAdd(rgb[0], of_red, rgb[1] * np.float32(1 - of_red - of_blue))
+        luma = cv2.scaleAdd(rgb[2], of_blue, luma)
+        low, luma_span, chroma_span = _ranges(self._depth, self._full)
+        top = (1 << self._depth) - 1
+        samples(frame, 0)[:] = np.rint(luma * np.float32(luma_span) + np.float32(low))
+        for index, colour, weight in ((1, rgb[2], of_blue), (2, rgb[0], of_red)):
+            into = samples(frame, index)
+            chroma = _reduce(colour - luma, into.shape) * np.float32(chroma_span / 2 / (1 - weight))
+            into[:] = np.clip(np.rint(chroma + np.float32(1 << self._depth - 1)), 0, top)
+        return frame
+
+
+def samples(frame: av.VideoFrame, index: int) -> np.ndarray:
+    """A plane as ``[height,width]`` integers, a writable view without the padding of its lines."""
+    plane = frame.planes[index]
+    deep = frame.format.components[0].bits > 8
+    values = np.frombuffer(plane, np.uint16 if deep else np.uint8)
+    return values.reshape(-1, plane.line_size // (2 if deep else 1))[: plane.height, : plane.width]
+
+
+def _ranges(depth: int, full: bool) -> tuple[int, int, int]:
+    """Code of black, codes from black to white, codes of the whole span of chroma."""
+    if full:
+        return 0, (1 << depth) - 1, (1 << depth) - 1
+    return 16 << depth - 8, 219 << depth - 8, 224 << depth - 8
+
+
+def resize(planes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """``[C,h,w]`` floats to ``size`` (width, height): areas averaged where it shrinks, else cubic."""
+    width, height = size
+    smaller = width <= planes.shape[2] and height <= planes.shape[1]
+    how = cv2.INTER_AREA if smaller else cv2.INTER_CUBIC
+    return np.stack([cv2.resize(np.ascontiguousarray(plane), size, interpolation=how) for plane in planes])
+
+
+def _enlarge(chroma: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Chroma to the size of luma: cubic, sited left horizontally and in the middle vertically."""
+    if chroma.shape[1] != shape[1]:
+        wide = np.empty((chroma.shape[0], 2 * chroma.shape[1]), np.float32)
+        wide[:, 0::2] = chroma
+        kernel = np.array([[-1, 9, 9, -1]], np.float32) / 16
+        cv2.filter2D(chroma, -1, kernel, dst=(odd := np.empty_like(chroma)), anchor=(1, 0), borderType=cv2.BORDER_REPLICATE)
+        wide[:, 1::2] = odd
+        chroma = wide[:, : shape[1]]
+    if chroma.shape[0] != shape[0]:
+        high = np.empty((2 * chroma.shape[0], chroma.shape[1]), np.float32)
+        # Catmull-Rom a quarter of a line above and below.
+        weights = np.array([[-3.0], [29.0], [111.0], [-9.0]], np.float32) / 128
+        chroma = np.ascontiguousarray(chroma)
+        high[0::2] = cv2.filter2D(chroma, -1, weights, anchor=(0, 2), borderType=cv2.BORDER_REPLICATE)
+        high[1::2] = cv2.filter2D(chroma, -1, weights[::-1].copy(), anchor=(0, 1), borderType=cv2.BORDER_REPLICATE)
+        chroma = high[: shape[0]]
+    return np.ascontiguousarray(chroma)
+
+
+def _reduce(chroma: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """The inverse of :func:`_enlarge`: low-pass and take every other sample."""
+    if chroma.shape[1] != shape[1]:
+        kernel = np.array([[-1, 0, 9, 16, 9, 0, -1]], np.float32) / 32
+        chroma = cv2.filter2D(chroma, -1, kernel, borderType=cv2.BORDER_REPLICATE)[:, 0::2]
+    if chroma.shape[0] != shape[0]:
+        if chroma.shape[0] % 2:
+            chroma = np.pad(chroma, ((0, 1), (0, 0)), mode="edge")
+        chroma = (chroma[0::2] + chroma[1::2]) * np.float32(0.5)
+    return chroma
 
 
 def packed_frame(rgb: np.ndarray, *, deep: bool = False) -> av.VideoFrame:

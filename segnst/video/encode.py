@@ -78,7 +78,7 @@ class VideoSink:
         self._tags = output_tags(info, self._picture[1])
         self._convert = FromRGB(
             self._encoding.pixel_format,
-            self._tags.matrix if self._tags.matrix in colour._SWSCALE else matrix_for(info.colour, info.storage_height),
+            self._tags.matrix if self._tags.matrix in colour._WEIGHTS else matrix_for(info.colour, info.storage_height),
             colour.is_full(self._tags, ""),
             self._size,
             pad,

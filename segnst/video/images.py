@@ -256,8 +256,3 @@ def encode(planes: np.ndarray, suffix: str, *, deep: bool, exif: bytes = b"", ic
     if not ok:
         raise ValueError(f"OpenCV could not make a {suffix} picture")
     return data.tobytes()
-
-
-def resize(planes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Shrink ``[C,H,W]`` floats to ``size`` (width, height) by averaging areas."""
-    return np.stack([cv2.resize(plane, size, interpolation=cv2.INTER_AREA) for plane in planes])

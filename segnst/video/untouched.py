@@ -14,7 +14,7 @@ import av
 import cv2
 import numpy as np
 
-from segnst.video.colour import ColourTags, ToRGB
+from segnst.video.colour import ColourTags, ToRGB, samples
 
 # Less than this, in [0,1], is no change: what half precision does to a value, under 1/4 of 1/255.
 _TOLERANCE = np.float32(1 / 1024)
@@ -82,9 +82,10 @@ class Restorer:
             # Unchanged is a stored pixel only if all the square ones that it was made from are.
             size = (target.width, target.height)
             same = cv2.resize(same.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0.999
-        for index, (into, outof) in enumerate(zip(target.planes, source.planes, strict=True)):
-            mask = same if index == 0 else _all_of_block(same, into.width, into.height)
-            np.copyto(_view(into, target), _view(outof, source), where=mask)
+        for index in range(len(target.planes)):
+            into = samples(target, index)
+            mask = same if index == 0 else _all_of_block(same, into.shape[1], into.shape[0])
+            np.copyto(into, samples(source, index), where=mask)
 
 
 def _layout(name: str) -> str:
@@ -98,13 +99,7 @@ def same_layout(source: av.VideoFrame, target: av.VideoFrame) -> bool:
 
 def restorable(source_format: str, target_format: str) -> bool:
     """Whether frames of these pixel formats can exchange pixels: planar YUV of equal layout."""
-    return _layout(source_format) == target_format and target_format.startswith("yuv4")
-
-
-def _view(plane: av.video.plane.VideoPlane, frame: av.VideoFrame) -> np.ndarray:
-    deep = frame.format.components[0].bits > 8
-    samples = np.frombuffer(plane, np.uint16 if deep else np.uint8)
-    return samples.reshape(-1, plane.line_size // (2 if deep else 1))[: plane.height, : plane.width]
+    return _layout(source_format) == target_format and target_format.startswith("yuv4") and "a" not in target_format
 
 
 def _all_of_block(same: np.ndarray, width: int, height: int) -> np.ndarray:

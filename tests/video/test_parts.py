@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from segnst.video.colour import ColourTags, FromRGB, ToRGB, float_frame, matrix_for
+from segnst.video.colour import ColourTags, FromRGB, ToRGB, matrix_for, samples
 from segnst.video.geometry import Orientation, orientation_of, plan_geometry, scaled_matrix, square_size
 from segnst.video.threads import Consumer, Producer
 
@@ -112,8 +112,36 @@ def test_untagged_matrix_goes_by_lines() -> None:
 
 
 def test_what_is_not_a_number_becomes_black() -> None:
-    frame = float_frame(np.full((3, 4, 5), np.nan, np.float32))
-    assert not np.frombuffer(frame.planes[0], np.float32).reshape(4, -1)[:, :5].any()
+    frame = FromRGB("yuv420p", 1, False, (4, 4), (0, 0))(np.full((3, 4, 4), np.nan, np.float32))
+    assert (samples(frame, 0) == 16).all()
+
+
+@pytest.mark.parametrize("name", ["yuv420p", "yuv422p", "yuv444p", "yuv420p10le", "nv12", "yuyv422", "yuv411p", "yuv440p", "p010le"])
+@pytest.mark.parametrize("size", [(32, 24), (33, 25)])
+def test_smooth_pictures_survive_every_layout(name: str, size: tuple[int, int]) -> None:
+    """Through swscale's layout change where this module does not read the format itself."""
+    width, height = size
+    y, x = np.mgrid[0:height, 0:width].astype(np.float32)
+    rgb = np.stack([0.2 + x / width / 2, 0.3 + y / height / 2, 0.7 - x / width / 3])
+    base = "yuv420p10le" if name == "p010le" else "yuv420p" if name in ("nv12", "yuyv422", "yuv411p", "yuv440p") else name
+    frame = FromRGB(base, 6, False, size, (0, 0))(rgb)
+    if base != name:
+        frame = frame.reformat(format=name)
+    back = ToRGB(ColourTags(6, 1), height, alpha=False)(frame, width, height)
+    assert np.abs(back - rgb)[:, 2:-2, 2:-4].max() < (0.03 if name in ("yuv411p", "yuv440p") else 0.013)
+
+
+def test_chroma_sites_agree_with_swscale() -> None:
+    """A colour edge must not wander: our reading of 4:2:0 against FFmpeg's own."""
+    rgb = np.full((3, 32, 32), 0.5, np.float32)
+    rgb[0, :, 16:] = 0.8
+    rgb[2, 12:, :] = 0.3
+    frame = FromRGB("yuv420p", 6, False, (32, 32), (0, 0))(rgb)
+    frame.colorspace, frame.color_range = 6, 1
+    theirs = frame.to_ndarray(format="rgb24").transpose(2, 0, 1) / 255
+    ours = ToRGB(ColourTags(6, 1), 32, alpha=False)(frame, 32, 32)
+    assert np.abs(ours - theirs).mean() < 0.008
+    assert np.abs(ours - rgb).mean() < 0.008
 
 
 def test_white_is_white_and_black_is_black() -> None:
