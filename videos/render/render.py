@@ -136,7 +136,7 @@ def main() -> None:
     p.add_argument("what", choices=[*scenes.CLIPS, "stills"])
     p.add_argument("--out", type=Path, default=Path("videos"))
     p.add_argument("--work", type=Path, default=Path("work/render"), help="frames and raw passes of clips")
-    p.add_argument("--samples", type=int, default=16)
+    p.add_argument("--samples", type=int, default=10)
     p.add_argument("--size", type=int, nargs=2, default=(640, 360))
     p.add_argument("--frames", type=int, help="stop after this many")
     p.add_argument("--count", type=int, default=60)
