@@ -101,7 +101,7 @@ def choose(
 
 def _pixel_format(encoder: str, formats: set[str], source: str, depth: int) -> str:
     sampling = next((s for s in ("444", "422", "420") if s in source), "420")
-    rgb = av.VideoFormat(source).is_rgb if source in av.video.format.names else False
+    rgb = source.startswith(("rgb", "bgr", "gbr", "argb", "abgr", "pal8"))
     wanted = []
     deeper = [bits for bits in (10, 12, 16) if bits >= depth] or [16]
     depths = ([*deeper, 12, 10] if depth > 8 else []) + [0]
@@ -117,9 +117,7 @@ def _pixel_format(encoder: str, formats: set[str], source: str, depth: int) -> s
     raise OutputError(f"segnst cannot write any pixel format of {encoder}; choose another --codec.")
 
 
-def _options(
-    encoder: str, crf: float | None, preset: str | None, warnings: list[str]
-) -> tuple[dict[str, str], int]:
+def _options(encoder: str, crf: float | None, preset: str | None, warnings: list[str]) -> tuple[dict[str, str], int]:
     options: dict[str, str] = {}
     if encoder in _CRF:
         top = _CRF_TOP.get(encoder, 63)
@@ -159,5 +157,7 @@ def _preset_step(preset: str | None) -> int:
     if preset is None or preset.isdigit():
         return _PRESETS.index("medium")
     if preset not in _PRESETS:
-        raise UsageError(f"There is no preset '{preset}'.{did_you_mean(preset, _PRESETS)} Known are {', '.join(_PRESETS)}.")
+        raise UsageError(
+            f"There is no preset '{preset}'.{did_you_mean(preset, _PRESETS)} Known are {', '.join(_PRESETS)}."
+        )
     return _PRESETS.index(preset)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 import av
 import cv2
@@ -38,10 +39,7 @@ _WEIGHTS = {
 
 # Packed and odd formats go through swscale first, within YUV or within RGB, never across.
 _QUALITY = (
-    Interpolation.LANCZOS
-    | Interpolation.ACCURATE_RND
-    | Interpolation.FULL_CHR_H_INT
-    | Interpolation.FULL_CHR_H_INP
+    Interpolation.LANCZOS | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.FULL_CHR_H_INP
 )
 # Interleaved formats and the planar ones with the very same samples.
 _SAME_SAMPLES = {
@@ -167,9 +165,7 @@ class FromRGB:
     ``size`` is what comes out; ``pad`` columns and rows of it are copies of the last ones.
     """
 
-    def __init__(
-        self, pixel_format: str, matrix: int, full: bool, size: tuple[int, int], pad: tuple[int, int]
-    ) -> None:
+    def __init__(self, pixel_format: str, matrix: int, full: bool, size: tuple[int, int], pad: tuple[int, int]) -> None:
         self._format = pixel_format
         self._depth = bit_depth(av.VideoFormat(pixel_format))
         self._layout = _PLANAR.fullmatch(pixel_format)
@@ -211,7 +207,8 @@ def samples(frame: av.VideoFrame, index: int) -> np.ndarray:
     """A plane as ``[height,width]`` integers, a writable view without the padding of its lines."""
     plane = frame.planes[index]
     deep = frame.format.components[0].bits > 8
-    values = np.frombuffer(plane, np.uint16 if deep else np.uint8)
+    buffer: Any = plane
+    values: np.ndarray = np.frombuffer(buffer, np.uint16 if deep else np.uint8)
     return values.reshape(-1, plane.line_size // (2 if deep else 1))[: plane.height, : plane.width]
 
 
@@ -236,7 +233,9 @@ def _enlarge(chroma: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
         wide = np.empty((chroma.shape[0], 2 * chroma.shape[1]), np.float32)
         wide[:, 0::2] = chroma
         kernel = np.array([[-1, 9, 9, -1]], np.float32) / 16
-        cv2.filter2D(chroma, -1, kernel, dst=(odd := np.empty_like(chroma)), anchor=(1, 0), borderType=cv2.BORDER_REPLICATE)
+        cv2.filter2D(
+            chroma, -1, kernel, dst=(odd := np.empty_like(chroma)), anchor=(1, 0), borderType=cv2.BORDER_REPLICATE
+        )
         wide[:, 1::2] = odd
         chroma = wide[:, : shape[1]]
     if chroma.shape[0] != shape[0]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from fractions import Fraction
 
 import av
@@ -94,7 +94,7 @@ class Decoder:
             self._broken = self._missing = 0
         yield from self._from(None)
 
-    def _from(self, seek: int | None) -> Iterator[av.VideoFrame]:
+    def _from(self, seek: int | None) -> Generator[av.VideoFrame, None, None]:
         info = self._info
         with reading(info.path):
             container = open_input(info.path)
@@ -164,4 +164,3 @@ class Decoder:
             self.warnings.append(f"{name} changes its size on the way; all frames were brought to the first size.")
         if self._reordered:
             self.warnings.append(f"{name}: {self._reordered} frames had no time of their own and were moved.")
-

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from fractions import Fraction
 from math import lcm
 from pathlib import Path
+from typing import Any
 
 import av
 import torch
@@ -18,8 +20,8 @@ from segnst.video.geometry import scaled_matrix
 from segnst.video.guard import output_error, reason
 from segnst.video.probe import MediaInfo
 from segnst.video.read import Reader
-from segnst.video.untouched import Restorer, restorable
 from segnst.video.streams import Companions, container_metadata, stream_metadata
+from segnst.video.untouched import Restorer, restorable
 
 # Beyond this, players have been seen to stumble over the time scale of a film.
 _LARGEST_SCALE = 50_000_000
@@ -86,6 +88,7 @@ class VideoSink:
         self._durations: dict[int, int] = {}
         self._restore = self._restorer(pad)
         self._shift: int | None = None
+        self._stream: Any = None
         self._output: OutputContainer | None = None
         self._companions: Companions | None = None
         self._open(audio)
@@ -171,7 +174,7 @@ class VideoSink:
     def _add_video(self, source: av.VideoStream | None) -> None:
         output, info, encoding = self._output, self._reader.info, self._encoding
         assert output is not None
-        stream = output.add_stream(
+        stream: Any = output.add_stream(
             encoding.encoder,
             rate=info.fps.limit_denominator(1_000_000),
             options=dict(encoding.options),
@@ -248,10 +251,10 @@ class VideoSink:
         frame.color_primaries = self._tags.primaries
         frame.color_trc = self._tags.transfer
 
-    def _mux(self, packets: list[av.Packet]) -> None:
+    def _mux(self, packets: list[av.Packet[Any]]) -> None:
         for packet in packets:
             # Not every encoder passes durations on, and the last one is nowhere else.
-            duration = self._durations.pop(packet.pts, None)
+            duration = self._durations.pop(packet.pts or 0, None)
             if duration is not None:
                 packet.duration = duration
             if self._companions is not None and packet.dts is not None:
@@ -278,10 +281,8 @@ class VideoSink:
         if companions is not None:
             companions.close()
         if output is not None:
-            try:
+            with suppress(av.FFmpegError, OSError, ValueError):
                 output.close()
-            except (av.FFmpegError, OSError, ValueError):
-                pass
 
 
 def _attempts(audio: bool) -> list[tuple[str, bool]]:

@@ -38,7 +38,7 @@ class Picture:
 
     @property
     def alpha(self) -> bool:
-        return self.pixels.shape[2] == 4
+        return bool(self.pixels.shape[2] == 4)
 
     @property
     def bit_depth(self) -> int:
@@ -52,7 +52,8 @@ class Picture:
         """``[3,H,W]`` (``[4,H,W]`` with alpha) float32 in [0,1]."""
         top = {"uint8": 255.0, "uint16": 65535.0}.get(self.pixels.dtype.name, 1.0)
         planes = np.ascontiguousarray(self.pixels.transpose(2, 0, 1), dtype=np.float32)
-        return np.clip(planes / np.float32(top), 0.0, 1.0)
+        planes /= np.float32(top)
+        return np.clip(planes, 0.0, 1.0, out=planes)
 
 
 def is_still(head: bytes) -> bool:
@@ -85,7 +86,9 @@ def load(path: Path) -> Picture:
     if not data:
         raise InputError(f"{path} is empty.")
     level = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # what is wrong is said by the exception, not on stderr
+    cv2.utils.logging.setLogLevel(
+        cv2.utils.logging.LOG_LEVEL_SILENT
+    )  # what is wrong is said by the exception, not on stderr
     try:
         found = cv2.imdecodeWithMetadata(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
         pixels, kinds, blocks = found
@@ -125,7 +128,7 @@ def exif_tag(exif: bytes) -> int:
     place = _exif_place(exif)
     if place is None:
         return 1
-    return struct.unpack_from(place[1] + "H", exif, place[0])[0]
+    return int(struct.unpack_from(place[1] + "H", exif, place[0])[0])
 
 
 def upright_exif(exif: bytes) -> bytes:

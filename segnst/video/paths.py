@@ -69,7 +69,9 @@ def _check_existing(path: Path, folder: bool, overwrite: bool, input_path: Path 
     # A folder is replaced as a whole, so anything but frames in it would be lost.
     for each in contents:
         if each.suffix.lower() != ".png" or not each.is_file():
-            raise OutputError(f"The folder {path} also holds {each.name}, which --overwrite would delete; choose another.")
+            raise OutputError(
+                f"The folder {path} also holds {each.name}, which --overwrite would delete; choose another."
+            )
 
 
 def _same(one: Path, other: Path) -> bool:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import av
 
@@ -17,6 +18,8 @@ from segnst.video.geometry import Matrix, Orientation, orientation_of, sane_aspe
 from segnst.video.guard import input_error, reading
 
 DEFAULT_FPS = Fraction(25)
+_UNTAGGED = ColourTags()
+_AS_STORED = Orientation()
 # FFmpeg draws plain text as if it were the screen of a terminal.
 _NO_VIDEO = {"tty", "bin", "xbin", "adf", "idf", "bintext", "lrc", "srt", "ass", "webvtt"}
 # A header that promises video is believed only if a frame comes out of this many packets.
@@ -64,9 +67,9 @@ class MediaInfo:
     pixel_format: str
     bit_depth: int
     has_alpha: bool
-    colour: ColourTags = ColourTags()
+    colour: ColourTags = _UNTAGGED
     display_matrix: Matrix | None = None
-    orientation: Orientation = Orientation()
+    orientation: Orientation = _AS_STORED
     sample_aspect_ratio: Fraction = Fraction(1)
     aspect_tagged: bool = False
     sample_rates: tuple[int, ...] = ()
@@ -129,7 +132,9 @@ def rational_rate(fps: float | Fraction) -> Fraction:
     return rate
 
 
-def _still_info(path: Path, kind: Literal["image", "frames"], picture: images.Picture, rate: Fraction) -> dict[str, object]:
+def _still_info(
+    path: Path, kind: Literal["image", "frames"], picture: images.Picture, rate: Fraction
+) -> dict[str, Any]:
     height, width = picture.pixels.shape[:2]
     return {
         "path": path,
@@ -151,16 +156,14 @@ def _still_info(path: Path, kind: Literal["image", "frames"], picture: images.Pi
 
 def _probe_image(path: Path, rate: Fraction) -> MediaInfo:
     picture = images.load(path)
-    return MediaInfo(  # type: ignore[arg-type]
-        frames=1, duration=float(1 / rate), files=(path,), **_still_info(path, "image", picture, rate)
-    )
+    return MediaInfo(frames=1, duration=float(1 / rate), files=(path,), **_still_info(path, "image", picture, rate))
 
 
 def _probe_folder(path: Path, rate: Fraction) -> MediaInfo:
     files = images.frame_files(path)
     picture = images.load(files[0])
     images.check_sizes(files)
-    return MediaInfo(  # type: ignore[arg-type]
+    return MediaInfo(
         frames=len(files),
         duration=float(len(files) / rate),
         files=tuple(files),
@@ -169,7 +172,7 @@ def _probe_folder(path: Path, rate: Fraction) -> MediaInfo:
 
 
 def _summary(stream: av.stream.Stream) -> StreamSummary:
-    context = stream.codec_context
+    context: Any = stream.codec_context
     codec = context.name if context is not None else getattr(stream, "name", None)
     detail = ""
     if stream.type == "audio" and context is not None:
@@ -183,9 +186,7 @@ def _summary(stream: av.stream.Stream) -> StreamSummary:
 def video_stream(container: av.container.InputContainer, path: Path) -> av.VideoStream:
     """The stream to style: the first video stream that is not a cover picture."""
     moving = [
-        stream
-        for stream in container.streams.video
-        if not stream.disposition & av.stream.Disposition.attached_pic
+        stream for stream in container.streams.video if not stream.disposition & av.stream.Disposition.attached_pic
     ]
     if not moving:
         what = "only sound" if container.streams.audio else "no video"
@@ -221,8 +222,9 @@ def input_reason(error: BaseException) -> str:
 
 def matrix_of(frame: av.VideoFrame) -> Matrix | None:
     """The display matrix that the decoder attached to a frame."""
-    for data in frame.side_data:
-        if data.type == av.sidedata.sidedata.Type.DISPLAYMATRIX and len(bytes(data)) >= 36:
+    side_data: Any = frame.side_data
+    for data in side_data:
+        if data.type.name == "DISPLAYMATRIX" and len(bytes(data)) >= 36:
             return struct.unpack("=9i", bytes(data)[:36])
     return None
 
@@ -261,9 +263,7 @@ def _probe_video(path: Path) -> MediaInfo:
         if orientation is None:
             warnings.append(f"{path.name} asks to be shown at an odd angle; it is styled as stored.")
         if tags.hdr:
-            warnings.append(
-                f"{path.name} is HDR; its code values are styled as they are, without tone mapping."
-            )
+            warnings.append(f"{path.name} is HDR; its code values are styled as they are, without tone mapping.")
         if not colour.known_matrix(tags):
             warnings.append(f"The colour matrix of {path.name} (number {tags.matrix}) is read as BT.709 or BT.601.")
         aspect = sane_aspect(stream.sample_aspect_ratio)
@@ -313,7 +313,7 @@ def _is_variable(stream: av.VideoStream) -> bool:
     """Whether the container's index shows unequal steps between frames (for mp4 and mov only)."""
     entries = stream.index_entries
     times = [entries[index].timestamp for index in range(min(len(entries), 2000))]
-    steps = {after - before for before, after in zip(times, times[1:], strict=False)}
+    steps = {after - before for before, after in pairwise(times)}
     # A time base of 1/1000 alternates between 33 and 34.
     return len(steps) > 1 and max(steps) - min(steps) > 1
 

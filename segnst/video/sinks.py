@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -136,14 +138,14 @@ class GifSink:
     def _drain(self) -> None:
         while True:
             try:
-                frame = self._graph.pull()
+                frame: Any = self._graph.pull()
             except (av.error.BlockingIOError, av.error.EOFError):
                 return
             self._mux(self._stream.encode(frame))
 
-    def _mux(self, packets: list[av.Packet]) -> None:
+    def _mux(self, packets: list[av.Packet[Any]]) -> None:
         for packet in packets:
-            packet.duration = self._durations.pop(packet.pts, packet.duration or 1)
+            packet.duration = self._durations.pop(packet.pts or 0, packet.duration or 1)
             self._output.mux_one(packet)
 
     def finish(self) -> None:
@@ -155,18 +157,15 @@ class GifSink:
             self.warnings.append(f"A GIF counts in 1/100 s; {self._crowded} frames come later than they should.")
 
     def abort(self) -> None:
-        try:
+        with suppress(av.FFmpegError, OSError, ValueError):
             self._output.close()
-        except (av.FFmpegError, OSError, ValueError):
-            pass
 
 
 def _palette_graph(size: tuple[int, int], alpha: bool) -> Graph:
     """rgb24 or rgba in, pal8 out: the best 256 colours of each frame, dithered."""
     graph = Graph()
-    source = graph.add_buffer(
-        width=size[0], height=size[1], format="rgba" if alpha else "rgb24", time_base=Fraction(1, 100)
-    )
+    form: Any = "rgba" if alpha else "rgb24"
+    source = graph.add_buffer(width=size[0], height=size[1], format=form, time_base=Fraction(1, 100))
     split = graph.add("split")
     palette = graph.add("palettegen", f"stats_mode=single:reserve_transparent={int(alpha)}")
     use = graph.add("paletteuse", "new=1:dither=sierra2_4a")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from fractions import Fraction
-from typing import Protocol
+from typing import Any, Protocol, cast
 
 import av
 from av.container import OutputContainer
@@ -53,21 +53,21 @@ def stream_metadata(stream: Stream, *, cut: bool, styled: bool = False) -> dict[
 class Lane(Protocol):
     """Takes the packets of one source stream and yields packets for the output."""
 
-    def feed(self, packet: av.Packet, offset: Fraction, end: Fraction | None) -> Iterator[av.Packet]: ...
+    def feed(self, packet: av.Packet[Any], offset: Fraction, end: Fraction | None) -> Iterator[av.Packet[Any]]: ...
 
-    def flush(self) -> Iterator[av.Packet]: ...
+    def flush(self) -> Iterator[av.Packet[Any]]: ...
 
 
 class Copy:
     """Packets as they are, moved in time."""
 
-    def __init__(self, source: Stream, target: Stream, *, fills_gaps: bool = False) -> None:
+    def __init__(self, source: Any, target: Any, *, fills_gaps: bool = False) -> None:
         self._target = target
         self._fills_gaps = fills_gaps
         self._base = source.time_base or Fraction(1, 1000)
         self._text = source.type == "subtitle"
 
-    def feed(self, packet: av.Packet, offset: Fraction, end: Fraction | None) -> Iterator[av.Packet]:
+    def feed(self, packet: av.Packet[Any], offset: Fraction, end: Fraction | None) -> Iterator[av.Packet[Any]]:
         if self._fills_gaps and bytes(packet) == b"\0\0":
             return  # an empty text between two subtitles: mp4's muxer makes its own, and would double it
         shift = round(offset / self._base)
@@ -84,7 +84,7 @@ class Copy:
         packet.stream = self._target
         yield packet
 
-    def flush(self) -> Iterator[av.Packet]:
+    def flush(self) -> Iterator[av.Packet[Any]]:
         yield from ()
 
 
@@ -110,8 +110,8 @@ class Companions:
         self._warnings = warnings
         self._cut = cut
         self._lanes: dict[int, Lane] = {}
-        self._packets: Iterator[av.Packet] | None = None
-        self._pending: av.Packet | None = None
+        self._packets: Iterator[av.Packet[Any]] | None = None
+        self._pending: av.Packet[Any] | None = None
         self._offset = Fraction(0)
         self._end: Fraction | None = None
         self.late_warnings: list[str] = []
@@ -127,7 +127,7 @@ class Companions:
         """Make the output's streams in the source's order; ``add_video`` makes the styled one."""
         for stream in self._source.streams:
             if stream.index == self._info.video_index:
-                add_video(stream)
+                add_video(cast(av.VideoStream, stream))
                 stream.discard = av.stream.Discard.all
                 continue
             lane = self._add(stream)
@@ -136,7 +136,7 @@ class Companions:
             else:
                 self._lanes[stream.index] = lane
 
-    def _add(self, stream: Stream) -> Lane | None:
+    def _add(self, stream: Any) -> Lane | None:
         what = f"{stream.type} stream {stream.index}"
         cover = stream.type == "video" and bool(stream.disposition & Disposition.attached_pic)
         if stream.type == "audio":
@@ -219,10 +219,10 @@ class Companions:
 
     def add_chapters(self, start: Fraction, end: Fraction | None) -> None:
         """Copy the chapters, cut to the range as the picture is."""
-        kept = []
+        kept: list[Any] = []
         first = start + self._info.origin
         for chapter in self._source.chapters():
-            base = chapter["time_base"]
+            base = chapter["time_base"] or Fraction(1, 1000)
             begins, ends = chapter["start"] * base - first, chapter["end"] * base - first
             if end is not None:
                 ends = min(ends, end - start)
@@ -256,7 +256,7 @@ class Companions:
             for made in self._lanes[packet.stream_index].feed(packet, self._offset, self._end):
                 self._output.mux_one(made)
 
-    def _next(self) -> av.Packet | None:
+    def _next(self) -> av.Packet[Any] | None:
         """The next packet of any kept stream that lies in the range."""
         assert self._packets is not None
         while True:
@@ -272,10 +272,10 @@ class Companions:
             if self._in_range(packet):
                 return packet
 
-    def _in_range(self, packet: av.Packet) -> bool:
+    def _in_range(self, packet: av.Packet[Any]) -> bool:
         if not self._cut or self._source.streams[packet.stream_index].type == "video":
             return True
-        begins = (packet.pts if packet.pts is not None else packet.dts) * packet.time_base
+        begins = Fraction((packet.pts if packet.pts is not None else packet.dts) or 0) * packet.time_base
         ends = begins + (packet.duration or 0) * packet.time_base
         return ends > self._offset and (self._end is None or begins < self._end)
 

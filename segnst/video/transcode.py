@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
+from typing import Any
 
 import av
 from av.container import OutputContainer
@@ -35,31 +36,27 @@ class AudioTranscoder:
         if context is None or codec is None:
             return None
         rate = context.sample_rate or 48_000
-        if codec == "libopus":
-            rate = 48_000
-        elif rate not in _AAC_RATES:
+        if codec == "libopus" or rate not in _AAC_RATES:
             rate = 48_000
         channels = context.layout.nb_channels
         layout = context.layout.name if channels <= 2 else {6: "5.1", 8: "7.1"}.get(channels, "stereo")
         if channels == 1:
             layout = "mono"
         try:
-            target = output.add_stream(codec, rate=rate, bit_rate=96_000 * max(1, min(channels, 6)))
+            target: Any = output.add_stream(codec, rate=rate, bit_rate=96_000 * max(1, min(channels, 6)))
             target.codec_context.layout = layout
         except (ValueError, av.FFmpegError, LookupError):
             return None
         return cls(source, target, codec, rate, layout)
 
-    def feed(self, packet: av.Packet, offset: Fraction, end: Fraction | None) -> Iterator[av.Packet]:
+    def feed(self, packet: av.Packet[Any], offset: Fraction, end: Fraction | None) -> Iterator[av.Packet[Any]]:
         try:
             frames = self._source.decode(packet)
         except av.FFmpegError:
             return  # one damaged packet: a gap in the sound
         yield from self._encode(frames, offset, end)
 
-    def _encode(
-        self, frames: list[av.AudioFrame], offset: Fraction, end: Fraction | None
-    ) -> Iterator[av.Packet]:
+    def _encode(self, frames: list[av.AudioFrame], offset: Fraction, end: Fraction | None) -> Iterator[av.Packet[Any]]:
         if self._resampler is None:
             context = self.target.codec_context
             self._resampler = av.AudioResampler(
@@ -72,10 +69,10 @@ class AudioTranscoder:
             for ready in self._resampler.resample(piece):
                 yield from self._emit(ready)
 
-    def _emit(self, frame: av.AudioFrame) -> Iterator[av.Packet]:
+    def _emit(self, frame: av.AudioFrame) -> Iterator[av.Packet[Any]]:
         yield from self.target.encode(frame)
 
-    def flush(self) -> Iterator[av.Packet]:
+    def flush(self) -> Iterator[av.Packet[Any]]:
         if self._resampler is not None:
             for ready in self._resampler.resample(None):
                 yield from self._emit(ready)
@@ -86,7 +83,7 @@ def _cut(frame: av.AudioFrame, offset: Fraction, end: Fraction | None) -> av.Aud
     """The part of a frame between ``offset`` and ``end`` (seconds), timed from ``offset`` on."""
     if frame.pts is None:
         return None
-    begins = frame.pts * frame.time_base - offset
+    begins = frame.pts * Fraction(frame.time_base or 1) - offset
     first = max(0, round(-begins * frame.sample_rate))
     last = frame.samples
     if end is not None:
@@ -112,7 +109,7 @@ def _cut(frame: av.AudioFrame, offset: Fraction, end: Fraction | None) -> av.Aud
 class SubtitleTranscoder:
     """Decodes text subtitles and writes them in another text format."""
 
-    def __init__(self, source: Stream, target: Stream, codec: str) -> None:
+    def __init__(self, source: Any, target: Any, codec: str) -> None:
         self.target = target
         self.codec = codec
         self._source = source
@@ -120,13 +117,13 @@ class SubtitleTranscoder:
     @classmethod
     def make(cls, source: Stream, output: OutputContainer, container: str) -> SubtitleTranscoder | None:
         """Add an encoding stream to ``output``; None for pictures and unknown kinds."""
-        context = source.codec_context
+        context: Any = source.codec_context
         codec = _SUBTITLES.get(container)
         if context is None or codec is None or context.name not in _TEXT:
             return None
         try:
             context.open(strict=False)
-            target = output.add_stream(codec)
+            target: Any = output.add_stream(codec)
             target.codec_context.subtitle_header = context.subtitle_header
             target.codec_context.time_base = Fraction(1, 1000)
             target.time_base = Fraction(1, 1000)
@@ -134,8 +131,8 @@ class SubtitleTranscoder:
             return None
         return cls(source, target, codec)
 
-    def feed(self, packet: av.Packet, offset: Fraction, end: Fraction | None) -> Iterator[av.Packet]:
-        begins = packet.pts * packet.time_base - offset
+    def feed(self, packet: av.Packet[Any], offset: Fraction, end: Fraction | None) -> Iterator[av.Packet[Any]]:
+        begins = (packet.pts or 0) * packet.time_base - offset
         ends = begins + (packet.duration or 0) * packet.time_base
         if end is not None:
             ends = min(ends, end - offset)
@@ -153,5 +150,5 @@ class SubtitleTranscoder:
         made.duration = round((ends - begins) * 1000)
         yield made
 
-    def flush(self) -> Iterator[av.Packet]:
+    def flush(self) -> Iterator[av.Packet[Any]]:
         yield from ()

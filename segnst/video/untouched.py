@@ -108,4 +108,5 @@ def _all_of_block(same: np.ndarray, width: int, height: int) -> np.ndarray:
     edge = ((0, height * down - same.shape[0]), (0, width * across - same.shape[1]))
     if edge != ((0, 0), (0, 0)):
         same = np.pad(same, edge, mode="edge")
-    return same.reshape(height, down, width, across).all(axis=(1, 3))
+    blocks: np.ndarray = np.all(same.reshape(height, down, width, across), axis=(1, 3))
+    return blocks

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol
@@ -138,29 +139,27 @@ class Writer:
         if self._worker is not None:
             self._worker.abort()
         self._waiting = None
-        try:
+        with suppress(*LIBRARY_ERRORS):
             self._sink.abort()
-        except LIBRARY_ERRORS:
-            pass
         self.warnings = list(dict.fromkeys(self._sink.warnings))
         _remove(self._temporary)
 
     def _into_place(self) -> None:
         if not self._temporary.is_dir():
-            os.replace(self._temporary, self.path)
+            self._temporary.replace(self.path)
             return
         if self.path.exists():
             # A folder cannot be replaced in one step; the old one is out of the way only for a moment.
             old = temporary_name(self.path)
-            os.rename(self.path, old)
+            self.path.rename(old)
             try:
-                os.rename(self._temporary, self.path)
+                self._temporary.rename(self.path)
             except OSError:
-                os.rename(old, self.path)
+                old.rename(self.path)
                 raise
             _remove(old)
         else:
-            os.rename(self._temporary, self.path)
+            self._temporary.rename(self.path)
 
 
 def _remove(path: Path) -> None:
@@ -195,8 +194,8 @@ def open_writer(
     Raises OutputError (see :func:`check_output`; also encoders that refuse the picture), UsageError
     (unknown codec or preset, crf out of range).
     """
-    from segnst.video.sinks import FolderSink, GifSink, StillSink
     from segnst.video.encode import VideoSink
+    from segnst.video.sinks import FolderSink, GifSink, StillSink
 
     info = reader.info
     path = check_output(output, info.path, overwrite=overwrite)

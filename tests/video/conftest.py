@@ -21,7 +21,9 @@ def _quiet(caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) 
     assert capfd.readouterr().err == ""
 
 
-def copy(source: Path, output: Path, *, start=None, end=None, max_size=None, fps=None, **options: object) -> tuple[Reader, Writer]:
+def copy(
+    source: Path, output: Path, *, start=None, end=None, max_size=None, fps=None, **options: object
+) -> tuple[Reader, Writer]:
     """Read and write unchanged."""
     with (
         open_reader(source, start=start, end=end, max_size=max_size, fps=fps) as reader,

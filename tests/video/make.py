@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -92,7 +93,7 @@ def make(path: Path, recipe: Recipe | None = None, **changes: object) -> Path:
         )  # fmt: skip
     out.start_encoding()
     times = list(recipe.pts) if recipe.pts is not None else [n * recipe.step for n in range(recipe.frames)]
-    gaps = [b - a for a, b in zip(times, times[1:], strict=False)] + [recipe.last_duration or recipe.step]
+    gaps = [b - a for a, b in pairwise(times)] + [recipe.last_duration or recipe.step]
     durations = dict(zip(times, gaps, strict=True))
     full = recipe.tags.get("color_range") == 2
     space = "ITU709" if recipe.tags.get("colorspace") == 1 else "ITU601"
@@ -144,7 +145,9 @@ def subtitle_packets(stream: object, number: int) -> list[av.Packet]:
 
 def tone(out: av.container.OutputContainer, stream: av.AudioStream, pitch: float, seconds: float) -> None:
     """A sine of ``seconds`` in both channels."""
-    resampler = av.AudioResampler(stream.codec_context.format.name, "stereo", 48000, stream.codec_context.frame_size or 1024)
+    resampler = av.AudioResampler(
+        stream.codec_context.format.name, "stereo", 48000, stream.codec_context.frame_size or 1024
+    )
     time = np.arange(int(seconds * 48000)) / 48000
     samples = (0.3 * np.sin(2 * np.pi * pitch * time)).astype(np.float32)
     frame = av.AudioFrame.from_ndarray(np.stack([samples, samples]), format="fltp", layout="stereo")

@@ -75,7 +75,8 @@ def test_mp4_and_mov_keep_everything(kind: str, suffix: str, clips, tmp_path: Pa
     for kind_of_stream in ("audio", "subtitle"):
         assert new.packets.get(kind_of_stream, []) == old.packets.get(kind_of_stream, [])
         assert new.languages.get(kind_of_stream, []) == [
-            {"deu": "ger"}.get(l, l) if suffix == ".mov" else l for l in old.languages.get(kind_of_stream, [])
+            {"deu": "ger"}.get(name, name) if suffix == ".mov" else name
+            for name in old.languages.get(kind_of_stream, [])
         ]
     assert new.chapters == old.chapters
     assert min(psnr(a, b) for a, b in zip(old.rgb, new.rgb, strict=True)) >= LEAST
@@ -91,7 +92,12 @@ def test_mkv_keeps_everything_but_the_last_half_millisecond(kind: str, clips, tm
     old, new = look(source), look(tmp_path / "out.mkv")
     assert len(new.times) == len(old.times)
     assert max(abs(a - b) for a, b in zip(old.times, new.times, strict=True)) <= Fraction(1, 2000)
-    assert (new.size, new.aspect or 1, new.tags, new.pixel_format) == (old.size, old.aspect or 1, old.tags, old.pixel_format)
+    assert (new.size, new.aspect or 1, new.tags, new.pixel_format) == (
+        old.size,
+        old.aspect or 1,
+        old.tags,
+        old.pixel_format,
+    )
     assert bool(new.matrix) == bool(old.matrix)
     if old.matrix:
         assert new.matrix is not None and new.matrix[:6] == old.matrix[:6]
@@ -146,7 +152,7 @@ def test_what_the_networks_see(clips) -> None:
         with open_reader(clips(kind)) as reader:
             clip = next(iter(reader))
             assert clip.rgb.shape == (1, 3, reader.height, reader.width)
-            assert clip.rgb.is_contiguous() and 0 <= clip.rgb.min() and clip.rgb.max() <= 1
+            assert clip.rgb.is_contiguous() and clip.rgb.min() >= 0 and clip.rgb.max() <= 1
             return clip.rgb[0]
 
     def red(tensor) -> float:  # the marked corner

@@ -140,7 +140,9 @@ def test_folder_in_natural_order(folder: Path, tmp_path: Path) -> None:
         assert np.array_equal(read(tmp_path / "out" / f"shot{number}.png"), picture(32, 24, number))
 
 
-@pytest.mark.parametrize(("fps", "rate"), [(None, Fraction(25)), (12.5, Fraction(25, 2)), (29.97, Fraction(30000, 1001))])
+@pytest.mark.parametrize(
+    ("fps", "rate"), [(None, Fraction(25)), (12.5, Fraction(25, 2)), (29.97, Fraction(30000, 1001))]
+)
 def test_folder_to_video(fps, rate: Fraction, folder: Path, tmp_path: Path) -> None:
     copy(folder, tmp_path / "out.mp4", fps=fps)
     new = look(tmp_path / "out.mp4")

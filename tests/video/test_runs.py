@@ -105,7 +105,10 @@ def test_cut_off_mp4(tmp_path: Path) -> None:
     # The index in front, then half of the frames: as a broken download leaves it.
     import av
 
-    with av.open(str(source)) as one, av.open(str(tmp_path / "fast.mp4"), "w", options={"movflags": "faststart"}) as two:
+    with (
+        av.open(str(source)) as one,
+        av.open(str(tmp_path / "fast.mp4"), "w", options={"movflags": "faststart"}) as two,
+    ):
         stream = two.add_stream_from_template(one.streams.video[0], opaque=True)
         for packet in one.demux(video=0):
             if packet.dts is not None:
@@ -171,7 +174,9 @@ def test_an_error_in_the_encoder_reaches_the_caller(long: Path, tmp_path: Path) 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_error_in_the_decoder_reaches_the_caller(long: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_in_the_decoder_reaches_the_caller(
+    long: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from segnst.video import colour
 
     def fail(self: object, *args: object) -> None:
@@ -218,9 +223,17 @@ def test_writer_takes_batches_other_types_and_time_bases(tmp_path: Path) -> None
 
 def test_wrong_sizes_and_times_are_refused(tmp_path: Path) -> None:
     source = make(tmp_path / "in.mp4", frames=3)
-    with pytest.raises(ValueError, match="must be 64x48"), open_reader(source) as r, open_writer(tmp_path / "a.mp4", r) as w:
+    with (
+        pytest.raises(ValueError, match="must be 64x48"),
+        open_reader(source) as r,
+        open_writer(tmp_path / "a.mp4", r) as w,
+    ):
         w.write(Clip(torch.zeros(1, 3, 10, 10), (0,), Fraction(1, 30000)))
-    with pytest.raises(ValueError, match="must increase"), open_reader(source) as r, open_writer(tmp_path / "a.mp4", r) as w:
+    with (
+        pytest.raises(ValueError, match="must increase"),
+        open_reader(source) as r,
+        open_writer(tmp_path / "a.mp4", r) as w,
+    ):
         for _ in range(9):
             w.write(Clip(torch.zeros(1, 3, 48, 64), (5,), Fraction(1, 30000)))
             time.sleep(0.02)
@@ -237,9 +250,14 @@ def test_pixels_left_alone_keep_their_code_values(tmp_path: Path) -> None:
             writer.write(Clip(rgb, clip.pts, clip.time_base))
     import av
 
-    for a, b in zip(av.open(str(source)).decode(video=0), av.open(str(tmp_path / "out.mkv")).decode(video=0), strict=True):
+    for a, b in zip(
+        av.open(str(source)).decode(video=0), av.open(str(tmp_path / "out.mkv")).decode(video=0), strict=True
+    ):
         for index, cut in ((0, 20), (1, 11), (2, 11)):
             width = a.planes[index].width
-            one, two = (np.frombuffer(f.planes[index], np.uint8).reshape(-1, f.planes[index].line_size)[:, :width] for f in (a, b))
+            one, two = (
+                np.frombuffer(f.planes[index], np.uint8).reshape(-1, f.planes[index].line_size)[:, :width]
+                for f in (a, b)
+            )
             assert np.array_equal(one[:, cut:], two[:, cut:])
             assert not np.array_equal(one[:, :cut], two[:, :cut])

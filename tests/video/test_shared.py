@@ -22,12 +22,12 @@ def check(row: Row, *, whole: bool) -> None:
     assert abs(row.shift) <= 0.5
     # The sound goes on to its end even where the picture was stopped.
     assert row.same_packets, row.packets
-    assert whole or row.frames[1] <= 12
+    assert whole or row.frames[1] <= 6
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_first_frames(name: str) -> None:
-    check(measure(CLIPS / name, limit=12, preset="veryfast"), whole=False)
+    check(measure(CLIPS / name, limit=6, preset="veryfast"), whole=False)
 
 
 @pytest.mark.slow
