@@ -156,14 +156,29 @@ class Companions:
             self._warnings.append(f"The attachment in stream {stream.index} was dropped.")
             return None
         if cover:
-            target = self._copied(stream) if self._container in ("mp4", "mov", "matroska") else None
+            if self._container == "matroska" and self._attached(stream):
+                return None
+            target = self._copied(stream) if self._container == "mp4" else None
             if target is not None:
-                target.disposition = stream.disposition
                 return Copy(stream, target)
             self._warnings.append(f"The cover picture in stream {stream.index} was dropped.")
             return None
         self._warnings.append(f"The {what} was dropped.")
         return None
+
+    def _attached(self, stream: Any) -> bool:
+        """Put a cover where Matroska keeps it, among the attachments."""
+        kind = stream.codec_context.name if stream.codec_context is not None else ""
+        mime = {"mjpeg": "image/jpeg", "png": "image/png"}.get(kind)
+        if mime is None:
+            return False
+        with open_input(self._info.path) as file:
+            packet = next((p for p in file.demux(file.streams[stream.index]) if p.size), None)
+        if packet is None:
+            return False
+        name = stream.metadata.get("filename") or ("cover.png" if kind == "png" else "cover.jpg")
+        self._output.add_attachment(name, mime, bytes(packet))
+        return True
 
     def _is_timecode(self, stream: Stream) -> bool:
         if self._cut or self._container not in ("mp4", "mov"):
@@ -267,7 +282,11 @@ class Companions:
                 return None
             if packet is None:
                 return None
-            if packet.size == 0 or (packet.pts is None and packet.dts is None):
+            if packet.size == 0:
+                continue
+            if self._source.streams[packet.stream_index].type == "video":
+                packet.pts = packet.dts = round(self._offset / packet.time_base)  # covers have no time
+            if packet.pts is None and packet.dts is None:
                 continue
             if self._in_range(packet):
                 return packet

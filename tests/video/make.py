@@ -157,6 +157,40 @@ def tone(out: av.container.OutputContainer, stream: av.AudioStream, pitch: float
     out.mux(stream.encode(None))
 
 
+def add_cover(source: Path, target: Path, font: bytes = b"") -> Path:
+    """A copy of ``source`` with a cover picture, and with a font attached where asked (mkv)."""
+    image = av.VideoFrame.from_ndarray(picture(32, 32, 0), "rgb24")
+    encoder = av.CodecContext.create("png", "w")
+    encoder.width, encoder.height, encoder.pix_fmt, encoder.time_base = 32, 32, "rgb24", Fraction(1, 25)
+    png = b"".join(bytes(p) for p in [*encoder.encode(image), *encoder.encode(None)])
+    with av.open(str(source)) as old, av.open(str(target), "w") as new:
+        lanes = {s.index: new.add_stream_from_template(s, opaque=True) for s in old.streams}
+        cover = None
+        if target.suffix == ".mkv":
+            new.add_attachment("font.ttf", "font/ttf", font)
+            new.add_attachment("cover.png", "image/png", png)
+        else:
+            cover = new.add_stream("png", rate=1, width=32, height=32)
+            cover.codec_context.pix_fmt = "rgb24"
+            cover.disposition = av.stream.Disposition.attached_pic
+        for packet in old.demux():
+            if packet.dts is not None:
+                packet.stream = lanes[packet.stream_index]
+                new.mux(packet)
+        if cover is not None:
+            packet = av.Packet(png)
+            packet.stream, packet.time_base, packet.pts, packet.dts = cover, Fraction(1, 25), 0, 0
+            new.mux(packet)
+    return target
+
+
+def cover_streams(path: Path) -> list[bytes]:
+    """The cover pictures of a file, compressed as they are."""
+    with av.open(str(path)) as file:
+        covers = [s for s in file.streams.video if s.disposition & av.stream.Disposition.attached_pic]
+        return [bytes(p) for p in file.demux(covers) if p.size] if covers else []
+
+
 @dataclass
 class Look:
     """A file as PyAV alone sees it. Times in seconds."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
 from segnst.video.read import open_reader
 from tests.video.conftest import copy
-from tests.video.make import QUARTER_TURN, Recipe, look, make, psnr
+from tests.video.make import QUARTER_TURN, Recipe, add_cover, cover_streams, look, make, psnr
 
 BT709 = {"colorspace": 1, "color_range": 1, "color_primaries": 1, "color_trc": 1}
 VFR = [0, 900, 2500, 2600, 4100, 7000, 7300, 9000, 9050, 12000]
@@ -183,6 +184,53 @@ def test_more_video_streams_are_dropped_with_a_word(tmp_path: Path) -> None:
     _, writer = copy(source, tmp_path / "out.mp4")
     assert len(look(tmp_path / "out.mp4").packets["video"]) == 1
     assert writer.warnings == ["The file has more than one video stream; video stream 1 was dropped."]
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv", ".webm"])
+def test_covers(suffix: str, tmp_path: Path) -> None:
+    source = add_cover(make(tmp_path / "plain.mp4", audio=["aac"]), tmp_path / "in.mp4")
+    _, writer = copy(source, tmp_path / f"out{suffix}")
+    covers = cover_streams(tmp_path / f"out{suffix}")
+    if suffix in (".webm", ".mov"):  # FFmpeg writes none there
+        assert "cover picture in stream 2 was dropped" in " ".join(writer.warnings) and not covers
+    else:
+        assert covers == cover_streams(source) and writer.warnings == []
+    assert len(look(tmp_path / f"out{suffix}", pixels=False).times) == 12
+
+
+def test_covers_and_fonts_of_mkv(tmp_path: Path) -> None:
+    source = add_cover(make(tmp_path / "plain.mp4"), tmp_path / "in.mkv", font=b"not really a font")
+    _, writer = copy(source, tmp_path / "out.mkv")
+    assert cover_streams(tmp_path / "out.mkv") == cover_streams(source) != []
+    with av.open(str(tmp_path / "out.mkv")) as file:
+        assert [bytes(s.data) for s in file.streams if s.type == "attachment"] == [b"not really a font"]
+    assert writer.warnings == []
+    _, writer = copy(source, tmp_path / "out.mp4")
+    assert cover_streams(tmp_path / "out.mp4") == cover_streams(source)
+    assert "attachment in stream 1 was dropped" in " ".join(writer.warnings)
+
+
+def test_edit_list_that_hides_the_beginning(tmp_path: Path) -> None:
+    """The file holds 20 frames, the first five lie before time 0: players show 15."""
+    source = make(tmp_path / "in.mp4", pts=[1001 * n for n in range(-5, 15)], audio=["aac"])
+    copy(source, tmp_path / "out.mp4")
+    old, new = look(source, pixels=False), look(tmp_path / "out.mp4", pixels=False)
+    assert (len(old.packets["video"][0]), len(old.times)) == (20, 15)
+    assert (new.times, new.end, new.packets["audio"]) == (old.times, old.end, old.packets["audio"])
+
+
+@pytest.mark.parametrize("name", ["a.avi", "b.flv"])
+def test_other_containers_become_mp4(name: str, tmp_path: Path) -> None:
+    audio = ["mp3"] if name == "a.avi" else ["aac"]
+    base = Fraction(1, 25) if name == "a.avi" else Fraction(1, 1000)
+    step = 1 if name == "a.avi" else 40
+    source = make(
+        tmp_path / name, codec="mpeg4" if name == "a.avi" else "libx264", audio=audio, time_base=base, step=step
+    )
+    copy(source, tmp_path / "out.mp4")
+    old, new = look(source, pixels=False), look(tmp_path / "out.mp4", pixels=False)
+    assert [t - old.times[0] for t in old.times] == [t - new.times[0] for t in new.times]
+    assert [p[2] for p in old.packets["audio"][0]] == [p[2] for p in new.packets["audio"][0]]
 
 
 def test_no_audio(clips, tmp_path: Path) -> None:
