@@ -116,8 +116,11 @@ def render_stills(out: Path, count: int, size: tuple[int, int], samples: int, se
         began = time.time()
         with quiet():
             stills.shuffle()
+            exposure = float(stills.rng.normal(0, 0.3))
+            if (out / "labels" / f"{name}.png").exists():  # a run that was cut off goes on
+                continue
             png = out / f"{name}.png"
-            beauty(png, None, float(stills.rng.normal(0, 0.3)))
+            beauty(png, None, exposure)
             classes, _ = truth.indexes(truth.render_passes())
         cv2.imwrite(str(out / "images" / f"{name}.jpg"), cv2.imread(str(png)), [cv2.IMWRITE_JPEG_QUALITY, 93])
         png.unlink()
