@@ -16,6 +16,7 @@ import sound
 import truth
 
 SCALE = 16  # steps of flow in a pixel
+LARGEST = 2_400_000  # bytes of a clip; coarser coding is tried above that
 
 
 def write_video(path: Path, frames: list[Path], fps: int, audio: np.ndarray, crf: int = 18) -> None:
@@ -81,7 +82,11 @@ def write_clip(name: str, clip, work: Path, out: Path, size: tuple[int, int], sa
     folder = out / name
     folder.mkdir(parents=True, exist_ok=True)
     fps = bpy.context.scene.render.fps
-    write_video(out / f"{name}.mp4", frames, fps, sound.street(len(frames) / fps, clip.passes, clip.steps))
+    audio = sound.street(len(frames) / fps, clip.passes, clip.steps)
+    for crf in (18, 20, 22, 24):
+        write_video(out / f"{name}.mp4", frames, fps, audio, crf)
+        if (out / f"{name}.mp4").stat().st_size < LARGEST:
+            break
     blobs, before = [], None
     for i in range(1, len(frames) + 1):
         with np.load(work / "passes" / f"{i:04d}.npz") as z:
