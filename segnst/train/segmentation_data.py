@@ -56,9 +56,15 @@ def held_back(item: Item, every: int) -> bool:
 
 
 def read_label(path: Path) -> np.ndarray:
-    """Read a label map: grey or palette PNG -> uint8 [H,W] of class indices."""
+    """Read a label map: grey or palette PNG -> uint8 [H,W] of class indices. Raises InputError for other kinds."""
     from segnst.segmentation.indexed_png import read_png
 
+    with path.open("rb") as file:
+        head = file.read(26)
+    if head[24:26] == b"\x08\x00":  # 8-bit grey: OpenCV reads it as it is, and faster
+        label = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        if label is not None:
+            return np.asarray(label)
     return read_png(path)
 
 

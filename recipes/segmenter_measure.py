@@ -1,0 +1,117 @@
+"""Measure the bundled segmenter and its VOC teacher on the same photos: IoU tables as in models/deeplab_street.md.
+
+    python recipes/segmenter_measure.py [CHECKPOINT] [-o results/segmenter.json]
+
+CamVid val and the DAVIS sequences were never trained on; of the other folders it measures every eighth photo by
+name hash, which training held back. Label maps are written under work/segmenter/measured, so that
+`segnst evaluate masks PRED TRUTH` prints the single tables.
+"""
+
+# ruff: noqa: T201
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from segnst.bench.masks import evaluate_masks, object_iou
+from segnst.segmentation import deeplab
+from segnst.segmentation.base import Segmenter
+from segnst.segmentation.classes import STREET
+from segnst.segmentation.to_folder import segment_to_folder
+from segnst.train.segmentation_data import find_items, held_back
+from segnst.train.segmenter_teachers import load_teacher, shared_classes
+
+ROOT = Path(__file__).parents[1]
+SHARED = ROOT.parent / "shared"
+STREET_SEVEN = ("sky", "building", "road", "pavement", "vegetation", "person", "vehicle")
+SETS = ("camvid/val", "car_parts/train", "car_side/train", "human/train", "clothing/train", "coco128/train")
+DAVIS = {"car-roundabout": 7, "drift-straight": 7, "parkour": 6}
+
+
+class Merged:
+    """The teacher's likeliest VOC class, called by the bundled segmenter's names; what they lack is "other"."""
+
+    name, regions = "teacher", STREET
+
+    def __init__(self, path: Path) -> None:
+        self.teacher = load_teacher(path)
+        shared = shared_classes(self.teacher.regions, STREET)
+        self.members = [shared.get(r.name, []) for r in STREET]
+        self.members[0] = [r.index for r in self.teacher.regions if not any(r.index in m for m in shared.values())]
+
+    def __call__(self, rgb: Tensor, carry: Any = None) -> tuple[Tensor, Any]:
+        p = self.teacher(rgb)[0]
+        none = torch.zeros_like(p[:, 0])
+        return torch.stack([p[:, m].amax(1) if m else none for m in self.members], 1), carry
+
+
+def measure(segmenter: Segmenter, out: Path) -> dict[str, Any]:
+    """Segment and compare every set -> {set: IoU of each class that it labels, "mean7", DAVIS J}."""
+    figures: dict[str, Any] = {}
+    for name in SETS:
+        folder, where = SHARED / "segmentation" / name, out / name.split("/")[0]
+        items = find_items(folder, [r.name for r in STREET])
+        items = [i for i in items if name.endswith("val") or held_back(i, 8)]
+        photos, where = where / "photos", where / "labels"
+        shutil.rmtree(photos.parent, ignore_errors=True)
+        photos.mkdir(parents=True)
+        for item in items:
+            (photos / item.image.name).symlink_to(item.image)
+        segment_to_folder(photos, where, segmenter)
+        result = evaluate_masks(where, folder / "labels")
+        found = {k: round(v["iou"], 3) for k, v in result["classes"].items() if v["iou"] is not None}
+        figures[name.split("/")[0]] = {**found, "photos": result["images"]}
+        if name.startswith("camvid"):
+            figures["camvid"]["mean of seven"] = round(sum(found[k] for k in STREET_SEVEN) / 7, 3)
+    for name, index in DAVIS.items():
+        photos, where = out / name / "photos", out / name / "labels"
+        shutil.rmtree(out / name, ignore_errors=True)
+        photos.mkdir(parents=True)
+        for image in (SHARED / "stability/davis" / name).glob("*.jpg"):
+            (photos / image.name).symlink_to(image)
+        segment_to_folder(photos, where, segmenter)
+        truth = object_iou(where, SHARED / "stability/davis" / name, index)
+        figures[f"DAVIS {name}"] = {STREET[index].name: round(truth["j_mean"], 3), "photos": truth["frames"]}
+    return figures
+
+
+def speed(segmenter: Segmenter, runs: int = 15) -> float:
+    """Median seconds a frame at 640x360 on the threads that torch has."""
+    frame, times = torch.rand(1, 3, 360, 640), []
+    for _ in range(runs):
+        start = time.perf_counter()
+        segmenter(frame)
+        times.append(time.perf_counter() - start)
+    return round(sorted(times)[runs // 2], 3)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("checkpoint", type=Path, nargs="?", default=ROOT / "models" / deeplab.BUNDLED)
+    parser.add_argument("-o", "--output", type=Path, default=ROOT / "results/segmenter.json")
+    arguments = parser.parse_args()
+    ours = deeplab.load(str(arguments.checkpoint), device="cpu")
+    theirs = Merged(SHARED / "networks/deeplabv3_mobilenet_v2_voc.safetensors")
+    scratch = ROOT / "work/segmenter/measured"
+    figures = {who: measure(s, scratch / who) for who, s in (("ours", ours), ("teacher", theirs))}
+    seconds = {"ours": speed(ours), "teacher": speed(theirs), "threads": torch.get_num_threads()}
+    arguments.output.write_text(json.dumps({**figures, "seconds a frame at 640x360": seconds}, indent=2) + "\n")
+    print("| set | class | ours | teacher |\n|---|---|---|---|")
+    for name, row in figures["ours"].items():
+        for key, value in row.items():
+            if key != "photos":
+                other = figures["teacher"][name].get(key)
+                known = key in ("person", "vehicle")
+                print(f"| {name} ({row['photos']}) | {key} | {value:.3f} | {f'{other:.3f}' if known else '-'} |")
+    print(f"\nseconds a frame at 640x360: {seconds}")
+
+
+if __name__ == "__main__":
+    main()
