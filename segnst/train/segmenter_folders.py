@@ -32,6 +32,19 @@ class DataFolder:
     teach: bool = True
 
 
+def with_names(folders: Sequence[DataFolder]) -> list[DataFolder]:
+    """Give every folder a name of its own: the folder's, with its parents' in front where two are alike."""
+    done: list[DataFolder] = []
+    for folder in folders:
+        parts = folder.path.resolve().parts
+        taken = {d.name for d in done}
+        names = [folder.name] if folder.name else []
+        names += ["-".join(parts[-n:]) for n in range(1, len(parts))]
+        names += [f"{names[0]}-{len(done)}"]
+        done.append(replace(folder, name=next(n for n in names if n not in taken)))
+    return done
+
+
 def split_sources(
     folders: Sequence[DataFolder], regions: Sequence[Region], hold_back: int
 ) -> tuple[list[data.Source], list[data.Source]]:
@@ -39,8 +52,8 @@ def split_sources(
     if not folders:
         raise InputError("No data to train on: name at least one folder with --data.")
     train, held = [], []
-    for folder in folders:
-        name = folder.name or folder.path.name
+    for folder in with_names(folders):
+        name = folder.name
         items = data.find_items(folder.path, [r.name for r in regions], folder.soft)
         source = data.check_source(name, items, len(regions), folder.weight)
         every = {"split": hold_back, "train": 0, "measure": 1}[folder.use]

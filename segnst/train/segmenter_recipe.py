@@ -33,7 +33,7 @@ from segnst.segmentation.classes import STREET
 from segnst.segmentation.deeplab import regions_from_names
 from segnst.train.segmentation_data import IMAGE_SUFFIXES
 from segnst.train.segmenter import Report, SegmenterSettings, train_segmenter
-from segnst.train.segmenter_folders import DataFolder
+from segnst.train.segmenter_folders import DataFolder, with_names
 from segnst.train.segmenter_teachers import Teachers
 
 
@@ -90,13 +90,12 @@ def ask_teacher(
     regions = STREET if classes is None else regions_from_names(classes)
     teachers = Teachers(teacher, regions, cityscapes)
     told = []
-    for folder in folders:
-        name = folder.name or folder.path.name
+    for folder in with_names(folders):
         images = folder.path / "images" if (folder.path / "images").is_dir() else folder.path
         if images.is_dir() and folder.use != "measure" and folder.teach:
             photos = sorted(p for p in images.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
-            teachers.write(photos, soft / name)
-            folder = replace(folder, soft=soft / name)
+            teachers.write(photos, soft / folder.name)
+            folder = replace(folder, soft=soft / folder.name)
         told.append(folder)
     return told
 

@@ -16,7 +16,7 @@ from segnst.segmentation.indexed_png import write_png
 from segnst.train import segmentation_data as data
 from segnst.train import segmenter as training
 from segnst.train.segmenter import SegmenterSettings, train_segmenter
-from segnst.train.segmenter_folders import DataFolder
+from segnst.train.segmenter_folders import DataFolder, with_names
 from segnst.train.segmenter_start import start_from
 
 FAST = SegmenterSettings(
@@ -173,3 +173,11 @@ def test_254_rules_out_what_the_folder_labels(tmp_path: Path) -> None:
     folder = toys(tmp_path)
     write_png(folder / "labels/0.png", np.full((48, 64), 254, np.uint8))
     assert data.check_source("toys", data.find_items(folder, ["a", "b", "c"]), 3).partial == (0, 1)
+
+
+def test_folders_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    paths = [tmp_path / "cars/train", tmp_path / "people/train"]
+    first, second = with_names([DataFolder(p) for p in paths])
+    assert (first.name, second.name) == ("train", "people-train")
+    again, third = with_names([DataFolder(paths[0], name="x"), DataFolder(paths[0], name="x")])
+    assert again.name != third.name
