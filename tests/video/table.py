@@ -1,4 +1,4 @@
-"""What reading and writing keep, for every clip of a folder: ``python -m tests.video.table ../shared/clips``."""
+"""What reading and writing keep, for every clip of a folder: ``python -m tests.video.table [FOLDER|FILE [PRESET]]``."""
 
 from __future__ import annotations
 
@@ -88,13 +88,13 @@ def measure(source: Path, *, limit: int | None = None, every: int = 4, preset: s
         )  # fmt: skip
 
 
-def main(folder: str) -> None:
-    """Print a table of all clips in ``folder``."""
+def main(place: str, preset: str | None = None) -> None:
+    """Print a table of all clips in a folder, or of one file."""
     head = ("clip", "frames", "times", "end", "packets", "same", "PSNR", "worst", "shift", "YUV", "s/frame")
     form = "{:<30} {:>9} {:>5} {:>5} {:>11} {:>5} {:>6} {:>6} {:>7} {:>6} {:>7}\n"
     sys.stdout.write(form.format(*head))
-    for path in sorted(Path(folder).iterdir()):
-        row = measure(path)
+    for path in sorted(Path(place).iterdir()) if Path(place).is_dir() else [Path(place)]:
+        row = measure(path, preset=preset)
         sys.stdout.write(
             form.format(
                 row.name, "{}/{}".format(*row.frames), "ok" if row.same_times else "NO", "ok" if row.same_end else "NO",
@@ -109,4 +109,4 @@ def main(folder: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1] if len(sys.argv) > 1 else "../shared/clips")
+    main(*(sys.argv[1:] or ["../shared/clips"]))
