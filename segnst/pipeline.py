@@ -169,7 +169,7 @@ class Pipeline:
     def __call__(self, clip: Clip, state: State) -> tuple[Clip, State]:
         """A run of frames and the state before it -> the same frames styled and the state after it."""
         frames = []
-        for rgb in clip.rgb.split(1):
+        for rgb in clip.rgb.split(1):  # type: ignore[no-untyped-call]
             styled, state = self.frame(rgb, state)
             frames.append(styled.rgb.cpu())
         return replace(clip, rgb=torch.cat(frames)), state

@@ -170,6 +170,7 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, st
     temporary = path.with_name(f".{path.name}.part")
     try:
         save_file(tensors, temporary, {k: v if isinstance(v, str) else json.dumps(v) for k, v in metadata.items()})
+        temporary.chmod(0o644)  # safetensors writes files that only their owner may read
         temporary.replace(path)
     except OSError as error:
         raise WeightsError(f"{path} cannot be written ({error.strerror or error}).") from error

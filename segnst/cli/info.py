@@ -49,7 +49,7 @@ def classes(
 
     regions = load_segmenter(segmenter, choose_device("cpu"), offline=offline).regions
     rows = [{"index": r.index, "name": r.name, "aliases": list(r.aliases)} for r in regions]
-    _print(rows, json, "\n".join(f"{r['index']:3} {r['name']:14} {', '.join(r['aliases'])}" for r in rows))
+    _print(rows, json, "\n".join(f"{r.index:3} {r.name:14} {', '.join(r.aliases)}" for r in regions))
 
 
 @models_app.command("list")

@@ -18,6 +18,10 @@ Offline = Annotated[bool, typer.Option("--offline", help="Fetch nothing.")]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress.")]
 
 
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
 @app.command()
 def style(
     painting: Annotated[Path, typer.Argument(metavar="PAINTING", help="The style image.")],
@@ -37,9 +41,13 @@ def style(
     style_size: Annotated[
         int, typer.Option(min=64, help="Short side of the painting, px: larger, larger strokes.")
     ] = 384,
-    content_weight: Annotated[float, typer.Option(min=0)] = 1.0,
-    style_weight: Annotated[float, typer.Option(min=0)] = 15.0,
-    deep_weight: Annotated[float, typer.Option(min=0)] = 5.0,
+    style_layers: Annotated[
+        str, typer.Option(help="Layers whose Gram matrices are matched, separated by commas.")
+    ] = "relu1_1,relu2_1,relu3_1,relu3_4",
+    deep_layers: Annotated[str, typer.Option(help="The same for --deep-features.")] = "relu4_1",
+    content_weight: Annotated[float, typer.Option(min=0)] = 5.0,
+    style_weight: Annotated[float, typer.Option(min=0)] = 12.0,
+    deep_weight: Annotated[float, typer.Option(min=0)] = 4.0,
     tv_weight: Annotated[float, typer.Option(min=0)] = 0.05,
     temporal_weight: Annotated[float, typer.Option(min=0, help="Steadiness under motion.")] = 10.0,
     learning_rate: Annotated[float, typer.Option(min=0)] = 2e-3,
@@ -61,7 +69,7 @@ def style(
     settings = StyleSettings(
         width=width, iterations=iterations, batch=batch, crop=crop, style_size=style_size, learning_rate=learning_rate,
         content_weight=content_weight, style_weight=style_weight, deep_weight=deep_weight, tv_weight=tv_weight,
-        temporal_weight=temporal_weight, seed=seed,
+        temporal_weight=temporal_weight, seed=seed, style_layers=_names(style_layers), deep_layers=_names(deep_layers),
     )  # fmt: skip
     path = train_style(
         painting, data, name, out=out, work=work, settings=settings, features=features, deep_features=deep_features,

@@ -10,7 +10,8 @@ from torch import Tensor
 
 def _grey(rgb: Tensor) -> np.ndarray:
     picture = (rgb.detach().cpu().clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
-    return cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+    grey: np.ndarray = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+    return grey
 
 
 class DisFlow:
@@ -25,7 +26,7 @@ class DisFlow:
         if min(current.shape[-2:]) < 16:
             return current.new_zeros(len(current), 2, *current.shape[-2:])
         # a fresh estimator a call: OpenCV's keeps the last flow's size and is not safe between threads
-        dis = cv2.DISOpticalFlow_create(self._preset)
+        dis = cv2.DISOpticalFlow_create(self._preset)  # type: ignore[attr-defined]
         flows = [dis.calc(_grey(c), _grey(p), None) for c, p in zip(current, previous, strict=True)]
         return torch.from_numpy(np.stack(flows)).permute(0, 3, 1, 2).to(current).contiguous()
 

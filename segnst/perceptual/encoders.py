@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -41,7 +42,7 @@ class Encoder(nn.Module):
         name: str,
         weights: Mapping[str, tuple[Tensor, Tensor]],
         first: tuple[Tensor, Tensor],
-        pad_mode: str = "zeros",
+        pad_mode: Literal["zeros", "reflect"] = "zeros",
     ) -> None:
         super().__init__()
         self.name = name
@@ -49,12 +50,10 @@ class Encoder(nn.Module):
         self.first = nn.Conv2d(3, 3, 1)
         self.convs = nn.ModuleDict()
         with torch.no_grad():
-            self.first.weight.copy_(first[0].float())
-            self.first.bias.copy_(first[1].float())
+            self.first.load_state_dict({"weight": first[0].float(), "bias": first[1].float()})
             for layer, (weight, bias) in weights.items():
                 conv = nn.Conv2d(weight.shape[1], weight.shape[0], 3, padding=1, padding_mode=pad_mode)
-                conv.weight.copy_(weight.float())
-                conv.bias.copy_(bias.float())
+                conv.load_state_dict({"weight": weight.float(), "bias": bias.float()})
                 self.convs[layer] = conv
         self.requires_grad_(False).eval()
 

@@ -45,7 +45,8 @@ def temporal_loss(styled: Tensor, warped: Tensor, reliable: Tensor) -> Tensor:
     styled, warped [B,3,H,W]; reliable [B,1,H,W] in [0,1]. Unreliable pixels count neither above nor below the line.
     """
     difference = (reliable * (styled - warped).square()).sum()
-    return difference / (3 * reliable.sum()).clamp_min(1.0)
+    loss: Tensor = difference / (3 * reliable.sum()).clamp_min(1.0)
+    return loss
 
 
 def content_targets(encoder: torch.nn.Module, rgb: Tensor, layer: str) -> Tensor:

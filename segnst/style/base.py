@@ -39,7 +39,8 @@ class SeparateStylizer:
         self.device = device
         self.dtype = fast_dtype(device)
         self.networks = {
-            name: net.to(device=device, memory_format=torch.channels_last) for name, net in networks.items()
+            name: net.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            for name, net in networks.items()
         }
 
     @torch.inference_mode()
@@ -50,7 +51,7 @@ class SeparateStylizer:
                 f"Frames of {rgb.shape[-1]}x{rgb.shape[-2]} are too small; {SMALLEST} px a side is the least."
             )
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
-            painted = self.networks[style](rgb.contiguous(memory_format=torch.channels_last))
+            painted: Tensor = self.networks[style](rgb.contiguous(memory_format=torch.channels_last))
         return painted.float().clamp(0, 1).contiguous()
 
     @torch.inference_mode()

@@ -22,7 +22,8 @@ class ConvNorm(nn.Module):
         self.norm = nn.InstanceNorm2d(outputs, affine=True)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.norm(self.conv(x))
+        normed: Tensor = self.norm(self.conv(x))
+        return normed
 
 
 class Residual(nn.Module):
@@ -34,7 +35,8 @@ class Residual(nn.Module):
         self.second = ConvNorm(channels, channels, 3)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.second(F.relu(self.first(x)))
+        out: Tensor = x + self.second(F.relu(self.first(x)))
+        return out
 
 
 class TransformerNetwork(nn.Module):

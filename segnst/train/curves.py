@@ -54,7 +54,10 @@ def _panel(name: str, points: Sequence[tuple[float, float]], colour: tuple[int, 
 
 
 def draw_curves(history: Mapping[str, Sequence[tuple[float, float]]], path: Path, columns: int = 2) -> None:
-    """One panel a curve, written as PNG. ``history`` maps a name to (iteration, value) pairs; not-finite ones are left out."""
+    """One panel a curve, written as PNG.
+
+    history  {name: (iteration, value) pairs}; values that are not finite are left out
+    """
     panels = []
     for k, (name, points) in enumerate(history.items()):
         finite = [(i, v) for i, v in points if np.isfinite(v)]

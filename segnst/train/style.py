@@ -46,9 +46,9 @@ class StyleSettings:
     content_layer: str = "relu2_2"
     style_layers: tuple[str, ...] = ("relu1_1", "relu2_1", "relu3_1", "relu3_4")
     deep_layers: tuple[str, ...] = ("relu4_1",)
-    content_weight: float = 1.0
-    style_weight: float = 15.0
-    deep_weight: float = 5.0
+    content_weight: float = 5.0
+    style_weight: float = 12.0
+    deep_weight: float = 4.0
     tv_weight: float = 0.05
     range_weight: float = 20.0
     warmup: int = 40
@@ -75,6 +75,8 @@ class StyleLoss:
     def __init__(self, painting: Tensor, settings: StyleSettings, encoder: Encoder, deep: Encoder | None) -> None:
         self.settings, self.encoder, self.deep = settings, encoder, deep
         encoder.check((*settings.style_layers, settings.content_layer))
+        if deep:
+            deep.check(settings.deep_layers)
         self.targets = style_targets(encoder, painting, settings.style_layers)
         self.deep_targets = style_targets(deep, painting, settings.deep_layers) if deep else {}
 
@@ -230,7 +232,7 @@ def train_style(
                 "Lower --learning-rate or --style-weight."
             )
         optimiser.zero_grad(set_to_none=True)
-        scaler.scale(total).backward()
+        scaler.scale(total).backward()  # type: ignore[no-untyped-call]
         scaler.step(optimiser)
         scaler.update()
         schedule.step()
@@ -243,7 +245,8 @@ def train_style(
             style_sum = sum(v for k, v in values.items() if k.startswith("style"))
             print(
                 f"{name} {run.iteration}/{settings.iterations}  content {values.get('content', 0):.3f}"
-                f"  style {style_sum:.3f}  {pace:.2f} s an iteration  {(settings.iterations - run.iteration) * pace / 60:.0f} min left",
+                f"  style {style_sum:.3f}  {pace:.2f} s an iteration"
+                f"  {(settings.iterations - run.iteration) * pace / 60:.0f} min left",
                 file=sys.stderr,
                 flush=True,
             )

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 import torch
 
@@ -26,7 +28,7 @@ def test_smoothing_calms_flicker_where_flow_is_reliable() -> None:
         last, carry = carry, smooth(soft, carry, _still(48, 64), 0.8)
         if last is not None:
             steps.append((carry - last).abs().mean())
-    raw = torch.stack([(a - b).abs().mean() for a, b in zip(noisy, noisy[1:], strict=False)]).mean()
+    raw = torch.stack([(a - b).abs().mean() for a, b in pairwise(noisy)]).mean()
     assert torch.stack(steps[3:]).mean() < 0.4 * raw
     assert torch.equal(smooth(noisy[1], noisy[0], _still(48, 64, 0.0), 0.8), noisy[1])
     assert torch.equal(smooth(noisy[1], noisy[0], None, 0.8), noisy[1]), "after a cut nothing is kept"
