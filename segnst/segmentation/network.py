@@ -8,6 +8,7 @@ network whose decoder and atrous branches are zero computes plain DeepLabV3 with
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import cast
 
 import torch
@@ -109,6 +110,12 @@ class DeepLab(nn.Module):
             last = cast(nn.Conv2d, self.refine[-1])
             last.weight.zero_()
             cast(Tensor, last.bias).zero_()
+
+    def shift(self, offsets: Sequence[float]) -> None:
+        """Add a constant to each class's logit, for good: calibration after training."""
+        with torch.no_grad():
+            bias = cast(Tensor, cast(nn.Conv2d, self.refine[-1]).bias)
+            bias += torch.tensor(offsets, dtype=bias.dtype, device=bias.device)
 
     def start_from_scratch(self) -> None:
         """Set random weights that keep the size of signals without batch norm (He et al. 2015), and start neutral.

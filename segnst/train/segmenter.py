@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -27,7 +28,11 @@ from segnst.types import Region
 
 @dataclass(frozen=True)
 class SegmenterSettings:
-    """How to train. Learning rates: ``lr`` for the backbone, 3x for the old head, 10x for what is new."""
+    """How to train. Learning rates: ``lr`` for the backbone, 3x for the old head, 10x for what is new.
+
+    ``offsets`` are added to the logits of the checkpoint: a class that weighs more is learned better but also
+    seen where it is not, and its boundary lies too far out. Default: minus the logarithm of its weight.
+    """
 
     iterations: int = 2000
     batch: int = 8
@@ -36,6 +41,7 @@ class SegmenterSettings:
     seed: int = 0
     frozen: int = 3
     class_weights: tuple[float, ...] = ()
+    offsets: tuple[float, ...] = ()
     teacher: float = 1.0
     pseudo: float = 0.35
     partial: float = 1.0
@@ -83,6 +89,8 @@ def train_segmenter(
     torch.manual_seed(settings.seed)
     if len(settings.class_weights) not in (0, len(regions)):
         raise InputError(f"{len(settings.class_weights)} class weights were given for {len(regions)} classes.")
+    if len(settings.offsets) not in (0, len(regions)):
+        raise InputError(f"{len(settings.offsets)} offsets were given for {len(regions)} classes.")
     network = start_from(start, regions)
     network.freeze(settings.frozen if start is not None else 0)
     channels = data.taught_classes(train, [r.name for r in regions])
@@ -184,6 +192,7 @@ class _Run:
     def _averaged(self) -> DeepLab:
         network = DeepLab(**self.network.settings)
         network.load_state_dict(self.average)
+        network.shift(self.settings.offsets or [-math.log(w) for w in self.weights.classes])
         return network.to(self.device)
 
     def _validate(self) -> dict[str, float]:
