@@ -1,20 +1,28 @@
 #!/usr/bin/env bash
-# The bundled styles, models/*.safetensors (a card beside each). Two cores without bf16: about 12 minutes for the
-# first, 8 for each of the others, which start from it. An interrupted run goes on where it was.
+# The bundled styles, models/*.safetensors (a card beside each): the commands as they were run, with the data lying in
+# SHARED. Two cores without bf16 instructions: about 25 minutes for the first style, 6 to 9 for each of the others,
+# which start from it. An interrupted run goes on where it was.
 #
 #   recipes/styles.sh SHARED     (the folder with paintings/, photos/, segmentation/, networks/)
 set -euo pipefail
-shared=${1:?folder of paintings, photos, segmentation and networks}
-terms="painting in the public domain; photos as in the card of the data (research and personal use)"
+shared=${1:?folder with paintings, photos, segmentation and networks}
+terms="painting in the public domain; photos as listed in the card (research and personal use)"
 
-train() { # name, title, iterations, further options
-    segnst train style "$shared/paintings/$1.jpg" --data "$shared/photos" --data "$shared/segmentation" \
-        --name "$1" --title "$2" --iterations "$3" --out models --work work --terms "$terms" \
+train() { # name, painting, title, iterations, further options
+    segnst train style "$shared/paintings/$2.jpg" --data "$shared/photos" --data "$shared/segmentation" \
+        --name "$1" --title "$3" --iterations "$4" --terms "$terms" --seed 1 \
         --features "$shared/networks/vgg19_to_relu3_4.safetensors" \
-        --deep-features "$shared/networks/vgg19_distilled_to_relu4_1.safetensors" --seed 1 "${@:4}"
+        --deep-features "$shared/networks/vgg19_distilled_to_relu4_1.safetensors" "${@:5}"
 }
 
-train starry_night "Vincent van Gogh, The Starry Night, 1889" 340
-train great_wave "Katsushika Hokusai, The Great Wave off Kanagawa, 1831" 220 --init models/starry_night.safetensors
-train the_scream "Edvard Munch, The Scream, 1893" 220 --init models/starry_night.safetensors
-train composition_vii "Wassily Kandinsky, Composition VII, 1913" 220 --init models/starry_night.safetensors
+# first the paint, hardly minding the picture; then both
+van_gogh="Vincent van Gogh, The Starry Night, 1889"
+train trunk starry_night "$van_gogh" 340 --stop-at 239 --content-weight 1 --style-weight 15 --deep-weight 5 --out work
+train starry_night starry_night "$van_gogh" 200 --learning-rate 1e-3 --init work/trunk.safetensors --out models
+
+# the others change its paint: smaller crops and the deepest VGG layer by the small encoder, at half the time
+from=(--init models/starry_night.safetensors --learning-rate 1e-3 --crop 176 --out models
+    --style-layers relu1_1,relu2_1,relu3_1 --deep-layers relu3_4,relu4_1)
+train great_wave great_wave "Katsushika Hokusai, The Great Wave off Kanagawa, 1831" 150 "${from[@]}"
+train the_scream the_scream "Edvard Munch, The Scream, 1893" 140 "${from[@]}"
+train composition_vii composition_vii "Wassily Kandinsky, Composition VII, 1913" 140 "${from[@]}"

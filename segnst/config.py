@@ -30,7 +30,7 @@ class Settings:
     flow: str = "dis"
     edge: str = "guided"
     stabilize: bool = True
-    stability: float = 0.85
+    stability: float = 0.9
     keep_colors: bool = False
     start: float | None = None
     end: float | None = None

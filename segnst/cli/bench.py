@@ -20,7 +20,7 @@ def _group() -> None:
 def stability(
     clips: Annotated[list[Path], typer.Argument(metavar="CLIP…", help="Videos or folders of frames.")],
     styles: Annotated[list[str], typer.Option("-s", "--style", help="The plan, as for `segnst style`.")],
-    stability: Annotated[float, typer.Option(help="How steady, 0 to 1.")] = 0.85,
+    stability: Annotated[float, typer.Option(help="How steady, 0 to 1.")] = 0.9,
     segmenter: Annotated[str, typer.Option(help="A name, or the path of a trained one.")] = "deeplab",
     raft: Annotated[Path | None, typer.Option(help="RAFT small weights to measure with; fetched otherwise.")] = None,
     frames: Annotated[int | None, typer.Option(min=2, help="Only the first so many frames.")] = None,

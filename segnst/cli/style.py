@@ -36,7 +36,7 @@ def style(
     flow: Annotated[str, typer.Option(help="Optical flow: dis or raft.")] = "dis",
     edge: Annotated[str, typer.Option(help="Borders: guided, feather:PX, hard, threshold:X.")] = "guided",
     stabilize: Annotated[bool, typer.Option("--stabilize/--no-stabilize", help="Hold the paint steady.")] = True,
-    stability: Annotated[float, typer.Option(help="How steady, 0 to 1.")] = 0.85,
+    stability: Annotated[float, typer.Option(help="How steady, 0 to 1.")] = 0.9,
     keep_colors: Annotated[bool, typer.Option("--keep-colors", help="Paint the luminance only.")] = False,
     start: Annotated[float | None, typer.Option(help="First second.")] = None,
     end: Annotated[float | None, typer.Option(help="Second to stop before.")] = None,

@@ -35,6 +35,7 @@ def style(
     deep_features: Annotated[str | None, typer.Option(help="A second encoder, for larger strokes (file).")] = None,
     init: Annotated[Path | None, typer.Option(help="A style of the same width to start from: half the time.")] = None,
     iterations: Annotated[int, typer.Option(min=1, help="Steps.")] = 400,
+    stop_at: Annotated[int | None, typer.Option(min=1, help="End here, before all --iterations are done.")] = None,
     batch: Annotated[int, typer.Option(min=1, help="Crops a step.")] = 3,
     crop: Annotated[int, typer.Option(min=64, help="Side of a crop, px.")] = 192,
     width: Annotated[int, typer.Option(min=4, help="Channels of the first layer.")] = 32,
@@ -74,7 +75,7 @@ def style(
     path = train_style(
         painting, data, name, out=out, work=work, settings=settings, features=features, deep_features=deep_features,
         init=init, title=title, terms=terms, device=str(choose_device(device)), restart=restart, offline=offline,
-        quiet=quiet,
+        quiet=quiet, stop_at=stop_at,
     )  # fmt: skip
     print(path)
 

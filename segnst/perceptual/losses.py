@@ -45,14 +45,14 @@ def temporal_loss(styled: Tensor, warped: Tensor, reliable: Tensor) -> Tensor:
     styled, warped [B,3,H,W]; reliable [B,1,H,W] in [0,1]. Unreliable pixels count neither above nor below the line.
     """
     difference = (reliable * (styled - warped).square()).sum()
-    loss: Tensor = difference / (3 * reliable.sum()).clamp_min(1.0)
-    return loss
+    return difference / (3 * reliable.sum()).clamp_min(1.0)
 
 
 def content_targets(encoder: torch.nn.Module, rgb: Tensor, layer: str) -> Tensor:
     """Features of ``layer`` for RGB [B,3,H,W] in [0,1], without gradients."""
     with torch.no_grad():
-        return encoder(rgb, (layer,))[layer]
+        features: Tensor = encoder(rgb, (layer,))[layer]
+    return features
 
 
 def style_targets(encoder: torch.nn.Module, painting: Tensor, layers: tuple[str, ...]) -> dict[str, Tensor]:

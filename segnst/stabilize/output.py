@@ -19,12 +19,20 @@ class Stabilizer(Protocol):
     def __call__(self, painted: Tensor, motion: Motion | None, carry: Any) -> tuple[Tensor, Any]: ...
 
 
-def _blur(x: Tensor, radius: int) -> Tensor:
-    """Two box blurs: near enough to a Gaussian, at a constant cost."""
-    size = 2 * radius + 1
-    for _ in range(2):
-        x = F.avg_pool2d(x, size, 1, radius, count_include_pad=False)
-    return x
+CELL = 6  # px; fine contrast is compared over neighbourhoods of about three of these
+
+
+def _fine(picture: Tensor) -> Tensor:
+    """The band of the smallest strokes: what a 3x3 mean takes away."""
+    return picture - F.avg_pool2d(picture, 3, 1, 1, count_include_pad=False)
+
+
+def _energy(fine: Tensor) -> Tensor:
+    """Mean square of [B,3,H,W] over channels and neighbourhoods, on a coarse grid: [B,1,h,w]."""
+    height, width = fine.shape[-2:]
+    size = (max(1, height // CELL), max(1, width // CELL))
+    coarse = F.adaptive_avg_pool2d(fine.square().mean(1, keepdim=True), size)
+    return F.avg_pool2d(coarse, 3, 1, 1, count_include_pad=False)
 
 
 def restore_detail(picture: Tensor, painted: Tensor, limit: float) -> Tensor:
@@ -33,12 +41,10 @@ def restore_detail(picture: Tensor, painted: Tensor, limit: float) -> Tensor:
     Averaging pictures that are slightly apart takes away their fine band; this scales it back, by at
     most ``limit``. Both [B,3,H,W]; the energy is taken over all channels, so colours keep their hue.
     """
-    low = _blur(picture, 1)
-    fine = picture - low
-    wanted = _blur((painted - _blur(painted, 1)).square().mean(1, keepdim=True), 6)
-    have = _blur(fine.square().mean(1, keepdim=True), 6)
-    gain = (wanted / have.clamp_min(1e-7)).sqrt().clamp(1.0, limit)
-    return low + gain * fine
+    fine = _fine(picture)
+    gain = (_energy(_fine(painted)) / _energy(fine).clamp_min(1e-7)).sqrt().clamp(1.0, limit)
+    gain = F.interpolate(gain, picture.shape[-2:], mode="bilinear", align_corners=False)
+    return picture + (gain - 1) * fine
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +52,11 @@ class BlendStabilizer:
     """Recursive blending along the flow (Ruder 2016's short-term idea as a post-process), cubic warping.
 
     stability  share of the past in [0,1] where flow is fully reliable
+    limit      of ``restore_detail`` a frame: it makes up for one warp, and what is restored is handed on
     """
 
-    stability: float = 0.85
-    limit: float = 1.35
+    stability: float = 0.9
+    limit: float = 1.05
 
     def __call__(self, painted: Tensor, motion: Motion | None, carry: Tensor | None) -> tuple[Tensor, Tensor]:
         if motion is None or carry is None:

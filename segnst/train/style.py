@@ -156,6 +156,7 @@ def train_style(
     terms: str = "not stated",
     device: str = "cpu",
     restart: bool = False,
+    stop_at: int | None = None,
     preview_photos: Sequence[Path] = (),
     save_every: float = 120.0,
     offline: bool = False,
@@ -165,7 +166,8 @@ def train_style(
 
     painting  the style image; data  folders of photos; features  "vgg16", "vgg19" or a weights file
     deep_features  a second encoder for larger strokes; init  a style to start from (its trunk learns a new
-    style in half the time); work  folder of checkpoint, curves and previews: an interrupted run goes on from there.
+    style in half the time); stop_at  end before ``iterations`` are done, which the learning rate is planned for;
+    work  folder of checkpoint, curves and previews: an interrupted run goes on from there.
     Raises InputError, UsageError, WeightsError; stops with UsageError when the loss is no longer finite.
     """
     folder = work / name
@@ -214,7 +216,8 @@ def train_style(
     net.train()
     began = saved = time.monotonic()
     first = run.iteration
-    while run.iteration < settings.iterations:
+    last = min(stop_at or settings.iterations, settings.iterations)
+    while run.iteration < last:
         generator = _generator(settings.seed, run.iteration)
         batch = photos.crops(settings.batch, settings.crop, generator).to(dev)
         with torch.autocast(dev.type, torch.float16, enabled=dev.type == "cuda"):
