@@ -17,12 +17,6 @@ from segnst.errors import WeightsError
 from segnst.segmentation.classes import VOC
 from segnst.types import Region
 
-ADDRESS = "https://download.pytorch.org/models/"
-FILES = {
-    "deeplabv3_mobilenet_v3_large": "deeplabv3_mobilenet_v3_large-fc3c493d.pth",
-    "deeplabv3_resnet50": "deeplabv3_resnet50_coco-cd0a2569.pth",
-    "deeplabv3_resnet101": "deeplabv3_resnet101_coco-586e9e4e.pth",
-}
 SHORT_SIDE = 520
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -56,18 +50,16 @@ class TorchvisionSegmenter:
 def load(
     name: str, *, device: str | torch.device, offline: bool = False, weights: Path | None = None
 ) -> TorchvisionSegmenter:
-    """Load one of ``FILES`` by name; ``weights`` is a file to use instead of the official one.
+    """Load one by torchvision's name; ``weights`` is a file to use instead of the official one.
 
     Raises WeightsError when it cannot be fetched, is damaged or fits another network.
     """
     from torchvision.models import segmentation
 
-    from segnst.weights import fetch, read_tensors
+    from segnst.catalogue import fetch_named
+    from segnst.weights import read_tensors
 
-    if weights is None:
-        file = FILES[name]
-        digest = file.removesuffix(".pth").rsplit("-", 1)[1]
-        weights = fetch(ADDRESS + file, digest, file, offline=offline)
+    weights = weights or fetch_named(name, offline=offline)
     tensors, _ = read_tensors(weights)
     build = getattr(segmentation, name)
     network = cast(nn.Module, build(weights=None, weights_backbone=None, num_classes=len(VOC), aux_loss=False))
