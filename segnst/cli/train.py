@@ -57,6 +57,7 @@ def style(
     terms: Annotated[str, typer.Option(help="Terms of painting and photos; for the card.")] = "not stated",
     device: Device = "auto",
     restart: Restart = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a style of this name.")] = False,
     offline: Offline = False,
     quiet: Quiet = False,
 ) -> None:
@@ -65,6 +66,8 @@ def style(
     from segnst.errors import InputError
     from segnst.train.style import StyleSettings, train_style
 
+    target = Path(name.removesuffix(".safetensors"))
+    out, name = out / target.parent, target.name
     if not painting.is_file():
         raise InputError(f"The painting {painting} does not exist.")
     settings = StyleSettings(
@@ -75,7 +78,7 @@ def style(
     path = train_style(
         painting, data, name, out=out, work=work, settings=settings, features=features, deep_features=deep_features,
         init=init, title=title, terms=terms, device=str(choose_device(device)), restart=restart, offline=offline,
-        quiet=quiet, stop_at=stop_at,
+        quiet=quiet, stop_at=stop_at, overwrite=overwrite,
     )  # fmt: skip
     print(path)
 

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from segnst.errors import SegnstError, UsageError, WeightsError
+from segnst.errors import OutputError, SegnstError, UsageError, WeightsError
 from segnst.flow.warp import inside, warp
 from segnst.perceptual.encoders import Encoder, load_encoder
 from segnst.perceptual.losses import content_loss, style_loss, style_targets, temporal_loss, total_variation
@@ -156,6 +156,7 @@ def train_style(
     terms: str = "not stated",
     device: str = "cpu",
     restart: bool = False,
+    overwrite: bool = False,
     stop_at: int | None = None,
     preview_photos: Sequence[Path] = (),
     save_every: float = 120.0,
@@ -168,11 +169,16 @@ def train_style(
     deep_features  a second encoder for larger strokes; init  a style to start from (its trunk learns a new
     style in half the time); stop_at  end before ``iterations`` are done, which the learning rate is planned for;
     work  folder of checkpoint, curves and previews: an interrupted run goes on from there.
-    Raises InputError, UsageError, WeightsError; stops with UsageError when the loss is no longer finite.
+    Raises InputError, OutputError (the style exists and ``overwrite`` is not set), UsageError, WeightsError; stops with UsageError when the loss is no longer finite.
     """
     folder = work / name
-    folder.mkdir(parents=True, exist_ok=True)
-    out.mkdir(parents=True, exist_ok=True)
+    if (out / f"{name}.safetensors").exists() and not overwrite:
+        raise OutputError(f"{out / name}.safetensors exists already; choose another name or allow --overwrite.")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{error.filename} cannot be made ({error.strerror}).") from error
     checkpoint = folder / "run.pt"
     dev = torch.device(device)
     torch.manual_seed(settings.seed)

@@ -10,7 +10,7 @@ import cv2
 import pytest
 import torch
 
-from segnst.errors import InputError, UsageError, WeightsError
+from segnst.errors import InputError, OutputError, UsageError, WeightsError
 from segnst.flow.warp import inside
 from segnst.sheet import to_bytes
 from segnst.style.checkpoints import load_style
@@ -43,9 +43,10 @@ def material(tmp_path: Path) -> Path:
 
 
 def train(material: Path, settings: StyleSettings = TINY, work: str = "work", **options: object) -> Path:
+    given = {"out": material / "out", "features": str(material / "vgg.safetensors"), "overwrite": True} | options
     return train_style(
-        material / "painting.jpg", [material / "photos"], "mine", out=material / "out", work=material / work,
-        settings=settings, features=str(material / "vgg.safetensors"), quiet=True, **options,  # type: ignore[arg-type]
+        material / "painting.jpg", [material / "photos"], "mine", work=material / work, settings=settings, quiet=True,
+        **given,  # type: ignore[arg-type]
     )  # fmt: skip
 
 
@@ -84,6 +85,19 @@ def test_an_interrupted_training_goes_on_to_the_same_end(material: Path, monkeyp
     monkeypatch.setattr(training, "_generator", original)
     resumed = _tensors(train(material, work="cut"))
     assert all(torch.equal(whole[k], resumed[k]) for k in whole)
+
+
+def test_a_style_that_exists_is_not_replaced_unasked(material: Path) -> None:
+    before = train(material).read_bytes()
+    with pytest.raises(OutputError, match="exists already"):
+        train(material, replace(TINY, seed=5), work="other", overwrite=False)
+    assert (material / "out" / "mine.safetensors").read_bytes() == before
+
+
+def test_a_run_can_end_early(material: Path) -> None:
+    train(material, stop_at=3)
+    history = json.loads((material / "work/mine/curves.json").read_text())
+    assert [i for i, _ in history["total"]] == [1, 2, 3]
 
 
 def test_other_settings_do_not_resume(material: Path) -> None:

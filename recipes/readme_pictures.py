@@ -1,0 +1,51 @@
+"""Draw the README's pictures from the bundled clip and weights.
+
+python recipes/readme_pictures.py     writes results/readme_street.jpg and results/readme_styles.jpg
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+from torch import Tensor
+
+from segnst.config import Settings
+from segnst.pipeline import State
+from segnst.run import build
+from segnst.sheet import write_sheet
+from segnst.style.checkpoints import bundled_styles
+from segnst.video.read import open_reader
+
+ROOT = Path(__file__).parents[1]
+FRAMES = (8, 36, 64)
+
+
+def _as_jpeg(png: Path) -> None:
+    cv2.imwrite(str(png.with_suffix(".jpg")), cv2.imread(str(png)), [cv2.IMWRITE_JPEG_QUALITY, 90])
+    png.unlink()
+
+
+def main() -> None:
+    with open_reader(ROOT / "videos" / "street.mp4") as reader:
+        frames = {k: clip.rgb for k, clip in enumerate(reader) if k in FRAMES}
+
+    def styled(rgb: Tensor, *plan: str) -> Tensor:
+        return build(Settings(styles=plan)).pipeline.frame(rgb, State())[0].rgb[0]
+
+    plan = ("car=starry_night", "background=great_wave")
+    rows = [
+        [("source", rgb[0]) for rgb in frames.values()],
+        [(" ".join(plan), styled(rgb, *plan)) for rgb in frames.values()],
+    ]
+    _as_jpeg(write_sheet(ROOT / "results" / "readme_street.png", rows, width=420))
+
+    middle = frames[FRAMES[1]]
+    names = list(bundled_styles())
+    pictures = [(f"car={name}", styled(middle, f"car={name}")) for name in names]
+    whole = [(name, styled(middle, name)) for name in names]
+    _as_jpeg(write_sheet(ROOT / "results" / "readme_styles.png", [whole, pictures], width=400))
+
+
+if __name__ == "__main__":
+    main()
