@@ -169,7 +169,8 @@ def train_style(
     deep_features  a second encoder for larger strokes; init  a style to start from (its trunk learns a new
     style in half the time); stop_at  end before ``iterations`` are done, which the learning rate is planned for;
     work  folder of checkpoint, curves and previews: an interrupted run goes on from there.
-    Raises InputError, OutputError (the style exists and ``overwrite`` is not set), UsageError, WeightsError; stops with UsageError when the loss is no longer finite.
+    Raises InputError, OutputError (the style exists and ``overwrite`` is not set), UsageError (also when the loss
+    is no longer finite), WeightsError.
     """
     folder = work / name
     if (out / f"{name}.safetensors").exists() and not overwrite:
