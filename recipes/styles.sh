@@ -24,5 +24,5 @@ train starry_night starry_night "$van_gogh" 200 --learning-rate 1e-3 --init work
 from=(--init models/starry_night.safetensors --learning-rate 1e-3 --crop 176 --out models
     --style-layers relu1_1,relu2_1,relu3_1 --deep-layers relu3_4,relu4_1)
 train great_wave great_wave "Katsushika Hokusai, The Great Wave off Kanagawa, 1831" 150 "${from[@]}"
-train the_scream the_scream "Edvard Munch, The Scream, 1893" 140 "${from[@]}"
-train composition_vii composition_vii "Wassily Kandinsky, Composition VII, 1913" 140 "${from[@]}"
+train the_scream the_scream "Edvard Munch, The Scream, 1893" 120 "${from[@]}" --batch 2
+train composition_vii composition_vii "Wassily Kandinsky, Composition VII, 1913" 120 "${from[@]}" --batch 2
