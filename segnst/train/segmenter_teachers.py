@@ -154,7 +154,7 @@ class CityscapesTeacher:
     """
 
     def __init__(self, path: Path) -> None:
-        from ai_edge_litert.interpreter import Interpreter  # type: ignore[import-untyped]
+        from ai_edge_litert.interpreter import Interpreter
 
         self.network: Any = Interpreter(str(path), num_threads=torch.get_num_threads())
         self.network.allocate_tensors()
