@@ -67,7 +67,8 @@ def measure_clip(
     ``ratio`` is ours over per-frame, ``excess`` (ours − floor) / (per-frame − floor).
     Raises as ``style_video`` does.
     """
-    ours = build(settings).pipeline
+    parts = build(settings)
+    ours = parts.pipeline
     plain = build(replace(settings, stabilize=False)).pipeline
     estimate = measuring_flow(raft, ours.device, offline=settings.offline)
     meters = {"source": Meter(), "per-frame": Meter(), "segnst": Meter()}
@@ -109,7 +110,7 @@ def measure_clip(
         "ratio": mine / ceiling if ceiling else None,
         "excess": (mine - floor) / (ceiling - floor) if ceiling > floor else None,
         "sharpness_kept": result["segnst"]["sharpness"] / max(result["per-frame"]["sharpness"], 1e-12),
-        "weights": weights_used(build(settings)),
+        "weights": {name: used["sha256"] for name, used in weights_used(parts).items()},
         "seconds_a_frame": {k: v / count for k, v in ours.seconds.items()},
     }
     return result
