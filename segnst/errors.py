@@ -55,5 +55,7 @@ class SegnstWarning(UserWarning):
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return ``" Did you mean 'x'?"`` for the nearest known word, or an empty string."""
-    near = difflib.get_close_matches(word.lower(), list(known), n=1, cutoff=0.5)
+    near = difflib.get_close_matches(word.lower(), list(known), n=5, cutoff=0.5)
+    # swapped letters are the commonest slip, and difflib rates 'cra' as near to 'cat' as to 'car'
+    near.sort(key=lambda name: sorted(name) != sorted(word.lower()))
     return f" Did you mean '{near[0]}'?" if near else ""

@@ -1,6 +1,6 @@
 import pytest
 
-from segnst.errors import PlanError
+from segnst.errors import PlanError, did_you_mean
 from segnst.plan import parse_entry, parse_plan
 
 
@@ -59,3 +59,8 @@ def test_entries_print_as_they_are_read() -> None:
 def test_what_is_wrong_is_said(entries: list[str], says: str) -> None:
     with pytest.raises(PlanError, match=says):
         parse_plan(entries)
+
+
+def test_swapped_letters_are_understood() -> None:
+    assert did_you_mean("cra", ["cat", "car", "vehicle"]) == " Did you mean 'car'?"
+    assert did_you_mean("xyz", ["cat", "car"]) == ""

@@ -48,13 +48,6 @@ def temporal_loss(styled: Tensor, warped: Tensor, reliable: Tensor) -> Tensor:
     return difference / (3 * reliable.sum()).clamp_min(1.0)
 
 
-def content_targets(encoder: torch.nn.Module, rgb: Tensor, layer: str) -> Tensor:
-    """Features of ``layer`` for RGB [B,3,H,W] in [0,1], without gradients."""
-    with torch.no_grad():
-        features: Tensor = encoder(rgb, (layer,))[layer]
-    return features
-
-
 def style_targets(encoder: torch.nn.Module, painting: Tensor, layers: tuple[str, ...]) -> dict[str, Tensor]:
     """{layer: Gram matrix [1,C,C]} of a painting [1,3,H,W] in [0,1], without gradients."""
     with torch.no_grad():
