@@ -148,7 +148,7 @@ def street_clip() -> Clip:
 
 def walkaround_clip() -> Clip:
     """The camera walks round a parked car in a wide arc; people stroll behind it."""
-    n = 96
+    n = 80
     keys = range(-1, n + 3)
     neighbourhood(11, (-3.0, 9.0), (-9.0, 10.5, 14.0, 22.0, 30.0))
     nature.sky(8, np.radians(235), np.radians(40), 0.6)
@@ -177,7 +177,7 @@ def walkaround_clip() -> Clip:
 
 def cuts_clip() -> Clip:
     """Three shots: a pan, a zoom with the light falling and rising, a still camera with a car driving off."""
-    n, second, third = 108, 37, 73
+    n, second, third = 90, 31, 61
     keys = range(-1, n + 3)
     neighbourhood(17, (2.0, 12.0))
     nature.sky(21, np.radians(200), np.radians(48), 0.4)
@@ -191,10 +191,10 @@ def cuts_clip() -> Clip:
     exposure = {}
     for f in keys:
         if f < second:
-            t = ease(float(np.clip((f - 1) / 35, 0, 1)))
+            t = ease(float(np.clip((f - 1) / (second - 2), 0, 1)))
             aim(cam, (0.0, -1.2, 1.6), 24 + 22 * t, 0.5, f, 54)
         elif f < third:
-            t = (f - second) / 35
+            t = (f - second) / (third - second - 1)
             yaw, pitch = look_at((-13.0, -0.8, 1.5), (-6.0, 6.45, 0.9))
             aim(cam, (-13.0, -0.8, 1.5), yaw, pitch, f, 60 - 22 * ease(t))
             exposure[f] = -0.9 * float(np.sin(np.pi * t)) ** 2
