@@ -4,11 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
-.PHONY: help setup demo test test-all lint clean
+.PHONY: help setup demo test test-all lint bench bench-ci-update clean
 help:
 	@echo "make demo      style the bundled street clip into results/"
 	@echo "make test      run the tests (test-all: the slow ones too)"
 	@echo "make lint      ruff, mypy, import rules"
+	@echo "make bench     measure stability on the rendered clips against results/stability.json (hours on two cores)"
 
 # uv installs in half a minute what takes pip two; where it cannot be had, pip does it
 $(STAMP): pyproject.toml setup.py
@@ -37,6 +38,16 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check segnst tests
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# what results/README.md explains; RAFT and VGG19 are fetched where they are needed and missing
+bench: $(STAMP)
+	$(BIN)/segnst bench stability -o results $(if $(wildcard results/stability.json),--against results/stability.json)
+
+# the short cut that `make test` compares with; run it when a change of the figures is meant
+BENCH_CI := videos/street.mp4 -s starry_night --methods segnst --frames 8 --max-size 320 --offline
+bench-ci-update: $(STAMP)
+	$(BIN)/segnst bench stability $(BENCH_CI) --quiet -o work/bench_ci
+	cp work/bench_ci/stability.json results/stability_ci.json
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache

@@ -21,12 +21,11 @@ from segnst.flow.base import FlowEstimator, estimate_motion
 from segnst.plan import BACKGROUND, Entry, Plan
 from segnst.segmentation.base import Segmenter, resolve
 from segnst.stabilize.cuts import CutCarry, is_cut
-from segnst.stabilize.masks import Edge, draw_edges, merge_regions, smooth
+from segnst.stabilize.masks import Edge, MaskCarry, merge_regions, steady_masks
 from segnst.stabilize.output import Stabilizer
 from segnst.style.base import Stylizer
 from segnst.types import Clip, LayerMasks, Motion, Region
 
-MASK_MEMORY = 0.8  # share of the past in the masks where flow is fully reliable
 LUMA = (0.299, 0.587, 0.114)
 
 
@@ -37,7 +36,7 @@ class State:
     previous: Tensor | None = None  # [1,3,H,W], for the flow
     scene: CutCarry | None = None
     segmenter: Any = None
-    masks: Tensor | None = None  # [1,L,h,w]
+    masks: MaskCarry | None = None
     stylizer: Any = None
     stabilizer: Any = None
 
@@ -137,9 +136,8 @@ class Pipeline:
             probabilities, carry = self.segmenter(rgb, state.segmenter)
             soft = merge_regions(probabilities.to(rgb.device), self.regions)
         with self._stage("masks"):
-            soft = smooth(soft, state.masks, motion, MASK_MEMORY)
-            full = draw_edges(soft, rgb, self.edge)
-        return LayerMasks(full, self.plan.layers), replace(state, segmenter=carry, masks=soft)
+            drawn, masks = steady_masks(soft, rgb, self.edge, motion, state.masks)
+        return LayerMasks(drawn, self.plan.layers), replace(state, segmenter=carry, masks=masks)
 
     @torch.inference_mode()
     def frame(self, rgb: Tensor, state: State) -> tuple[Styled, State]:

@@ -32,6 +32,15 @@ STYLE_CHECKPOINTS = {
     "lengstrom": "segnst.style.lengstrom:load",
 }
 
+# run(samples, context) -> one picture [1,3,H,W] a sample, in order (segnst.bench.samples)
+STABILITY_METHODS = {
+    "per-frame": "segnst.bench.methods.per_frame:run",
+    "segnst": "segnst.bench.methods.ours:run",
+    "fixed-blend": "segnst.bench.methods.fixed_blend:run",
+    "local-weights": "segnst.bench.methods.local_weights:run",
+    "frozen-norm": "segnst.bench.methods.frozen_norm:run",
+}
+
 
 def get(table: dict[str, str], name: str, what: str) -> Callable[..., Any]:
     """The function behind a name. Raises UsageError with the nearest known name."""

@@ -71,12 +71,8 @@ def test_car_and_background_are_painted_apart_and_the_sound_is_kept(tmp_path: Pa
 
 @pytest.mark.slow
 def test_stabilising_beats_per_frame_on_the_exact_flow() -> None:
-    import sys
-
-    sys.path.insert(0, str(VIDEOS))
-    from truth import Truth
-
     from segnst.bench.metrics import sharpness, warping_error
+    from segnst.bench.truth import Truth
 
     truth = Truth(VIDEOS / "street")
     pipeline = build(Settings(styles=("starry_night",))).pipeline

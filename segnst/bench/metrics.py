@@ -9,31 +9,103 @@ from torch import Tensor
 from segnst.flow.base import consistency, motion_boundary
 from segnst.flow.warp import inside, warp
 
+BANDS = ("fine", "middle", "coarse")
+LUMA = (0.299, 0.587, 0.114)
+
+
+def luminance(rgb: Tensor) -> Tensor:
+    """[B,3,H,W] -> [B,1,H,W] (BT.601)."""
+    return (rgb * rgb.new_tensor(LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
+
 
 def valid_pixels(flow: Tensor, back: Tensor) -> Tensor:
     """1 where an error counts (Lai 2018): forward and backward flow agree, no motion boundary, inside the frame."""
     return consistency(flow, back) * (1 - motion_boundary(flow)) * inside(flow)
 
 
-def warping_error(current: Tensor, previous: Tensor, flow: Tensor, valid: Tensor) -> float:
-    """E_warp of one pair (Lai 2018): mean square difference to the warped last frame, channels summed, valid pixels.
+def squared_difference(current: Tensor, previous: Tensor, flow: Tensor) -> Tensor:
+    """‖current − W(previous)‖², summed over channels: [1,3,H,W] twice and [1,2,H,W] -> [1,1,H,W]."""
+    return (current - warp(previous, flow)).square().sum(1, keepdim=True)
 
-    current, previous [1,3,H,W]; flow [1,2,H,W] current -> previous; valid [1,1,H,W].
+
+def masked_mean(values: Tensor, mask: Tensor) -> float | None:
+    """Mean of [1,1,H,W] where the mask of 0 and 1 is 1; None where it is nowhere."""
+    count = mask.sum()
+    return float((values * mask).sum() / count) if count > 0 else None
+
+
+def warping_error(current: Tensor, previous: Tensor, flow: Tensor, valid: Tensor) -> float:
+    """E_warp of one pair (Lai 2018): mean square difference to the warped last frame, channels summed, valid
+    pixels.
+
+    current, previous [1,3,H,W]; flow [1,2,H,W] current -> previous; valid [1,1,H,W]. 0 where nothing is valid.
     """
-    difference = (current - warp(previous, flow)).square().sum(1, keepdim=True)
-    return float((valid * difference).sum() / valid.sum().clamp_min(1))
+    return masked_mean(squared_difference(current, previous, flow), valid) or 0.0
 
 
 def sharpness(rgb: Tensor) -> float:
     """Variance of the Laplacian of the luminance of [1,3,H,W]."""
-    luma = (rgb * rgb.new_tensor((0.299, 0.587, 0.114)).view(1, 3, 1, 1)).sum(1, keepdim=True)
     kernel = rgb.new_tensor([[0.0, 1, 0], [1, -4, 1], [0, 1, 0]]).view(1, 1, 3, 3)
-    return float(F.conv2d(luma, kernel).var())
+    return float(F.conv2d(luminance(rgb), kernel).var())
 
 
-def mask_flicker(current: Tensor, previous: Tensor, flow: Tensor, reliable: Tensor) -> float:
-    """1 − IoU of a binary mask [1,1,H,W] with its warped predecessor, on reliable pixels; 0 where both are empty."""
+def _blur(picture: Tensor) -> Tensor:
+    taps = picture.new_tensor((1.0, 4, 6, 4, 1)) / 16
+    padded = F.pad(picture, (2, 2, 2, 2), mode="replicate")
+    return F.conv2d(F.conv2d(padded, taps.view(1, 1, 1, 5)), taps.view(1, 1, 5, 1))
+
+
+def band_energies(rgb: Tensor) -> tuple[float, ...]:
+    """Mean square of three bands of the Laplacian pyramid of the luminance (Burt & Adelson 1983), fine to coarse.
+
+    Each band is what a blur (1 4 6 4 1)/16 and halving the size take away, brought back by interpolation:
+    strokes of about 2 to 4, 4 to 8 and 8 to 16 px. [1,3,H,W] -> ``len(BANDS)`` figures.
+    """
+    energies, picture = [], luminance(rgb)
+    for _ in BANDS:
+        smaller = _blur(picture)[..., ::2, ::2]
+        # position k of the smaller picture is position 2k of the larger: corners aligned, up to the odd last pixel
+        height, width = picture.shape[-2:]
+        back = F.interpolate(
+            smaller,
+            (2 * smaller.shape[-2] - 1, 2 * smaller.shape[-1] - 1),
+            mode="bilinear",
+            align_corners=True,
+        )
+        back = F.pad(back, (0, width - back.shape[-1], 0, height - back.shape[-2]), mode="replicate")
+        energies.append(float((picture - back).square().mean()))
+        picture = smaller
+    return tuple(energies)
+
+
+def mask_flicker(current: Tensor, previous: Tensor, flow: Tensor, reliable: Tensor) -> float | None:
+    """1 − IoU of a binary mask [1,1,H,W] with its warped predecessor, on reliable pixels; None where both are empty."""
     past = warp(previous, flow, "nearest") * reliable
     now = current * reliable
     union = torch.maximum(past, now).sum()
-    return float(1 - torch.minimum(past, now).sum() / union) if union > 0 else 0.0
+    return float(1 - torch.minimum(past, now).sum() / union) if union > 0 else None
+
+
+def mask_iou(found: Tensor, true: Tensor) -> float | None:
+    """Intersection over union of two binary masks [1,1,H,W]; None where both are empty."""
+    union = torch.maximum(found, true).sum()
+    return float(torch.minimum(found, true).sum() / union) if union > 0 else None
+
+
+def edge_band(layers: Tensor, radius: int = 8) -> Tensor:
+    """Pixels within ``radius`` px (in x and in y) of a border between layers.
+
+    One-hot [1,L,H,W] -> [1,1,H,W] of 0 and 1.
+    """
+    grown = F.max_pool2d(layers, 2 * radius + 1, 1, radius)
+    return (grown.sum(1, keepdim=True) > 1).to(layers.dtype)
+
+
+def excess(error: float | None, floor: float | None, ceiling: float | None) -> float | None:
+    """(error − floor) / (ceiling − floor): 0 as steady as the source, 1 as per-frame styling.
+
+    None where it says nothing: floor and ceiling are not a tenth apart (a figure of 60 would spoil any mean).
+    """
+    if error is None or floor is None or ceiling is None or ceiling - floor <= max(0.1 * ceiling, 1e-9):
+        return None
+    return (error - floor) / (ceiling - floor)

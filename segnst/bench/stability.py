@@ -1,9 +1,12 @@
-"""``segnst bench stability``: per-frame styling against stabilised, on frames before encoding."""
+"""``segnst bench stability``: methods side by side on one clip, between floor (the source) and ceiling (per-frame)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from itertools import islice, tee
 from pathlib import Path
 from typing import Any
 
@@ -11,122 +14,254 @@ import torch
 from torch import Tensor
 
 from segnst import registry
-from segnst.bench.metrics import mask_flicker, sharpness, valid_pixels, warping_error
+from segnst.bench.clips import BenchClip, open_clip
+from segnst.bench.mask_pass import MaskPass
+from segnst.bench.measure import Chain, MeasuringFlow, Pair, measuring_flow
+from segnst.bench.meters import (
+    OURS,
+    PER_FRAME,
+    SOURCE,
+    Figures,
+    Meter,
+    Step,
+    figures,
+    layer_regions,
+    mean,
+    ratio,
+)
+from segnst.bench.metrics import excess
+from segnst.bench.samples import Bench, Context, Method, NotApplicable, Sample
+from segnst.bench.style_kept import StyleMeter, paintings_by_layer
 from segnst.config import Settings
-from segnst.errors import InputError
-from segnst.flow.base import FlowEstimator
-from segnst.flow.raft import RaftFlow
-from segnst.pipeline import State
-from segnst.run import build, weights_used
-from segnst.video.read import open_reader
+from segnst.errors import InputError, UsageError
+from segnst.perceptual.encoders import Encoder
+from segnst.run import memory_advice, weights_used
+from segnst.types import Clip
+from segnst.video.read import Reader, open_reader
+from segnst.video.write import open_writer
+
+Progress = Callable[[int, int | None], None]
 
 
-class Meter:
-    """Running means of one method: E_warp, sharpness, mask flicker."""
+@dataclass(frozen=True)
+class Options:
+    """What is measured and with what, the same for all clips of a run.
 
-    def __init__(self) -> None:
-        self.previous: tuple[Tensor, Tensor | None] | None = None
-        self.errors: list[float] = []
-        self.sharp: list[float] = []
-        self.flicker: list[float] = []
+    methods    names in ``registry.STABILITY_METHODS``; per-frame is always measured
+    frames     only the first so many of a clip
+    raft       RAFT small weights to measure with; fetched where None
+    encoder    perceptual network for style kept, or None
+    paintings  {short name of a style: RGB [1,3,H,W] in [0,1]}
+    mask       region whose mask is measured when the plan names none
+    cache      folder for measuring flows, or None
+    """
 
-    def add(self, rgb: Tensor, mask: Tensor | None, flow: Tensor | None, valid: Tensor | None) -> None:
-        if self.previous is not None and flow is not None and valid is not None:
-            past, past_mask = self.previous
-            self.errors.append(warping_error(rgb, past, flow, valid))
-            if mask is not None and past_mask is not None:
-                self.flicker.append(mask_flicker(mask, past_mask, flow, valid))
-        self.sharp.append(sharpness(rgb))
-        self.previous = (rgb, mask)
+    settings: Settings
+    methods: tuple[str, ...] = tuple(registry.STABILITY_METHODS)
+    frames: int | None = None
+    raft: Path | None = None
+    encoder: Encoder | None = None
+    paintings: dict[str, Tensor] = field(default_factory=dict)
+    mask: str = "vehicle"
+    cache: Path | None = None
 
-    def as_dict(self) -> dict[str, float]:
-        values = {"e_warp": self.errors, "sharpness": self.sharp, "mask_flicker": self.flicker}
-        return {name: sum(v) / len(v) for name, v in values.items() if v}
+    def __post_init__(self) -> None:
+        for name in self.methods:
+            registry.get(registry.STABILITY_METHODS, name, "method")
+        if self.frames is not None and self.frames < 2:
+            raise UsageError(f"Stability needs two frames or more, not --frames {self.frames}.")
+
+    @property
+    def measured(self) -> tuple[str, ...]:
+        """Methods in the registry's order, the ceiling first."""
+        return tuple(n for n in registry.STABILITY_METHODS if n in self.methods or n == PER_FRAME)
 
 
-def measuring_flow(weights: Path | None, device: torch.device, *, offline: bool) -> FlowEstimator:
-    """RAFT, from a file or fetched."""
-    if weights is not None:
-        return RaftFlow(weights, device)
-    flow: FlowEstimator = registry.get(registry.FLOWS, "raft", "optical flow")(device=device, offline=offline)
-    return flow
+class _Methods:
+    """The methods, each an iterator over its own copy of the samples; pulled together, frame by frame."""
+
+    def __init__(self, names: Sequence[str], samples: Iterator[Sample], context: Context) -> None:
+        copies = tee(samples, len(names))
+        self.notes: list[str] = []
+        self._running: dict[str, Iterator[Tensor]] = {}
+        for name, copy in zip(names, copies, strict=True):
+            method: Method = registry.get(registry.STABILITY_METHODS, name, "method")
+            self._running[name] = method(copy, context)
+
+    def next(self) -> dict[str, Tensor]:
+        """The next picture of each method; one that does not apply drops out with a note."""
+        pictures = {}
+        for name, run in list(self._running.items()):
+            try:
+                pictures[name] = next(run)
+            except NotApplicable as reason:
+                self.notes.append(f"{name} was left out: {reason}")
+                del self._running[name]
+            except StopIteration:
+                raise RuntimeError(f"the method {name} made fewer pictures than there are frames") from None
+        return pictures
+
+
+@dataclass
+class _Kept:
+    """Measuring flows of a clip, small, for a second look at it: about 1.2 MB a frame of 640x360."""
+
+    pairs: list[tuple[Tensor, Tensor] | None] = field(default_factory=list)
+
+    def add(self, pair: Pair | None) -> None:
+        self.pairs.append(None if pair is None else (pair.flow.half().cpu(), pair.valid.bool().cpu()))
+
+    def __getitem__(self, k: int) -> Pair | None:
+        pair = self.pairs[k]
+        return None if pair is None else Pair(pair[0].float(), pair[1].float(), 1 - pair[1].float())
+
+
+def _encoded(file: Path, kept: _Kept, meters: dict[str, Meter]) -> Figures:
+    """E_warp, its excess and the sharpness of what was written, read back from the file."""
+    meter = Meter()
+    with open_reader(file) as reader:
+        for k, clip in enumerate(islice(reader, len(kept.pairs))):
+            pair = kept[k]
+            meter.add(clip.rgb, Step(clip.rgb, fresh=pair is None, pair=pair))
+    error, low, high = (mean(m.errors["e_warp"]) for m in (meter, meters[SOURCE], meters[PER_FRAME]))
+    return {
+        "encoded_e_warp": error,
+        "encoded_excess": excess(error, low, high),
+        "encoded_sharpness": ratio(mean(meter.laplacian), mean(meters[PER_FRAME].laplacian), 1e-12),
+    }
 
 
 @torch.inference_mode()
-def measure_clip(
-    path: Path,
-    settings: Settings,
-    *,
-    raft: Path | None = None,
-    frames: int | None = None,
-    progress: Callable[[int, int | None], None] | None = None,
-) -> dict[str, Any]:
-    """Figures for one clip: the source (floor), per-frame styling (ceiling) and segnst's, by the same frozen networks.
+def measure_clip(clip: BenchClip, options: Options, progress: Progress | None = None) -> dict[str, Any]:
+    """All figures of one clip (see ``segnst.bench.columns``), each method's between floor and ceiling.
 
-    raft    weights for the measuring flow (torchvision's are fetched otherwise); frames  stop after so many
-    ``ratio`` is ours over per-frame, ``excess`` (ours − floor) / (per-frame − floor).
-    Raises as ``style_video`` does.
+    Frames stream through all methods at once; memory grows by 1.2 MB a frame of 640x360 (the flows).
+    Returns ``{"frames", "size", "sha256", "cuts", "measured_with", "notes", "methods": {name: figures},
+    "error_over_time": {name: E_warp a frame}, "seconds_a_frame", "weights"}``.
+    Raises InputError (fewer than two frames, bad files), WeightsError, ResourceError.
     """
-    parts = build(settings)
-    ours = parts.pipeline
-    plain = build(replace(settings, stabilize=False)).pipeline
-    estimate = measuring_flow(raft, ours.device, offline=settings.offline)
-    meters = {"source": Meter(), "per-frame": Meter(), "segnst": Meter()}
-    states, previous, count = {"ours": State(), "plain": State()}, None, 0
-    with open_reader(
-        path, start=settings.start, end=settings.end, max_size=settings.max_size, fps=settings.fps
-    ) as reader:
-        for clip in reader:
-            rgb = clip.rgb.to(ours.device)
-            steady, states["ours"] = ours.frame(rgb, states["ours"])
-            if ours.plan.whole_frame and not settings.keep_colors and ours.plan.entries[0].strength == 1:
-                single, single_mask = steady.painted, None  # the same paint: no need to compute it twice
-            else:
-                alone, states["plain"] = plain.frame(rgb, states["plain"])
-                single = alone.rgb
-                single_mask = (alone.masks.soft[:, :1] > 0.5).float() if alone.masks else None
-            flow = valid = None
-            if previous is not None and not steady.cut:
-                flow = estimate(rgb, previous)
-                valid = valid_pixels(flow, estimate(previous, rgb))
-            mask = (steady.masks.soft[:, :1] > 0.5).float() if steady.masks else None
-            meters["source"].add(rgb, None, flow, valid)
-            meters["per-frame"].add(single, single_mask, flow, valid)
-            meters["segnst"].add(steady.rgb, mask, flow, valid)
-            previous, count = rgb, count + 1
-            if progress:
-                progress(count, min(frames or count, reader.frames_expected or count))
-            if frames and count >= frames:
-                break
-    if count < 2:
-        raise InputError(f"{path} has fewer than two frames; stability cannot be measured.")
-    result: dict[str, Any] = {name: meter.as_dict() for name, meter in meters.items()}
-    floor, ceiling, mine = (result[n].get("e_warp", 0.0) for n in ("source", "per-frame", "segnst"))
-    result |= {
-        "clip": path.name,
-        "frames": count,
-        "plan": list(settings.styles),
-        "measured_with": "raft",
-        "ratio": mine / ceiling if ceiling else None,
-        "excess": (mine - floor) / (ceiling - floor) if ceiling > floor else None,
-        "sharpness_kept": result["segnst"]["sharpness"] / max(result["per-frame"]["sharpness"], 1e-12),
-        "weights": {name: used["sha256"] for name, used in weights_used(parts).items()},
-        "seconds_a_frame": {k: v / count for k, v in ours.seconds.items()},
-    }
-    return result
+    bench = Bench.build(options.settings)
+    flow, note = measuring_flow(
+        clip, options.raft, bench.plain.device, offline=options.settings.offline, cache=options.cache
+    )
+    with ExitStack() as stack:
+        reader = stack.enter_context(open_clip(clip, options.settings.max_size))
+        stack.enter_context(memory_advice(f"{reader.width}x{reader.height}"))
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="segnst-")))
+        return _Run(clip, options, bench, flow, reader, folder / "ours.mp4", [note] if note else []).run(progress)
 
 
-def table(results: Sequence[dict[str, Any]]) -> str:
-    """Markdown, a line a clip."""
-    lines = [
-        "| clip | frames | E_warp source | per-frame | segnst | ratio | excess | sharpness kept "
-        "| mask flicker raw | steadied |",
-        "|---|---|---|---|---|---|---|---|---|---|",
-    ]
-    for r in results:
-        cells = [r["clip"], str(r["frames"])]
-        cells += [f"{r[n]['e_warp']:.5f}" for n in ("source", "per-frame", "segnst")]
-        cells += [f"{r[k]:.3f}" if r[k] is not None else "" for k in ("ratio", "excess", "sharpness_kept")]
-        cells += [f"{r[n]['mask_flicker']:.4f}" if "mask_flicker" in r[n] else "" for n in ("per-frame", "segnst")]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+class _Run:
+    """One clip on its way through all methods and meters."""
+
+    def __init__(
+        self,
+        clip: BenchClip,
+        options: Options,
+        bench: Bench,
+        flow: MeasuringFlow,
+        reader: Reader,
+        file: Path,
+        notes: list[str],
+    ) -> None:
+        self.clip, self.options, self.bench, self.flow = clip, options, bench, flow
+        self.reader, self.file, self.notes = reader, file, notes
+        self.times: list[Clip] = []  # of frames read and not yet written
+        self.cuts: list[int] = []
+        self.meters = {name: Meter() for name in (SOURCE, *options.measured)}
+        self.kept, self.chain = _Kept(), Chain()
+        self.style: StyleMeter | None = None
+        if options.encoder is not None:
+            paintings = paintings_by_layer(options.paintings, bench.parts.plan)
+            self.style = StyleMeter(options.encoder.to(bench.plain.device), paintings)
+
+    def _frames(self) -> Iterator[Tensor]:
+        for clip in islice(self.reader, self.options.frames):
+            self.times.append(clip)
+            yield clip.rgb
+
+    def run(self, progress: Progress | None) -> dict[str, Any]:
+        mine, theirs = tee(self._frames())
+        samples, others = tee(self.bench.samples(mine))
+        methods = _Methods(self.options.measured, (sample for sample, _ in others), self.bench.context)
+        masks = MaskPass(self.options.mask, self.options.settings, self.bench, self.clip, theirs)
+        del theirs  # else it would keep every frame where the masks come from the plan
+        writer = open_writer(self.file, self.reader, audio=False) if OURS in self.options.measured else None
+        last: Tensor | None = None
+        count = 0
+        with ExitStack() as stack:
+            if writer is not None:
+                stack.enter_context(writer)
+            for sample, alone in samples:
+                outputs = methods.next()
+                step = self._step(sample, last)
+                masks.add(sample, alone, step.pair)
+                for name, picture in {SOURCE: sample.rgb, **outputs}.items():
+                    self.meters[name].add(picture, step)
+                if self.style is not None and self.style.wants(sample.number):
+                    self._style(sample, outputs)
+                read = self.times.pop(0)
+                if writer is not None:
+                    writer.write(Clip(outputs[OURS].cpu(), read.pts, read.time_base))
+                last, count = sample.rgb, count + 1
+                if progress:
+                    progress(count, min(self.options.frames or count, self.reader.frames_expected or count))
+            if count < 2:
+                raise InputError(f"{self.clip.path} has fewer than two frames; stability cannot be measured.")
+        left_out = [name for name in self.options.measured if name not in outputs]
+        for name in left_out:
+            del self.meters[name]
+        self.notes += [*methods.notes, *([masks.note] if masks.note else [])]
+        return self._result(count, masks)
+
+    def _step(self, sample: Sample, last: Tensor | None) -> Step:
+        """What is measured at this frame: no pair goes over a cut, by the truth where it is known."""
+        found = sample.number > 0 and sample.cut
+        true = self.clip.truth is not None and sample.number in self.clip.truth.cuts
+        fresh = last is None or (true if self.clip.truth is not None else found)
+        pair = None if fresh or last is None else self.flow(sample.number, sample.rgb, last)
+        if fresh:
+            self.chain.reset()
+            self.cuts += [sample.number] if sample.number else []
+        elif pair is not None:
+            self.chain.add(pair)
+        self.kept.add(pair)
+        masks = sample.ours.masks
+        regions = layer_regions(masks.soft, masks.layers) if masks is not None else {}
+        long, ghosts = self.chain.long(), self.chain.ghosts()
+        return Step(sample.painted, fresh, found or true, pair, long, ghosts, regions)
+
+    def _style(self, sample: Sample, outputs: dict[str, Tensor]) -> None:
+        soft = sample.ours.masks
+        layers = {} if soft is None else {n: soft.soft[:, k : k + 1] for k, n in enumerate(soft.layers)}
+        if self.style is not None:
+            self.style.add({SOURCE: sample.rgb, **outputs}, layers)
+
+    def _result(self, count: int, masks: MaskPass) -> dict[str, Any]:
+        methods = {name: figures(name, self.meters) for name in self.meters}
+        for name in methods:
+            if self.style is not None:
+                methods[name] |= self.style.figures(name)
+            if name in masks.meters:
+                methods[name] |= masks.meters[name].figures()
+        if OURS in methods:
+            methods[OURS] |= _encoded(self.file, self.kept, self.meters)
+        if methods[PER_FRAME].get("excess") is None:
+            self.notes.append("per-frame styling is hardly less steady than the source here, so there is no excess")
+        weights = {name: used["sha256"] for name, used in weights_used(self.bench.parts).items()}
+        if self.flow.weights:
+            weights[self.flow.name] = self.flow.weights
+        known = {n: {k: v for k, v in f.items() if v is not None} for n, f in methods.items()}
+        return {
+            "frames": count,
+            "size": [self.reader.width, self.reader.height],
+            "sha256": self.clip.sha256,
+            "cuts": self.cuts,
+            "measured_with": self.flow.name,
+            "mask": ",".join(masks.regions),
+            "notes": self.notes,
+            "methods": known,
+            "error_over_time": {name: meter.series for name, meter in self.meters.items()},
+            "seconds_a_frame": {k: v / count for k, v in self.bench.parts.pipeline.seconds.items()},
+            "weights": weights,
+        }

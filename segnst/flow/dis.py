@@ -19,14 +19,13 @@ class DisFlow:
 
     name = "dis"
 
-    def __init__(self, preset: int = cv2.DISOPTICAL_FLOW_PRESET_MEDIUM) -> None:
-        self._preset = preset
-
     def __call__(self, current: Tensor, previous: Tensor) -> Tensor:
         if min(current.shape[-2:]) < 16:
             return current.new_zeros(len(current), 2, *current.shape[-2:])
         # a fresh estimator a call: OpenCV's keeps the last flow's size and is not safe between threads
-        dis = cv2.DISOpticalFlow_create(self._preset)  # type: ignore[attr-defined]
+        dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)  # type: ignore[attr-defined]
+        # smoother than the preset: streets have plain walls, roads and skies, which the paint fills with strokes
+        dis.setVariationalRefinementAlpha(80.0)
         flows = [dis.calc(_grey(c), _grey(p), None) for c, p in zip(current, previous, strict=True)]
         return torch.from_numpy(np.stack(flows)).permute(0, 3, 1, 2).to(current).contiguous()
 

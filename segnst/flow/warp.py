@@ -6,15 +6,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from segnst.filters import sample_cubic
+
 
 def warp(image: Tensor, flow: Tensor, mode: str = "bilinear") -> Tensor:
     """Backward warp: out(p) = image(p + flow(p)), border pixels repeated.
 
-    image [B,C,H,W]; flow [B,2,H,W] in px (x, y); mode "bilinear", "bicubic" or "nearest".
+    image [B,C,H,W]; flow [B,2,H,W] in px (x, y); mode "bilinear", "bicubic" (see ``sample_cubic``) or "nearest".
     """
     height, width = image.shape[-2:]
     x = torch.arange(width, device=flow.device, dtype=flow.dtype)
     y = torch.arange(height, device=flow.device, dtype=flow.dtype)[:, None]
+    if mode == "bicubic":
+        return sample_cubic(image, torch.stack((flow[:, 0] + x, flow[:, 1] + y), 1))
     # align_corners=False counts from the outer edge of the border pixels
     grid = torch.stack(((flow[:, 0] + x + 0.5) * (2 / width) - 1, (flow[:, 1] + y + 0.5) * (2 / height) - 1), -1)
     return F.grid_sample(image, grid, mode=mode, padding_mode="border", align_corners=False)

@@ -9,8 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from segnst.filters import box_mean
 from segnst.flow.warp import warp
 from segnst.types import Motion
+
+Limits = tuple[tuple[float, float], tuple[float, float]]
 
 
 class Stabilizer(Protocol):
@@ -19,52 +22,63 @@ class Stabilizer(Protocol):
     def __call__(self, painted: Tensor, motion: Motion | None, carry: Any) -> tuple[Tensor, Any]: ...
 
 
-CELL = 6  # px; fine contrast is compared over neighbourhoods of about three of these
+CELL = 6  # px; contrast is compared over neighbourhoods of about three of these
+WINDOWS = (
+    3,
+    5,
+)  # px; the fine band is what the first mean takes away, the middle one what the second takes of the rest
 
 
-def _fine(picture: Tensor) -> Tensor:
-    """The band of the smallest strokes: what a 3x3 mean takes away."""
-    return picture - F.avg_pool2d(picture, 3, 1, 1, count_include_pad=False)
+def _bands(picture: Tensor) -> list[Tensor]:
+    """The finest bands of [B,3,H,W]: strokes of about 2 to 3 px, and of 4 to 6."""
+    bands = []
+    for size in WINDOWS:
+        mean = box_mean(picture, size)
+        bands.append(picture - mean)
+        picture = mean
+    return bands
 
 
-def _energy(fine: Tensor) -> Tensor:
+def _energy(band: Tensor) -> Tensor:
     """Mean square of [B,3,H,W] over channels and neighbourhoods, on a coarse grid: [B,1,h,w]."""
-    height, width = fine.shape[-2:]
+    height, width = band.shape[-2:]
     size = (max(1, height // CELL), max(1, width // CELL))
-    coarse = F.adaptive_avg_pool2d(fine.square().mean(1, keepdim=True), size)
-    return F.avg_pool2d(coarse, 3, 1, 1, count_include_pad=False)
+    return box_mean(F.interpolate(band.square().mean(1, keepdim=True), size, mode="area"), 3)
 
 
-def restore_detail(picture: Tensor, painted: Tensor, limit: float) -> Tensor:
-    """Give each neighbourhood of ``picture`` the fine contrast that ``painted`` has there.
+def restore_detail(picture: Tensor, painted: Tensor, limits: Limits) -> Tensor:
+    """Give each neighbourhood of ``picture`` the contrast that ``painted`` has there, band by band.
 
-    Averaging pictures that are slightly apart takes away their fine band; this scales it back, by at
-    most ``limit``. Both [B,3,H,W]; the energy is taken over all channels, so colours keep their hue.
+    Averaging pictures that are slightly apart takes away their fine band, and cubic interpolation, repeated,
+    lifts the one beside it; this scales both back, by factors within ``limits``. Both pictures [B,3,H,W]; the
+    energy is taken over all channels, so colours keep their hue.
     """
-    fine = _fine(picture)
-    gain = (_energy(_fine(painted)) / _energy(fine).clamp_min(1e-7)).sqrt().clamp(1.0, limit)
-    gain = F.interpolate(gain, picture.shape[-2:], mode="bilinear", align_corners=False)
-    return picture + (gain - 1) * fine
+    result = picture
+    for band, wanted, (least, most) in zip(_bands(picture), _bands(painted), limits, strict=True):
+        gain = (_energy(wanted) / _energy(band).clamp_min(1e-7)).sqrt().clamp(least, most)
+        gain = F.interpolate(gain, picture.shape[-2:], mode="bilinear", align_corners=False)
+        result = torch.addcmul(result, gain - 1, band)
+    return result
 
 
 @dataclass(frozen=True, slots=True)
 class BlendStabilizer:
-    """Recursive blending along the flow (Ruder 2016's short-term idea as a post-process), cubic warping.
+    """Recursive blending along the flow (Ruder 2016's short-term idea as a post-process), with cubic warping and
+    the contrast of each band kept at that of the paint.
 
     stability  share of the past in [0,1] where flow is fully reliable
-    limit      of ``restore_detail`` a frame: it makes up for one warp, and what is restored is handed on
+    limits     of ``restore_detail`` a frame, least and most for each band: what is restored is handed on
     """
 
     stability: float = 0.9
-    limit: float = 1.05
+    limits: Limits = ((1.0, 1.35), (0.9, 1.0))
 
     def __call__(self, painted: Tensor, motion: Motion | None, carry: Tensor | None) -> tuple[Tensor, Tensor]:
         if motion is None or carry is None:
             return painted, painted
         share = self.stability * motion.reliable
-        past = warp(carry, motion.flow, "bicubic").clamp(0, 1)
-        blended = torch.lerp(painted, past, share)
-        steady = torch.lerp(painted, restore_detail(blended, painted, self.limit), (share > 0).to(share.dtype)).clamp(
-            0, 1
-        )
+        blended = torch.lerp(painted, warp(carry, motion.flow, "bicubic"), share)
+        # where little is blended there is little to restore
+        steady = torch.lerp(painted, restore_detail(blended, painted, self.limits), (4 * share).clamp(max=1))
+        steady = steady.clamp(0, 1)
         return steady, steady

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from segnst.errors import UsageError
-from segnst.stabilize.masks import Edge, draw_edges, merge_regions, smooth
+from segnst.stabilize.masks import Edge, draw_edges, merge_regions, smooth, steady_masks
 from segnst.types import Motion, Region
 from tests.clips import texture
 
@@ -87,3 +87,28 @@ def test_a_higher_threshold_is_tighter() -> None:
 def test_wrong_edges_are_named(text: str) -> None:
     with pytest.raises(UsageError, match="edge"):
         Edge.parse(text)
+
+
+def test_masks_are_steadied_where_they_are_seen_and_where_they_are_drawn() -> None:
+    generator = torch.Generator().manual_seed(0)
+    rgb = texture(64, 96)[None]
+    seen = [torch.rand(1, 1, 16, 24, generator=generator) * 0.4 + _step()[:, :1, :16, :24] * 0.6 for _ in range(12)]
+    jumps: dict[str, list[float]] = {"raw": [], "steady": []}
+    carry, before = None, {}
+    for first in seen:
+        soft = torch.cat((first, 1 - first), 1)
+        drawn, carry = steady_masks(soft, rgb, Edge(), _still(64, 96), carry)
+        assert torch.allclose(drawn.sum(1), torch.ones(1, 64, 96), atol=1e-5)
+        for name, mask in (("raw", draw_edges(soft, rgb, Edge())), ("steady", drawn)):
+            if name in before:
+                jumps[name].append(float((mask - before[name]).abs().mean()))
+            before[name] = mask
+    assert sum(jumps["steady"][4:]) < 0.1 * sum(jumps["raw"][4:])
+
+
+def test_hard_masks_stay_hard() -> None:
+    carry = None
+    for k in range(3):
+        soft = _step().roll(k, -1)
+        drawn, carry = steady_masks(soft, texture(64, 96)[None], Edge.parse("hard"), _still(64, 96), carry)
+    assert set(drawn.unique().tolist()) == {0.0, 1.0}

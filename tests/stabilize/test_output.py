@@ -52,7 +52,7 @@ def test_unreliable_pixels_are_as_painted() -> None:
 
 def test_restoring_detail_never_invents_it() -> None:
     flat = torch.full((1, 3, 40, 40), 0.5)
-    assert torch.allclose(restore_detail(flat, texture(40, 40)[None], 1.4), flat, atol=1e-5)
+    assert torch.allclose(restore_detail(flat, texture(40, 40)[None], ((1, 1.4), (1, 1.4))), flat, atol=1e-5)
 
 
 def test_cuts_are_found_and_pans_are_not() -> None:

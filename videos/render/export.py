@@ -60,7 +60,7 @@ in it was photographed or downloaded: models, textures and sound come from the f
 | file | what |
 | --- | --- |
 | `masks/` | class of each pixel: 0 other, 1 sky, 2 building, 3 road, 4 pavement, 5 vegetation, 6 person, 7 vehicle |
-| `flow.npz` | exact backward flow and occlusion of frames 2 to {frames}; read it with `videos/truth.py` |
+| `flow.npz` | exact backward flow and occlusion of frames 2 to {frames}; read it with `segnst.bench.truth` |
 
 - Flow: [x, y] in pixels, position in t - 1 = position in t + flow; full size, rounded to 1/16 px. From Cycles' vector
   pass; where there is sky, from the camera's turn (clouds are infinitely far). Mirrored images in paint and glass do

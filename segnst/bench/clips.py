@@ -1,0 +1,150 @@
+"""The clips that are measured: rendered ones with truth, any video, folders of frames, DAVIS-style folders."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+import segnst
+from segnst.bench.truth import Truth, truth_of
+from segnst.errors import InputError
+from segnst.segmentation.base import resolve
+from segnst.segmentation.classes import STREET
+from segnst.segmentation.indexed_png import read_png
+from segnst.video.images import frame_files
+from segnst.video.read import Reader, open_reader
+from segnst.weights import sha256
+
+MASK_SUFFIX = "_mask.png"
+
+
+@dataclass(frozen=True)
+class BenchClip:
+    """A clip and what is known of it.
+
+    name     what tables call it: the file's or folder's name without suffix
+    sha256   of the video, or of all frames of a folder in order
+    truth    exact flow, occlusion and classes, of a rendered clip
+    files    frames of a folder, without masks; empty for a video
+    objects  masks of one object (0 = not it), one a frame, of a DAVIS-style folder
+    """
+
+    name: str
+    path: Path
+    sha256: str
+    truth: Truth | None = None
+    files: tuple[Path, ...] = ()
+    objects: tuple[Path, ...] = ()
+
+    def true_mask(self, frame: int, regions: Sequence[str], size: tuple[int, int]) -> Tensor | None:
+        """Where ``regions`` truly are in a frame, float [1,1,H,W] of 0 and 1, or None where nobody knows.
+
+        size  (H, W) of the frames measured. An object's mask counts as the regions, whatever they are called.
+        Raises PlanError for a region that no truth has, InputError for a damaged mask.
+        """
+        if self.truth is not None and frame < len(self.truth.masks):
+            classes = [r.index for name in regions for r in resolve(name, STREET)]
+            found = np.isin(self.truth.mask(frame), classes)
+        elif frame < len(self.objects):
+            found = read_png(self.objects[frame]) > 0
+        else:
+            return None
+        mask = torch.from_numpy(found.astype(np.float32))[None, None]
+        if mask.shape[-2:] != size:
+            mask = (F.interpolate(mask, size, mode="area") > 0.5).float()
+        return mask
+
+
+def _folder(path: Path) -> BenchClip:
+    pictures = frame_files(path)
+    masks = {p.name.removesuffix(MASK_SUFFIX): p for p in pictures if p.name.endswith(MASK_SUFFIX)}
+    frames = [p for p in pictures if p not in masks.values()]
+    if not frames:
+        raise InputError(f"The folder {path} holds masks only ({MASK_SUFFIX}), no frames.")
+    lost = [p.name for p in frames if p.stem not in masks]
+    if masks and lost:
+        raise InputError(f"The folder {path} has masks, but none for {lost[0]}: every frame needs one, or none has.")
+    digest = hashlib.sha256()
+    for each in frames:
+        digest.update(each.read_bytes())
+    objects = tuple(masks[p.stem] for p in frames) if masks else ()
+    return BenchClip(path.resolve().name, path, digest.hexdigest(), None, tuple(frames), objects)
+
+
+def find_clip(path: Path) -> BenchClip:
+    """Look at a video, a folder of frames, or a folder with ``NAME_mask.png`` for each frame. Raises InputError."""
+    if path.is_dir():
+        return _folder(path)
+    if not path.is_file():
+        raise InputError(f"The clip {path} does not exist.")
+    return BenchClip(path.stem, path, sha256(path), truth_of(path))
+
+
+def videos_dir() -> Path:
+    """Folder of the rendered clips: ``videos/`` of a checkout; a wheel does not carry it."""
+    return Path(segnst.__file__).parents[1] / "videos"
+
+
+def rendered_clips(folder: Path | None = None) -> list[Path]:
+    """Every video in ``videos/`` that has its truth beside it, by name. Raises InputError where there is none."""
+    folder = videos_dir() if folder is None else folder
+    found = [p for p in sorted(folder.glob("*.mp4")) if (p.with_suffix("") / "flow.npz").is_file()]
+    if not found:
+        raise InputError(
+            f"There is no rendered clip with its truth in {folder} (only a checkout of the repository has them). "
+            "Name a clip: segnst bench stability CLIP"
+        )
+    return found
+
+
+def gather(paths: Sequence[Path]) -> list[BenchClip]:
+    """The named clips, or all rendered ones where none is named. Raises InputError, also for two of one name."""
+    clips = [find_clip(path) for path in paths or rendered_clips()]
+    names = [clip.name for clip in clips]
+    for clip in clips:
+        if names.count(clip.name) > 1:
+            raise InputError(f"Two clips are called '{clip.name}'; measure them in separate runs.")
+    return clips
+
+
+@contextmanager
+def open_clip(clip: BenchClip, max_size: int | None) -> Iterator[Reader]:
+    """A reader of the clip's frames. Masks in a folder are not taken for frames. Raises InputError."""
+    if not clip.objects:
+        with open_reader(clip.path, max_size=max_size) as reader:
+            yield reader
+        return
+    with tempfile.TemporaryDirectory(prefix="segnst-") as folder:
+        for file in clip.files:
+            try:
+                (Path(folder) / file.name).symlink_to(file.resolve())
+            except OSError:  # a system without links
+                shutil.copyfile(file, Path(folder) / file.name)
+        with open_reader(folder, max_size=max_size) as reader:
+            yield reader
+
+
+def read_painting(path: Path, short_side: int = 384) -> Tensor:
+    """A painting as RGB [1,3,H,W] in [0,1], its short side reduced to what ``segnst train style`` looks at.
+
+    Raises InputError.
+    """
+    picture = cv2.imread(str(path), cv2.IMREAD_COLOR) if path.is_file() else None
+    if picture is None:
+        raise InputError(f"The painting {path} does not exist or is no picture that can be read.")
+    scale = short_side / min(picture.shape[:2])
+    if scale < 1:
+        picture = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    rgb = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+    return torch.from_numpy(rgb).permute(2, 0, 1)[None].float() / 255

@@ -1,0 +1,103 @@
+"""Every figure of the stability benchmark: what it is, which way is better, and what change is nothing.
+
+A figure's key is its name, with what it was taken of in brackets: ``excess[car]``, ``sharp[fine]``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One kind of figure.
+
+    better  lower, higher, or "one": as near 1 as can be
+    noise   a change up to this is nothing, whatever its share
+    about   one sentence
+    """
+
+    better: Literal["lower", "higher", "one"]
+    noise: float
+    about: str
+
+
+COLUMNS: dict[str, Column] = {
+    "e_warp": Column(
+        "lower",
+        2e-5,
+        "mean square difference of a frame to its warped predecessor, channels summed, valid pixels (Lai 2018)",
+    ),
+    "excess": Column(
+        "lower",
+        0.02,
+        "(E_warp − source's) / (per-frame's − source's): 0 as steady as the source, 1 as per-frame styling, below 0 "
+        "means that changes of the source were frozen or smoothed away; absent where the two are not a tenth apart",
+    ),
+    "ratio": Column("lower", 0.02, "E_warp / per-frame's"),
+    "e_stab": Column(
+        "lower", 5e-4, "square root of the mean over frames of 1/(3HW) Σ M‖O_t − W(O_t−1)‖² (Huang 2017, ReCoNet)"
+    ),
+    "ruder": Column("lower", 1e-5, "the same without the root (Ruder 2018)"),
+    "long_range": Column("lower", 5e-5, "E_warp of a frame against the one ten frames earlier, flow chained"),
+    "long_excess": Column("lower", 0.03, "the excess of that"),
+    "sharp": Column(
+        "one",
+        0.02,
+        "root mean square of a band of the luminance's Laplacian pyramid over per-frame styling's (fine: strokes of 2 "
+        "to 4 px, middle: 4 to 8, coarse: 8 to 16)",
+    ),
+    "sharpness": Column("one", 0.03, "variance of the luminance's Laplacian over per-frame styling's"),
+    "style": Column(
+        "one", 0.02, "⟨G(o), G(p)⟩ / ⟨G(p), G(p)⟩ of Gram matrices at a VGG layer, o the output, p per-frame styling"
+    ),
+    "style_distance": Column(
+        "lower", 0.05, "distance of the Gram matrix to the painting's over that of per-frame styling's"
+    ),
+    "ghosts": Column(
+        "lower",
+        0.1,
+        "mean |output − per-frame| on pixels uncovered within the last 3 frames over that on never-occluded pixels",
+    ),
+    "pumping": Column(
+        "lower",
+        0.05,
+        "standard deviation of the change of mean luminance from frame to frame, less the source's, over per-frame "
+        "styling's",
+    ),
+    "cut_bleed": Column("lower", 0.004, "largest |output − per-frame| on the first frames after cuts"),
+    "mask_flicker": Column(
+        "lower",
+        0.01,
+        "1 − IoU of the mask with its warped predecessor on valid pixels: the truth's beside source, raw beside "
+        "per-frame, steadied beside segnst",
+    ),
+    "mask_iou": Column("higher", 0.02, "IoU of the mask with the truth: raw beside per-frame, steadied beside segnst"),
+    "encoded_e_warp": Column("lower", 5e-5, "E_warp of segnst's video read back from the encoded file"),
+    "encoded_excess": Column("lower", 0.03, "the excess of that, between floor and ceiling before encoding"),
+    "encoded_sharpness": Column("one", 0.03, "sharpness of that over per-frame styling's before encoding"),
+}
+
+
+def base(key: str) -> str:
+    """The kind of a figure: ``excess`` of ``excess[car]``."""
+    return key.partition("[")[0]
+
+
+def worsening(key: str, old: float, new: float) -> float:
+    """How much worse a figure became, in its own units; below 0 it became better.
+
+    Where 1 is best, what counts is the distance to 1. An excess below 0 counts as 0: frozen light is no gain.
+    """
+    column = COLUMNS[base(key)]
+    if column.better == "one":
+        return abs(new - 1) - abs(old - 1)
+    if base(key).endswith("excess"):
+        old, new = max(old, 0.0), max(new, 0.0)
+    return old - new if column.better == "higher" else new - old
+
+
+def allowed(key: str, old: float, tolerance: float) -> float:
+    """The worsening that passes: a share of the old figure, at least the column's noise."""
+    return max(tolerance * abs(old), COLUMNS[base(key)].noise)

@@ -1,0 +1,138 @@
+"""Plots of the stability benchmark, drawn with OpenCV (no plotting library needed)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from segnst.bench.meters import SOURCE
+from segnst.bench.metrics import BANDS
+
+COLOURS = {"source": (150, 150, 150), "per-frame": (40, 40, 200), "segnst": (30, 130, 30)}
+OTHERS = ((180, 90, 20), (160, 40, 160), (20, 140, 200), (150, 150, 20), (90, 90, 220))
+PANEL = (260, 900)  # height, width of one clip's errors
+FRONT = (560, 760)
+AIM = (0.10, (0.95, 1.10))  # excess at most, sharpness kept between
+FONT = cv2.FONT_HERSHEY_SIMPLEX
+
+
+def _colours(names: Sequence[str]) -> dict[str, tuple[int, int, int]]:
+    rest = [n for n in names if n not in COLOURS]
+    return {n: COLOURS[n] for n in names if n in COLOURS} | {n: OTHERS[k % len(OTHERS)] for k, n in enumerate(rest)}
+
+
+def _text(
+    image: np.ndarray, text: str, at: tuple[int, int], colour: tuple[int, int, int] = (60, 60, 60), size: float = 0.42
+) -> None:
+    cv2.putText(image, text, at, FONT, size, colour, 1, cv2.LINE_AA)
+
+
+def _write(image: np.ndarray, path: Path) -> None:
+    """As PNG, whole or not at all. Raises OSError."""
+    temporary = path.with_name(f".{path.stem}.part.png")
+    try:
+        temporary.write_bytes(cv2.imencode(".png", image)[1].tobytes())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _errors_of(name: str, series: Mapping[str, Sequence[float | None]]) -> np.ndarray:
+    """One clip: E_warp of every frame on a logarithmic axis, a line a method; gaps at cuts."""
+    height, width = PANEL
+    top, right, bottom, left = 34, 150, 26, 66
+    image = np.full((height, width, 3), 255, np.uint8)
+    known = [v for values in series.values() for v in values if v is not None and v > 0]
+    _text(image, f"{name}: E_warp frame by frame (logarithmic)", (left, 18), (0, 0, 0), 0.48)
+    if not known:
+        return image
+    low, high = np.floor(np.log10(min(known)) * 4) / 4, np.ceil(np.log10(max(known)) * 4 + 1e-6) / 4
+    count = max(len(v) for v in series.values())
+
+    def place(k: int, value: float) -> tuple[int, int]:
+        x = left + k / max(count - 1, 1) * (width - left - right)
+        y = top + (high - np.log10(max(value, 10**low))) / max(high - low, 1e-9) * (height - top - bottom)
+        return round(x), round(y)
+
+    for level in np.linspace(low, high, 4):
+        row = place(0, 10**level)[1]
+        cv2.line(image, (left, row), (width - right, row), (228, 228, 228), 1)
+        _text(image, f"{10**level:.1e}", (4, row + 4), size=0.36)
+    _text(image, "frame 0", (left, height - 8), size=0.36)
+    _text(image, str(count - 1), (width - right - 16, height - 8), size=0.36)
+    for row, (method, colour) in enumerate(_colours(list(series)).items()):
+        run: list[tuple[int, int]] = []
+        for k, value in [*enumerate(series[method]), (count, None)]:
+            if value is not None:
+                run.append(place(k, value))
+            elif run:
+                cv2.polylines(image, [np.array(run, np.int32)], False, colour, 1, cv2.LINE_AA)
+                run = []
+        cv2.line(image, (width - right + 10, top + 18 * row), (width - right + 28, top + 18 * row), colour, 2)
+        _text(image, method, (width - right + 34, top + 4 + 18 * row), colour)
+    return image
+
+
+def draw_errors(clips: Mapping[str, Mapping[str, Sequence[float | None]]], path: Path) -> None:
+    """Error over time, one panel a clip: {clip: {method: E_warp of each frame, None where it has none}}.
+
+    Raises OSError when the PNG cannot be written.
+    """
+    _write(np.vstack([_errors_of(name, series) for name, series in clips.items()]), path)
+
+
+def front_points(mean: Mapping[str, Mapping[str, float | None]]) -> dict[str, tuple[float, float]]:
+    """{method: (mean excess, mean over the three bands of sharpness kept)}; the source is no method."""
+    points = {}
+    for name, figures in mean.items():
+        bands = [v for b in BANDS if (v := figures.get(f"sharp[{b}]")) is not None]
+        error = figures.get("excess")
+        if name != SOURCE and error is not None and len(bands) == len(BANDS):
+            points[name] = (error, sum(bands) / len(bands))
+    return points
+
+
+def draw_front(mean: Mapping[str, Mapping[str, float | None]], path: Path) -> None:
+    """Stability against sharpness, every method a labelled point, the aim shaded. Nothing is drawn without points.
+
+    mean  {method: figures} over all clips. Raises OSError when the PNG cannot be written.
+    """
+    points = front_points(mean)
+    if not points:
+        return
+    height, width = FRONT
+    top, right, bottom, left = 40, 30, 56, 70
+    image = np.full((height, width, 3), 255, np.uint8)
+    xs, ys = np.array(list(points.values())).T
+    x0, x1 = min(-0.05, xs.min() - 0.05), max(1.05, xs.max() + 0.05)
+    y0, y1 = min(0.7, ys.min() - 0.05), max(1.15, ys.max() + 0.05)
+
+    def place(x: float, y: float) -> tuple[int, int]:
+        return (
+            round(left + (x - x0) / (x1 - x0) * (width - left - right)),
+            round(top + (y1 - y) / (y1 - y0) * (height - top - bottom)),
+        )
+
+    most, (least, highest) = AIM
+    cv2.rectangle(image, place(x0, min(highest, y1)), place(most, max(least, y0)), (225, 245, 225), -1)
+    for x in np.arange(np.ceil(x0 * 5) / 5, x1, 0.2):
+        cv2.line(image, place(x, y0), place(x, y1), (228, 228, 228), 1)
+        _text(image, f"{round(x, 1) + 0.0:.1f}", (place(x, y0)[0] - 10, height - bottom + 18), size=0.38)
+    for y in np.arange(np.ceil(y0 * 10) / 10, y1, 0.1):
+        cv2.line(image, place(x0, y), place(x1, y), (228, 228, 228), 1)
+        _text(image, f"{y:.1f}", (left - 34, place(x0, y)[1] + 4), size=0.38)
+    _text(image, "steadier <-  mean excess: 0 as the source, 1 as per-frame styling", (left, height - 14))
+    _text(image, "sharpness kept, mean of three bands (1: as per-frame styling; shaded: the aim)", (left, 22))
+    taken: list[tuple[int, int]] = []
+    for name, colour in _colours(list(points)).items():
+        x, y = place(*points[name])
+        cv2.circle(image, (x, y), 5, colour, -1, cv2.LINE_AA)
+        label = (x + 9 if x < width - 170 else x - 120, y + 4)
+        while any(abs(label[0] - a) < 110 and abs(label[1] - b) < 15 for a, b in taken):
+            label = (label[0], label[1] + 15)
+        taken.append(label)
+        _text(image, name, label, colour, 0.46)
+    _write(image, path)

@@ -1,0 +1,166 @@
+"""What a method for stability is given: the frames of a clip, painted one by one, with the pipeline's motion."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import tee
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from segnst import registry
+from segnst.config import Settings
+from segnst.device import choose_device
+from segnst.flow.base import FlowEstimator
+from segnst.pipeline import Pipeline, State, Styled
+from segnst.plan import parse_plan
+from segnst.run import Parts, build, load_segmenter
+from segnst.segmentation.base import Segmenter
+from segnst.stabilize.masks import Edge
+from segnst.types import Motion
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One frame for all methods.
+
+    number   from 0
+    rgb      [1,3,H,W] the source
+    painted  [1,3,H,W] per-frame styling: every frame as if it were the only one, composed by its own masks
+    ours     what the pipeline made of it: result, steadied masks, motion, cut
+    """
+
+    number: int
+    rgb: Tensor
+    painted: Tensor
+    ours: Styled
+
+    @property
+    def motion(self) -> Motion | None:
+        """Backward flow to the last frame as the pipeline estimated it; None on the first frame of a scene."""
+        return None if self.ours.cut else self.ours.motion
+
+    @property
+    def cut(self) -> bool:
+        """Whether the pipeline saw a new scene begin here."""
+        return self.ours.cut
+
+
+@dataclass(frozen=True)
+class Context:
+    """What methods may use beside the samples.
+
+    flow        the estimator that the pipeline uses, for motion to the next frame
+    per_frame   makes a pipeline of its own that styles frames one by one, with the same frozen networks
+    """
+
+    flow: FlowEstimator
+    per_frame: Callable[[], Pipeline]
+
+
+class NotApplicable(Exception):  # noqa: N818 - not an error: the report names the method and goes on
+    """Raised by a method that cannot work with these networks; the text says why."""
+
+
+# A method: as many pictures [1,3,H,W] in [0,1] as samples, in order. It may run behind its input.
+Method = Callable[[Iterator[Sample], Context], Iterator[Tensor]]
+
+
+def stylise(pipeline: Pipeline, frames: Iterable[Tensor]) -> Iterator[Styled]:
+    """Every frame [1,3,H,W] of a clip on every stage of the way, in order."""
+    state = State()
+    for rgb in frames:
+        styled, state = pipeline.frame(rgb, state)
+        yield styled
+
+
+class Remembering(nn.Module):
+    """A network that knows its last results: two pipelines over the same frames paint each frame once."""
+
+    def __init__(self, net: nn.Module, depth: int = 4) -> None:
+        super().__init__()
+        self.net = net
+        self._known: deque[tuple[Tensor, Tensor]] = deque(maxlen=depth)
+
+    def forward(self, rgb: Tensor) -> Tensor:
+        for known, result in self._known:
+            if known.shape == rgb.shape and torch.equal(known, rgb):
+                return result
+        painted: Tensor = self.net(rgb)
+        self._known.append((rgb.clone(), painted))
+        return painted
+
+
+class _RememberingSegmenter(Segmenter):
+    """The same for a segmenter without carry."""
+
+    def __init__(self, inner: Segmenter) -> None:
+        self.inner, self.name, self.regions = inner, inner.name, inner.regions
+        self._known: deque[tuple[Tensor, tuple[Tensor, Any]]] = deque(maxlen=4)
+
+    def __call__(self, rgb: Tensor, carry: Any = None) -> tuple[Tensor, Any]:
+        if carry is not None:
+            return self.inner(rgb, carry)
+        for known, result in self._known:
+            if known.shape == rgb.shape and torch.equal(known, rgb):
+                return result
+        result = self.inner(rgb, carry)
+        self._known.append((rgb.clone(), result))
+        return result
+
+
+def _share(ours: Pipeline, plain: Pipeline) -> None:
+    """Let two pipelines use one set of networks, each computed once a frame."""
+    if ours.segmenter is not None:
+        ours.segmenter = plain.segmenter = _RememberingSegmenter(ours.segmenter)
+    mine, theirs = (getattr(p.stylizer, "networks", None) for p in (ours, plain))
+    if isinstance(mine, dict) and isinstance(theirs, dict):
+        for name in mine:
+            mine[name] = theirs[name] = Remembering(mine[name])
+
+
+@dataclass(frozen=True)
+class Bench:
+    """The pipelines behind the samples of one clip: ours and per-frame, their networks shared."""
+
+    parts: Parts
+    plain: Pipeline
+    context: Context
+
+    @classmethod
+    def build(cls, settings: Settings) -> Bench:
+        """Raises as ``segnst.run.build`` does."""
+        alone = replace(settings, stabilize=False)
+        parts, plain = build(settings), build(alone).pipeline
+        _share(parts.pipeline, plain)
+        device = parts.pipeline.device
+        flow = parts.pipeline.flow or registry.get(registry.FLOWS, settings.flow, "optical flow")(
+            device=device, offline=settings.offline
+        )
+        return cls(parts, plain, Context(flow, lambda: build(alone).pipeline))
+
+    def samples(self, frames: Iterable[Tensor]) -> Iterator[tuple[Sample, Styled]]:
+        """Samples and what the per-frame pipeline made (for its raw masks), frame by frame."""
+        source, mine, theirs = tee(frames, 3)
+        ours = stylise(self.parts.pipeline, mine)
+        for number, (rgb, styled, alone) in enumerate(zip(source, ours, stylise(self.plain, theirs), strict=True)):
+            yield Sample(number, rgb.to(self.plain.device), alone.rgb, styled), alone
+
+
+def _as_it_is(rgb: Tensor, masks: Any, carry: Any) -> tuple[Tensor, Any]:
+    return rgb, None
+
+
+def mask_pipelines(settings: Settings, region: str, flow: FlowEstimator) -> tuple[Pipeline, Pipeline]:
+    """Pipelines that paint nothing and segment ``region``, for plans that need no masks: steadied, and raw.
+
+    Raises WeightsError, and PlanError for a region that the segmenter does not know.
+    """
+    plan = parse_plan([f"{region}=source"])
+    device, edge = choose_device(settings.device), Edge.parse(settings.edge)
+    segmenter = _RememberingSegmenter(load_segmenter(settings.segmenter, device, offline=settings.offline))
+    steadied = Pipeline(plan, _as_it_is, segmenter=segmenter, flow=flow, edge=edge, device=device)
+    return steadied, Pipeline(plan, _as_it_is, segmenter=segmenter, edge=edge, device=device)

@@ -1,0 +1,142 @@
+"""How much of the style is left: Gram matrices of a perceptual network, against per-frame styling's.
+
+For a layer l, with G(x) its Gram matrix (Gatys 2016, eq. 3) of per-frame styling p and of a method's output o:
+
+    style_l = ⟨G(o), G(p)⟩ / ⟨G(p), G(p)⟩
+
+the part of the output's Gram matrix that lies along per-frame styling's: 1 for per-frame styling, below where paint was
+lost (blurring with σ = 0.5 px: 0.86 to 0.96), 0.00 to 0.06 for a grey picture, above 1 where contrast was added (noise
+of 0.05: 1.00 to 1.15). It needs no painting. The source's own figure stands beside it. Taking the source's matrix away
+first was tried and rejected: where a style is softer than the source, blurred and even grey pictures then score above
+1.
+
+Where the painting P is given, the distance to it is told too,
+
+    distance_l = ‖G(o) − G(P)‖ / ‖G(p) − G(P)‖
+
+1 as near as per-frame styling, above 1 farther. Sums over frames are taken before dividing. Inside a layer of the
+plan, positions are weighted by its mask (guided Gram matrices, Gatys 2017, arXiv 1611.07865, eq. 5).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from segnst.bench.meters import PER_FRAME, Figures
+from segnst.catalogue import fetch_named
+from segnst.errors import UsageError, WeightsError, did_you_mean
+from segnst.perceptual.encoders import Encoder, load_encoder
+from segnst.perceptual.losses import gram
+from segnst.plan import Plan
+from segnst.weights import sha256
+
+LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu3_4")
+EVERY, FIRST = 8, 4  # frames 4, 12, 20, …: the network costs more than the styling
+LEAST = 64  # positions that a mask must leave at a layer's resolution
+
+
+def load_features(path: Path | None, *, offline: bool) -> tuple[Encoder | None, str, str]:
+    """The perceptual network, its SHA-256 and a note: from a file, or torchvision's VGG19, fetched.
+
+    None with a note where it cannot be had. Raises WeightsError for a given file that cannot be used.
+    """
+    try:
+        file = path or fetch_named("vgg19", offline=offline)
+    except WeightsError as error:
+        return None, "", f"style kept was not measured: {error}"
+    encoder = load_encoder(file)
+    if not any(layer in encoder.layers for layer in LAYERS):
+        raise WeightsError(f"{file} has none of the layers {', '.join(LAYERS)}.")
+    return encoder, sha256(file), ""
+
+
+def guided_gram(features: Tensor, mask: Tensor | None) -> Tensor | None:
+    """Gram matrix [1,C,C] of [1,C,h,w] over a soft mask [1,1,H,W] (None: everywhere); None where it is too small."""
+    if mask is None:
+        return gram(features)
+    weight = F.interpolate(mask, features.shape[-2:], mode="area")
+    total = float(weight.sum())
+    if total < LEAST:
+        return None
+    flat, by_weight = features.flatten(2), (features * weight).flatten(2)
+    return by_weight @ flat.transpose(1, 2) / total
+
+
+class StyleMeter:
+    """Gram matrices of all methods at some frames of a clip.
+
+    paintings  {layer of the plan, or "" for the whole frame: RGB [1,3,H,W] in [0,1]}
+    """
+
+    def __init__(self, encoder: Encoder, paintings: Mapping[str, Tensor]) -> None:
+        self.encoder = encoder
+        self.layers = tuple(layer for layer in LAYERS if layer in encoder.layers)
+        device = next(encoder.parameters()).device
+        self._targets = {
+            (where, layer): gram(f)
+            for where, painting in paintings.items()
+            for layer, f in encoder(painting.to(device), self.layers).items()
+        }
+        self._sums: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(lambda: [0.0, 0.0]))
+
+    @staticmethod
+    def wants(number: int) -> bool:
+        """Whether frame ``number`` is one of those looked at."""
+        return number % EVERY == FIRST
+
+    def add(self, outputs: Mapping[str, Tensor], masks: Mapping[str, Tensor]) -> None:
+        """One frame of every method, per-frame styling among them; soft masks by layer of the plan."""
+        grams: dict[tuple[str, str, str], Tensor | None] = {}
+        for name, rgb in outputs.items():
+            for layer, features in self.encoder(rgb, self.layers).items():
+                for where, mask in {"": None, **masks}.items():
+                    grams[name, where, layer] = guided_gram(features, mask)
+        for (name, where, layer), mine in grams.items():
+            single = grams[PER_FRAME, where, layer]
+            if mine is None or single is None:
+                continue
+            key = f"{layer}@{where}" if where else layer
+            self._add(name, f"style[{key}]", (mine * single).sum(), single.square().sum())
+            if (where, layer) in self._targets:
+                target = self._targets[where, layer]
+                self._add(name, f"style_distance[{key}]", (mine - target).norm(), (single - target).norm())
+
+    def _add(self, name: str, key: str, above: Tensor, below: Tensor) -> None:
+        sums = self._sums[name][key]
+        sums[0] += float(above)
+        sums[1] += float(below)
+
+    def figures(self, name: str) -> Figures:
+        """``style[LAYER]`` and ``style_distance[LAYER]`` of a method; with ``@REGION`` inside a layer of the plan."""
+        return {key: above / below if below > 0 else None for key, (above, below) in self._sums[name].items()}
+
+
+def short_name(name: str) -> str:
+    """A name as it is; a checkpoint's path as its stem, so that reports do not tell where files lie."""
+    path = Path(name)
+    return path.stem if path.suffix or len(path.parts) > 1 else name
+
+
+def paintings_by_layer(paintings: Mapping[str, Tensor], plan: Plan) -> dict[str, Tensor]:
+    """Paintings by short name of their style -> by layer of the plan ("" for the whole frame).
+
+    Layers that mix styles have none. Raises UsageError for a painting of a style that the plan does not name.
+    """
+    styles = {short_name(style) for style in plan.styles}
+    for name in paintings:
+        if name not in styles:
+            raise UsageError(
+                f"--painting names the style '{name}', the plan has {', '.join(sorted(styles)) or 'none'}."
+                f"{did_you_mean(name, styles)}"
+            )
+    layers = {
+        "" if plan.whole_frame else entry.name: short_name(entry.styles[0].style)
+        for entry in plan.entries
+        if len(entry.styles) == 1 and not entry.original
+    }
+    return {layer: paintings[style] for layer, style in layers.items() if style in paintings}
