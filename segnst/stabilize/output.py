@@ -67,17 +67,21 @@ class BlendStabilizer:
     the contrast of each band kept at that of the paint.
 
     stability  share of the past in [0,1] where flow is fully reliable
+    fine       of that, how much in the finest band: there the past is blunted by every warp, and what is in
+               line with the camera's motion outlives what is across it, which shows as streaks
     limits     of ``restore_detail`` a frame, least and most for each band: what is restored is handed on
     """
 
     stability: float = 0.9
-    limits: Limits = ((1.0, 1.35), (0.9, 1.0))
+    fine: float = 0.9
+    limits: Limits = ((1.0, 1.4), (0.9, 1.0))
 
     def __call__(self, painted: Tensor, motion: Motion | None, carry: Tensor | None) -> tuple[Tensor, Tensor]:
         if motion is None or carry is None:
             return painted, painted
         share = self.stability * motion.reliable
-        blended = torch.lerp(painted, warp(carry, motion.flow, "bicubic"), share)
+        change = warp(carry, motion.flow, "bicubic") - painted
+        blended = torch.addcmul(painted, share, torch.lerp(box_mean(change, WINDOWS[0]), change, self.fine))
         # where little is blended there is little to restore
         steady = torch.lerp(painted, restore_detail(blended, painted, self.limits), (4 * share).clamp(max=1))
         steady = steady.clamp(0, 1)
