@@ -1,6 +1,6 @@
 """Draw the README's pictures from the bundled clip and weights.
 
-python recipes/readme_pictures.py     writes results/readme_street.jpg and results/readme_styles.jpg
+python recipes/readme_pictures.py     writes results/readme_street.jpg, readme_styles.jpg and readme_steady.jpg
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from segnst.video.read import open_reader
 
 ROOT = Path(__file__).parents[1]
 FRAMES = (8, 36, 64)
+STEADY = (20, range(34, 39))  # the stabiliser starts at the first, the strip shows the others
+WINDOW = (slice(150, 300), slice(330, 530))  # rows and columns of it
 
 
 def _as_jpeg(png: Path) -> None:
@@ -45,6 +47,22 @@ def main() -> None:
     pictures = [(f"car={name}", styled(middle, f"car={name}")) for name in names]
     whole = [(name, styled(middle, name)) for name in names]
     _as_jpeg(write_sheet(ROOT / "results" / "readme_styles.png", [whole, pictures], width=400))
+    steady_strip()
+
+
+def steady_strip() -> None:
+    """The same window of consecutive frames: source, per-frame styling, segnst."""
+    first, shown = STEADY
+    pipeline, state = build(Settings(styles=("starry_night",))).pipeline, State()
+    rows: dict[str, list[tuple[str, Tensor]]] = {"source": [], "per-frame": [], "segnst": []}
+    with open_reader(ROOT / "videos" / "walkaround.mp4") as reader:
+        for k, clip in enumerate(reader):
+            if first <= k < shown.stop:
+                styled, state = pipeline.frame(clip.rgb, state)
+                if k in shown:
+                    for name, picture in zip(rows, (clip.rgb, styled.painted, styled.rgb), strict=True):
+                        rows[name].append((f"{name}, frame {k}", picture[0][:, *WINDOW]))
+    _as_jpeg(write_sheet(ROOT / "results" / "readme_steady.png", list(rows.values()), width=300))
 
 
 if __name__ == "__main__":
