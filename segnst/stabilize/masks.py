@@ -14,8 +14,8 @@ from segnst.errors import UsageError
 from segnst.flow.warp import warp
 from segnst.types import Motion, Region
 
-KEEP_SEEN = 0.9  # share of the past where flow is fully reliable, in what the segmenter sees
-KEEP_DRAWN = 0.95  # … and in the masks with their edges drawn
+KEEP_SEEN = 0.8  # share of the past where flow is fully reliable, in what the segmenter sees
+KEEP_DRAWN = 0.9  # … and in the masks with their edges drawn
 KINDS = ("guided", "feather", "hard", "threshold")
 
 
@@ -97,6 +97,9 @@ def steady_masks(
     soft [1,L,h,w], rgb [1,3,H,W] -> ([1,L,H,W] summing to 1 over L, carry). The second smoothing is what takes
     away the trembling of edges that follow each frame's own noise; hard edges do without, it would soften them.
     """
+    if motion is not None:
+        # stricter than for paint: a mask that lags behind an edge costs IoU, paint that does is hard to see
+        motion = Motion(motion.flow, motion.reliable.square())
     soft = smooth(soft, carry.soft if carry else None, motion, KEEP_SEEN)
     drawn = draw_edges(soft, rgb, edge)
     if carry and edge.kind in ("guided", "feather"):

@@ -61,7 +61,7 @@ def load_examples(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) ->
     if kind is None or "conv1.conv2d.weight" not in tensors:
         return None
     blocks = {k.split(".")[0] for k in tensors if re.match(r"res\d+\.", k)}
-    net = TransformerNetwork(_shape(tensors, "conv1.conv2d.weight"), len(blocks))
+    net = TransformerNetwork(_shape(tensors, "conv1.conv2d.weight"), len(blocks), upsampling="nearest")
     pairs = {"conv1": ("conv1", "in1"), "conv2": ("conv2", "in2"), "conv3": ("conv3", "in3")}
     pairs |= {"up1": (f"{kind}1", "in4"), "up2": (f"{kind}2", "in5")}
     for k in range(len(blocks)):

@@ -45,12 +45,14 @@ class TransformerNetwork(nn.Module):
 
     width   channels of the first layer (32 in the paper; 2x and 4x of it deeper)
     blocks  residual blocks (5 in the paper)
+    upsampling  "bilinear", or "nearest" for checkpoints of others; nearest leaves a grid of 4 px in smooth areas,
+            in networks that were trained with it too, which bilinear takes away even then
     Any H, W >= 16: sides that are no multiple of 4 are padded by reflection and cropped back.
     """
 
-    def __init__(self, width: int = 32, blocks: int = 5) -> None:
+    def __init__(self, width: int = 32, blocks: int = 5, upsampling: str = "bilinear") -> None:
         super().__init__()
-        self.width, self.blocks = width, blocks
+        self.width, self.blocks, self.upsampling = width, blocks, upsampling
         self.conv1 = ConvNorm(3, width, 9)
         self.conv2 = ConvNorm(width, 2 * width, 3, 2)
         self.conv3 = ConvNorm(2 * width, 4 * width, 3, 2)
@@ -68,6 +70,6 @@ class TransformerNetwork(nn.Module):
             x = F.relu(down(x))
         x = self.residuals(x)
         for up in (self.up1, self.up2):
-            x = F.relu(up(F.interpolate(x, scale_factor=2.0, mode="nearest")))
+            x = F.relu(up(F.interpolate(x, scale_factor=2.0, mode=self.upsampling)))
         painted: Tensor = 0.5 + GAIN * self.out(x)
         return painted[..., :height, :width]
