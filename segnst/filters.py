@@ -1,4 +1,4 @@
-"""Two image operations that OpenCV does five to ten times faster than torch on a CPU, with torch's for elsewhere."""
+"""Two image operations that OpenCV does several times faster than torch on a CPU, with torch's for elsewhere."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def _picture(x: Tensor) -> np.ndarray:
 
 
 def _tensor(picture: np.ndarray, like: Tensor) -> Tensor:
-    """[H,W] or [H,W,C] -> [C,H,W] of the size of ``like``; contiguous, or all that follows is five times slower."""
+    """[H,W] or [H,W,C] -> [C,H,W] of the size of ``like``; contiguous, or all that follows is slower."""
     return torch.from_numpy(picture.reshape(*like.shape[-2:], -1)).permute(2, 0, 1).contiguous()
 
 

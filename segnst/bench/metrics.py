@@ -8,9 +8,9 @@ from torch import Tensor
 
 from segnst.flow.base import consistency, motion_boundary
 from segnst.flow.warp import inside, warp
+from segnst.pipeline import LUMA
 
 BANDS = ("fine", "middle", "coarse")
-LUMA = (0.299, 0.587, 0.114)
 
 
 def luminance(rgb: Tensor) -> Tensor:

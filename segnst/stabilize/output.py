@@ -23,10 +23,8 @@ class Stabilizer(Protocol):
 
 
 CELL = 6  # px; contrast is compared over neighbourhoods of about three of these
-WINDOWS = (
-    3,
-    5,
-)  # px; the fine band is what the first mean takes away, the middle one what the second takes of the rest
+# px; the fine band is what the first mean takes away, the middle one what the second takes of the rest
+WINDOWS = (3, 5)
 
 
 def _bands(picture: Tensor) -> list[Tensor]:
