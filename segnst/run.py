@@ -17,7 +17,7 @@ from torch import Tensor
 from segnst import registry
 from segnst.config import Settings
 from segnst.device import choose_device
-from segnst.errors import ResourceError, UsageError
+from segnst.errors import OutputError, ResourceError, UsageError
 from segnst.pipeline import Pipeline, State
 from segnst.plan import Plan, parse_plan
 from segnst.segmentation.base import Segmenter
@@ -139,7 +139,10 @@ def output_path(
     output = default_output(path, plan.styles or ("original",))
     if not make_folder and not output.parent.exists():
         return output
-    output.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"The folder {output.parent} cannot be made ({error.strerror}).") from error
     return check_output(output, path, overwrite=overwrite)
 
 
@@ -195,7 +198,7 @@ def style_video(
         settings = replace(settings, styles=(plan,) if isinstance(plan, str) else tuple(plan))
     parsed = parse_plan(settings.styles)
     path = Path(path)
-    output = output_path(path, out, parsed, overwrite=overwrite)
+    output = output_path(path, out, parsed, overwrite=overwrite, make_folder=False)
     if sheet is not None:
         check_output(sheet, path, overwrite=overwrite)
 
@@ -203,6 +206,7 @@ def style_video(
     reader = open_reader(path, start=settings.start, end=settings.end, max_size=settings.max_size, fps=settings.fps)
     with reader:
         parts = build(settings)
+        output_path(path, out, parsed, overwrite=overwrite)  # only now: a run that cannot begin leaves no folder
         writer = open_writer(
             output,
             reader,

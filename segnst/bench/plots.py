@@ -30,14 +30,18 @@ def _text(
     cv2.putText(image, text, at, FONT, size, colour, 1, cv2.LINE_AA)
 
 
-def _write(image: np.ndarray, path: Path) -> None:
-    """As PNG, whole or not at all. Raises OSError."""
-    temporary = path.with_name(f".{path.stem}.part.png")
+def write_whole(data: bytes, path: Path) -> None:
+    """Write a file whole or not at all. Raises OSError."""
+    temporary = path.with_name(f".{path.name}.part")
     try:
-        temporary.write_bytes(cv2.imencode(".png", image)[1].tobytes())
+        temporary.write_bytes(data)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _write(image: np.ndarray, path: Path) -> None:
+    write_whole(cv2.imencode(".png", image)[1].tobytes(), path)
 
 
 def _errors_of(name: str, series: Mapping[str, Sequence[float | None]]) -> np.ndarray:

@@ -14,7 +14,7 @@ from segnst.bench.clips import BenchClip
 from segnst.bench.columns import COLUMNS, base
 from segnst.bench.meters import EDGES, OURS, PER_FRAME, SOURCE, Figures
 from segnst.bench.metrics import BANDS
-from segnst.bench.plots import draw_errors, draw_front
+from segnst.bench.plots import draw_errors, draw_front, write_whole
 from segnst.bench.stability import Options, Progress, measure_clip
 from segnst.bench.style_kept import short_name
 from segnst.errors import OutputError
@@ -203,8 +203,8 @@ class Files:
         stem = self.json.with_suffix("")
         errors, front = (stem.with_name(f"{stem.name}_{kind}.png") for kind in ("error", "front"))
         try:
-            self.json.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-            stem.with_suffix(".md").write_text(table(report) + "\n", encoding="utf-8")
+            write_whole((json.dumps(report, indent=1, ensure_ascii=False) + "\n").encode(), self.json)
+            write_whole((table(report) + "\n").encode(), stem.with_suffix(".md"))
             draw_errors({name: clip["error_over_time"] for name, clip in report["clips"].items()}, errors)
             draw_front(report["mean"], front)
         except OSError as error:

@@ -256,3 +256,12 @@ def test_help_is_at_once() -> None:
 
     check = "import sys; import segnst, segnst.cli.app; sys.exit('torch' in sys.modules or 'cv2' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("file", ["broken.mp4", "clip.mp4"])
+def test_a_run_that_cannot_begin_leaves_no_folder(run: Run, material: Path, tmp_path: Path, file: str) -> None:
+    (tmp_path / "broken.mp4").write_text("no video")
+    clip = tmp_path / file if file == "broken.mp4" else material / file
+    code, _, err = run("style", clip, "-s", "no_such_style")
+    assert code != 0, err
+    assert not (tmp_path / "results").exists()
