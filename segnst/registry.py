@@ -19,6 +19,9 @@ SEGMENTERS = {
     "deeplabv3_resnet101": "segnst.segmentation.torchvision_deeplab:load",
 }
 
+# load(name, *, device, offline) -> Selector
+SELECTORS: dict[str, str] = {}
+
 # load(*, device, offline) -> FlowEstimator
 FLOWS = {
     "dis": "segnst.flow.dis:load",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from segnst.errors import PlanError, did_you_mean
@@ -27,6 +28,38 @@ class Segmenter(Protocol):
     regions: tuple[Region, ...]
 
     def __call__(self, rgb: Tensor, carry: Any = None) -> tuple[Tensor, Any]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What the user points at on one frame, in pixels of that frame (upright); at least one of them is given.
+
+    box         x, y (top left corner), width, height
+    points      (x, y, belongs): clicks, inside the object or (False) outside of it
+    foreground, background   strokes [1,1,H,W] bool: pixels that surely belong, that surely do not
+    name        a class that a segmenter may know, which helps where it is visible
+    """
+
+    box: tuple[float, float, float, float] | None = None
+    points: tuple[tuple[float, float, bool], ...] = ()
+    foreground: Tensor | None = None
+    background: Tensor | None = None
+    name: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.box is None and not self.points and self.foreground is None:
+            raise ValueError("a prompt needs a box, a point or a stroke")
+
+
+class Selector(Protocol):
+    """Cuts one object out of one frame: rgb ``[1,3,H,W]`` float in [0,1] and a prompt -> soft mask ``[1,1,H,W]``.
+
+    Raises UsageError when the prompt lies outside the frame or holds nothing that can be cut out.
+    """
+
+    name: str
+
+    def __call__(self, rgb: Tensor, prompt: Prompt) -> Tensor: ...
 
 
 def resolve(name: str, regions: Sequence[Region]) -> tuple[Region, ...]:
