@@ -14,7 +14,7 @@ from segnst.config import Settings
 from segnst.pipeline import State
 from segnst.run import build
 from segnst.sheet import write_sheet
-from segnst.style.checkpoints import bundled_styles
+from segnst.style.checkpoints import known_styles
 from segnst.video.read import open_reader
 
 ROOT = Path(__file__).parents[1]
@@ -43,7 +43,7 @@ def main() -> None:
     _as_jpeg(write_sheet(ROOT / "results" / "readme_street.png", rows, width=420))
 
     middle = frames[FRAMES[1]]
-    names = list(bundled_styles())
+    names = [s.name for s in known_styles().values() if s.collection]
     pictures = [(f"car={name}", styled(middle, f"car={name}")) for name in names]
     whole = [(name, styled(middle, name)) for name in names]
     _as_jpeg(write_sheet(ROOT / "results" / "readme_styles.png", [whole, pictures], width=400))

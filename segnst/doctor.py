@@ -90,7 +90,7 @@ def _codecs() -> Iterator[Finding]:
 
 
 def _weights() -> Iterator[Finding]:
-    from segnst.style.checkpoints import bundled_styles
+    from segnst.style.checkpoints import known_styles
     from segnst.weights import read_tensors
 
     if not (bundled_dir() / "deeplab_street.safetensors").is_file():
@@ -103,7 +103,7 @@ def _weights() -> Iterator[Finding]:
             read_tensors(path)
         except Exception:  # noqa: BLE001 - whatever is wrong with it, it is damaged
             damaged.append(path.name)
-    styles = bundled_styles()
+    styles = known_styles()
     state = "missing" if damaged or not styles else "ok"
     yield Finding(
         "bundled weights",

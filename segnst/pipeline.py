@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -33,6 +33,7 @@ LUMA = (0.299, 0.587, 0.114)
 class State:
     """What the next frame needs to know of the past, one slot a stage. ``State()`` is the beginning."""
 
+    began: float | None = None  # seconds of the run's first frame
     previous: Tensor | None = None  # [1,3,H,W], for the flow
     scene: CutCarry | None = None
     segmenter: Any = None
@@ -68,7 +69,7 @@ def plan_regions(plan: Plan, segmenter: Segmenter) -> tuple[tuple[Region, ...], 
                 other, owner = owners.setdefault(region.index, (name, entry))
                 if owner is entry:
                     mine += [region] if region not in mine else []
-                elif (owner.styles, owner.strength) != (entry.styles, entry.strength):
+                elif replace(owner, regions=()) != replace(entry, regions=()):
                     raise PlanError(
                         f"'{other}' and '{name}' are the same class ({region.name}) for the segmenter "
                         f"'{segmenter.name}', so they cannot have different styles."
@@ -77,19 +78,20 @@ def plan_regions(plan: Plan, segmenter: Segmenter) -> tuple[tuple[Region, ...], 
     return tuple(layers)
 
 
-def compose(rgb: Tensor, steady: Tensor, masks: LayerMasks | None, plan: Plan, keep_colors: bool = False) -> Tensor:
-    """Source and steady paint, by each layer's mask and strength: the last stage, after all blending with the past.
+def compose(
+    rgb: Tensor, steady: Tensor, masks: LayerMasks | None, amounts: Sequence[float], keep_colors: bool = False
+) -> Tensor:
+    """Source and steady paint, by each layer's mask and amount: the last stage, after all blending with the past.
 
-    All [T,3,H,W] in [0,1]. Strength 0 and ``original`` give the source's pixels exactly.
+    All [T,3,H,W] in [0,1]. An amount of 0 gives the source's pixels exactly.
     """
     if keep_colors:
         luma = rgb.new_tensor(LUMA).view(1, 3, 1, 1)
         steady = (rgb + ((steady - rgb) * luma).sum(1, keepdim=True)).clamp(0, 1)
-    strengths = [0.0 if e.original else e.strength for e in plan.entries]
     if masks is None:
-        amount: Tensor | float = strengths[0]
+        amount: Tensor | float = amounts[0]
     else:
-        amount = (masks.soft * masks.soft.new_tensor(strengths).view(1, -1, 1, 1)).sum(1, keepdim=True)
+        amount = (masks.soft * masks.soft.new_tensor(amounts).view(1, -1, 1, 1)).sum(1, keepdim=True)
     return rgb + amount * (steady - rgb)
 
 
@@ -140,35 +142,40 @@ class Pipeline:
         return LayerMasks(drawn, self.plan.layers), replace(state, segmenter=carry, masks=masks)
 
     @torch.inference_mode()
-    def frame(self, rgb: Tensor, state: State) -> tuple[Styled, State]:
-        """One frame [1,3,H,W] in [0,1] and the state before it -> the styled frame and the state after it."""
+    def frame(self, rgb: Tensor, state: State, seconds: float = 0.0) -> tuple[Styled, State]:
+        """One frame [1,3,H,W] in [0,1] and the state before it -> the styled frame and the state after it.
+
+        seconds  since the first frame of the run, for styles that fade
+        """
         rgb = rgb.to(self.device)
         if self.idle:
             return Styled(rgb, rgb, None, None, False), state
         with self._stage("cuts"):
             cut, scene = is_cut(rgb, state.scene)
-        state = replace(State() if cut else state, scene=scene)
+        state = replace(State(began=state.began) if cut else state, scene=scene)
         motion = None
         if self.flow is not None and state.previous is not None:
             with self._stage("flow"):
                 motion = estimate_motion(self.flow, rgb, state.previous)
         masks, state = self._masks(rgb, motion, state)
         with self._stage("stylise"):
-            painted, style_carry = self.stylizer(rgb, masks, state.stylizer)
+            painted, style_carry = self.stylizer(rgb, masks, state.stylizer, seconds)
         steady, carry = painted, state.stabilizer
         if self.stabilizer is not None:
             with self._stage("stabilise"):
                 steady, carry = self.stabilizer(painted, motion, carry)
         with self._stage("compose"):
-            result = compose(rgb, steady, masks, self.plan, self.keep_colors)
+            result = compose(rgb, steady, masks, self.stylizer.amounts, self.keep_colors)
         state = replace(state, previous=rgb, stylizer=style_carry, stabilizer=carry)
         return Styled(result, painted, masks, motion, cut), state
 
     def __call__(self, clip: Clip, state: State) -> tuple[Clip, State]:
         """A run of frames and the state before it -> the same frames styled and the state after it."""
         frames = []
-        for rgb in clip.rgb.split(1):  # type: ignore[no-untyped-call]
-            styled, state = self.frame(rgb, state)
+        for rgb, pts in zip(clip.rgb.split(1), clip.pts, strict=True):  # type: ignore[no-untyped-call]
+            at = float(pts * clip.time_base)
+            state = replace(state, began=at) if state.began is None else state
+            styled, state = self.frame(rgb, state, at - (state.began or 0.0))
             frames.append(styled.rgb.cpu())
         return replace(clip, rgb=torch.cat(frames)), state
 

@@ -3,16 +3,20 @@
 Grammar, the same on the command line, in a plan file and in Python::
 
     REGION[,REGION…]=STYLE[*W][+STYLE[*W]…][@STRENGTH]
+    REGION[,REGION…]=SECONDS:STYLE…,SECONDS:STYLE…[@STRENGTH]
 
-split at the first ``=`` and the last ``@``. STYLE is a bundled name, the path of a checkpoint, or ``original``;
-without ``REGION=`` it is the whole frame. ``background`` is everything that no other entry names, and stays
-original where no entry names it.
+split at the first ``=`` and the last ``@``. STYLE is a bundled name, the path of a checkpoint, one style of a
+collection (``PATH:NAME``), or ``original``; without ``REGION=`` it is the whole frame. ``background`` is everything
+that no other entry names, and stays original where no entry names it. The second form fades from one mix to the
+next between the seconds, which count from the first frame of the run.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from segnst.errors import PlanError
 
@@ -28,13 +32,33 @@ class StyleTerm:
     weight: float = 1.0
 
 
+Mix = tuple[StyleTerm, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One entry of a plan: regions that share a layer, its mix of styles, its strength in [0,1]."""
+    """One entry of a plan: regions that share a layer, its mix of styles, its strength in [0,1].
+
+    fade  (seconds, mix) in order of time, for a mix that changes; ``styles`` then holds every style that occurs
+    """
 
     regions: tuple[str, ...]
-    styles: tuple[StyleTerm, ...]
+    styles: Mix
     strength: float = 1.0
+    fade: tuple[tuple[float, Mix], ...] = ()
+
+    def at(self, seconds: float) -> Mix:
+        """The mix of styles at a time: before the first key that one, after the last the last."""
+        if not self.fade:
+            return self.styles
+        if seconds <= self.fade[0][0]:
+            return self.fade[0][1]
+        for (begin, old), (end, new) in pairwise(self.fade):
+            if seconds < end:
+                share = (seconds - begin) / (end - begin)
+                mixed = [replace(t, weight=t.weight * (1 - share)) for t in old]
+                return _joined([*mixed, *(replace(t, weight=t.weight * share) for t in new)])
+        return self.fade[-1][1]
 
     @property
     def name(self) -> str:
@@ -47,9 +71,22 @@ class Entry:
         return all(term.style == ORIGINAL for term in self.styles)
 
     def __str__(self) -> str:
-        mix = "+".join(t.style + (f"*{t.weight:g}" if len(self.styles) > 1 else "") for t in self.styles)
+        mix = ",".join(f"{seconds:g}:{_written(mix)}" for seconds, mix in self.fade) or _written(self.styles)
         regions = ",".join(self.regions)
         return f"{regions}{'=' if regions else ''}{mix}{f'@{self.strength:g}' if self.strength != 1 else ''}"
+
+
+def _written(mix: Mix) -> str:
+    return "+".join(t.style + (f"*{t.weight:g}" if len(mix) > 1 else "") for t in mix)
+
+
+def _joined(terms: Sequence[StyleTerm]) -> Mix:
+    """The same style named twice becomes one term; the weights sum to 1."""
+    total = sum(t.weight for t in terms)
+    weights: dict[str, float] = {}
+    for term in terms:
+        weights[term.style] = weights.get(term.style, 0.0) + term.weight / total
+    return tuple(StyleTerm(style, weight) for style, weight in weights.items() if weight > 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +140,29 @@ def parse_entry(text: str) -> Entry:
         mix, strength = right, 1.0
     if not 0 <= strength <= 1:
         raise PlanError(f"In '{text}', the strength must lie between 0 (the source) and 1 (the full style).")
+    if KEY.match(mix):
+        fade = _fade(mix, text)
+        every = _joined([term for _, terms in fade for term in terms])
+        return Entry(names, every, strength, fade)
+    return Entry(names, _mix(mix, text), strength)
+
+
+KEY = re.compile(r"\s*\d+(\.\d+)?\s*:")  # the beginning of a fade: its first second
+
+
+def _fade(text: str, entry: str) -> tuple[tuple[float, Mix], ...]:
+    keys = []
+    for part in text.split(","):
+        if not KEY.match(part):
+            raise PlanError(f"In '{entry}', '{part}' should be SECONDS:STYLE. Example: 0:starry_night,3:the_scream")
+        seconds, _, mix = part.partition(":")
+        keys.append((float(seconds), _mix(mix, entry)))
+    if any(b <= a for (a, _), (b, _) in pairwise(keys)):
+        raise PlanError(f"In '{entry}', the seconds of a fade must rise.")
+    return tuple(keys)
+
+
+def _mix(mix: str, text: str) -> Mix:
     terms = []
     for part in mix.split("+"):
         style, star, weight = part.strip().rpartition("*")
@@ -112,8 +172,7 @@ def parse_entry(text: str) -> Entry:
         if not 0 < share < float("inf"):
             raise PlanError(f"In '{text}', the weight of '{style}' must be above 0.")
         terms.append(StyleTerm(style, share))
-    total = sum(t.weight for t in terms)
-    return Entry(names, tuple(StyleTerm(t.style, t.weight / total) for t in terms), strength)
+    return _joined(terms)
 
 
 def parse_plan(entries: Sequence[str]) -> Plan:
@@ -130,7 +189,7 @@ def parse_plan(entries: Sequence[str]) -> Plan:
     if len(parsed) == 1 and whole:
         return Plan(tuple(parsed))
     # beside entries with regions, the whole frame means the rest of it
-    rest = [Entry((BACKGROUND,), e.styles, e.strength) for e in whole] + [e for e in parsed if BACKGROUND in e.regions]
+    rest = [replace(e, regions=(BACKGROUND,)) for e in whole] + [e for e in parsed if BACKGROUND in e.regions]
     named = [e for e in parsed if e.regions and BACKGROUND not in e.regions]
     if len(rest) > 1:
         raise PlanError(f"The background is given twice: '{rest[0]}' and '{rest[1]}'.")

@@ -15,10 +15,11 @@ from segnst.pipeline import State
 from segnst.plan import ORIGINAL, parse_plan
 from segnst.run import Parts, build, memory_advice, output_path, weights_used
 from segnst.sheet import card, layer_picture, write_sheet
-from segnst.style.base import SeparateStylizer
+from segnst.style.base import PlanStylizer
 from segnst.style.checkpoints import StyleWeights
 from segnst.types import Clip
 from segnst.video.read import Reader, open_reader
+from segnst.video.write import check_output
 
 
 def _open(path: Path, settings: Settings) -> Reader:
@@ -78,7 +79,7 @@ def _row(parts: Parts, number: int, rgb: Tensor, state: State) -> list[tuple[str
     stylizer = parts.pipeline.stylizer
     for name, style in zip(parts.plan.styles, parts.styles, strict=True):
         row.append((f"painting: {style.name}", _painting(style, rgb)))
-        if isinstance(stylizer, SeparateStylizer):
+        if isinstance(stylizer, PlanStylizer):
             row.append((f"whole frame: {style.name}", stylizer.paint(rgb.to(parts.pipeline.device), name)[0].cpu()))
     if styled.masks is not None:
         named = [e.name for e in parts.plan.entries if e.name != "background"]
@@ -122,3 +123,22 @@ def preview_sheet(
         raise InputError(f"{path} has no frame to preview.")
     write_sheet(output, rows)
     return {"output": str(output), "frames": len(rows), "weights": weights_used(parts), "settings": asdict(settings)}
+
+
+def styles_sheet(photo: Path, out: Path, names: list[str], *, fast: bool = False, overwrite: bool = False) -> None:
+    """A PNG of a picture, or of a video's first frame, painted whole in every style.
+
+    Raises InputError, OutputError, WeightsError.
+    """
+    if out.suffix.lower() != ".png":
+        raise OutputError(f"A sheet is a PNG; {out} has another suffix.")
+    check_output(out, photo, overwrite=overwrite)
+    with open_reader(photo, max_size=640) as reader:
+        frame: Clip | None = next(iter(reader), None)
+    if frame is None:
+        raise InputError(f"{photo} has no frame.")
+    pipeline = build(Settings(styles=(f"{'+'.join(names)}",), fast=fast)).pipeline
+    cells = [(photo.name, frame.rgb[0])]
+    rgb = frame.rgb.to(pipeline.device)
+    cells += [(name, pipeline.stylizer.paint(rgb, name)[0].cpu()) for name in names]  # type: ignore[attr-defined]
+    write_sheet(out, [cells[k : k + 4] for k in range(0, len(cells), 4)], width=320)

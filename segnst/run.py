@@ -24,7 +24,7 @@ from segnst.segmentation.base import Segmenter
 from segnst.sheet import write_sheet
 from segnst.stabilize.masks import Edge
 from segnst.stabilize.output import BlendStabilizer
-from segnst.style.base import SeparateStylizer
+from segnst.style.base import PlanStylizer
 from segnst.style.checkpoints import StyleWeights, load_style
 from segnst.video.read import open_reader
 from segnst.video.write import check_output, default_output, open_writer
@@ -91,13 +91,13 @@ def build(settings: Settings) -> Parts:
     device = choose_device(settings.device)
     edge = Edge.parse(settings.edge)
     flow_loader = registry.get(registry.FLOWS, settings.flow, "optical flow")
-    styles = tuple(load_style(name) for name in plan.styles)
-    networks = {name: style.net for name, style in zip(plan.styles, styles, strict=True)}
+    styles = tuple(load_style(name, fast=settings.fast) for name in plan.styles)
+    painters = {name: style.painter for name, style in zip(plan.styles, styles, strict=True)}
     segmenter = None if plan.whole_frame else load_segmenter(settings.segmenter, device, offline=settings.offline)
     steady = settings.stabilize and settings.stability > 0
     pipeline = Pipeline(
         plan,
-        SeparateStylizer(plan, networks, device),
+        PlanStylizer(plan, painters, device),
         segmenter=segmenter,
         flow=flow_loader(device=device, offline=settings.offline) if settings.stabilize else None,
         stabilizer=BlendStabilizer(settings.stability) if steady else None,

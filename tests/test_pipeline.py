@@ -11,7 +11,7 @@ from segnst.pipeline import Pipeline, State, compose, plan_regions
 from segnst.plan import parse_plan
 from segnst.stabilize.masks import Edge
 from segnst.stabilize.output import BlendStabilizer
-from segnst.style.base import SeparateStylizer
+from segnst.style.base import PlanStylizer
 from segnst.style.transformer import TransformerNetwork
 from segnst.types import LayerMasks
 from tests.clips import HalfSegmenter, as_clip, panning, texture
@@ -25,7 +25,7 @@ def make(*entries: str, steady: bool = True, **options: object) -> Pipeline:
     nets = {name: TransformerNetwork(4, 1) for name in plan.styles}
     return Pipeline(
         plan,
-        SeparateStylizer(plan, nets, CPU),
+        PlanStylizer(plan, nets, CPU),
         segmenter=None if plan.whole_frame else HalfSegmenter(),
         flow=DisFlow() if steady else None,
         stabilizer=BlendStabilizer() if steady else None,
@@ -79,7 +79,7 @@ def test_strength_is_monotone() -> None:
 def test_kept_colours_change_luminance_only() -> None:
     rgb = 0.25 + 0.5 * texture(48, 64)[None]
     steady = 0.25 + 0.5 * texture(48, 64, seed=5)[None]
-    out = compose(rgb, steady, None, parse_plan(["a"]), keep_colors=True)
+    out = compose(rgb, steady, None, [1.0], keep_colors=True)
     difference = out - rgb
     assert torch.allclose(difference[:, 0], difference[:, 1], atol=1e-6)
     luma = torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
@@ -116,7 +116,7 @@ def test_compose_by_mask_and_strength() -> None:
     soft = torch.zeros(1, 3, 4, 4)
     soft[:, 0, :, 0], soft[:, 1, :, 1], soft[:, 2, :, 2:] = 1, 1, 1
     plan = parse_plan(["car=a", "person=b@0.5"])
-    out = compose(rgb, steady, LayerMasks(soft, plan.layers), plan)
+    out = compose(rgb, steady, LayerMasks(soft, plan.layers), [1.0, 0.5, 0.0])
     assert out[0, 0, 0].tolist() == [1, 0.5, 0, 0]
 
 

@@ -150,8 +150,13 @@ class Bench:
             yield Sample(number, rgb.to(self.plain.device), alone.rgb, styled), alone
 
 
-def _as_it_is(rgb: Tensor, masks: Any, carry: Any) -> tuple[Tensor, Any]:
-    return rgb, None
+class _AsItIs:
+    """A stylizer that leaves the source as it is."""
+
+    amounts: tuple[float, ...] = (1.0, 1.0)
+
+    def __call__(self, rgb: Tensor, masks: Any, carry: Any, seconds: float = 0.0) -> tuple[Tensor, Any]:
+        return rgb, None
 
 
 def mask_pipelines(settings: Settings, region: str, flow: FlowEstimator) -> tuple[Pipeline, Pipeline]:
@@ -162,5 +167,5 @@ def mask_pipelines(settings: Settings, region: str, flow: FlowEstimator) -> tupl
     plan = parse_plan([f"{region}=source"])
     device, edge = choose_device(settings.device), Edge.parse(settings.edge)
     segmenter = _RememberingSegmenter(load_segmenter(settings.segmenter, device, offline=settings.offline))
-    steadied = Pipeline(plan, _as_it_is, segmenter=segmenter, flow=flow, edge=edge, device=device)
-    return steadied, Pipeline(plan, _as_it_is, segmenter=segmenter, edge=edge, device=device)
+    steadied = Pipeline(plan, _AsItIs(), segmenter=segmenter, flow=flow, edge=edge, device=device)
+    return steadied, Pipeline(plan, _AsItIs(), segmenter=segmenter, edge=edge, device=device)

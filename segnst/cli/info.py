@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_module
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -17,25 +18,29 @@ def _print(facts: Any, json: bool, text: str) -> None:
     print(json_module.dumps(facts, indent=2) if json else text)
 
 
-def styles(json: Json = False) -> None:
-    """List the bundled styles."""
-    from safetensors import safe_open
+def styles(
+    photo: Annotated[Path | None, typer.Argument(metavar="[PHOTO]", help="A picture to paint, for --sheet.")] = None,
+    sheet: Annotated[Path | None, typer.Option(metavar="PNG", help="Draw PHOTO in every style.")] = None,
+    fast: Annotated[bool, typer.Option("--fast", help="The narrower network.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a sheet that exists.")] = False,
+    json: Json = False,
+) -> None:
+    """List the styles that can be called by name; with --sheet, draw them all on a picture."""
+    from segnst.errors import UsageError
+    from segnst.style.checkpoints import known_styles
 
-    from segnst.style.checkpoints import bundled_styles
+    if (photo is None) != (sheet is None):
+        raise UsageError("To draw the styles, give both: segnst styles photo.jpg --sheet all.png")
+    known = known_styles(fast=fast)
+    rows = [
+        {"name": s.name, "title": s.title, "width": s.width, "collection": s.collection, "path": str(s.path)}
+        for s in known.values()
+    ]
+    if photo is not None and sheet is not None:
+        from segnst.preview import styles_sheet
 
-    rows = []
-    for name, path in bundled_styles().items():
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-        rows.append(
-            {
-                "name": name,
-                "title": metadata.get("title", ""),
-                "width": int(metadata.get("width", 0)),
-                "path": str(path),
-            }
-        )
-    _print(rows, json, "\n".join(f"{r['name']:18} {r['title']}" for r in rows) or "no styles are bundled")
+        styles_sheet(photo, sheet, list(known), fast=fast, overwrite=overwrite)
+    _print(rows, json, "\n".join(f"{r['name']:20} {r['title']}" for r in rows) or "no styles are bundled")
 
 
 def classes(

@@ -27,6 +27,10 @@ def style(
         ),
     ] = None,
     styles: Entry = None,
+    fade: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(help="[REGION=]SECONDS:STYLE,SECONDS:STYLE…: from one style to the next. Repeat it."),
+    ] = None,
     plan: Annotated[
         Path | None, typer.Option(help="Plan file (TOML) with the same settings; options given here win.")
     ] = None,
@@ -37,6 +41,7 @@ def style(
     edge: Annotated[str, typer.Option(help="Borders: guided, feather:PX, hard, threshold:X.")] = "guided",
     stabilize: Annotated[bool, typer.Option("--stabilize/--no-stabilize", help="Hold the paint steady.")] = True,
     stability: Annotated[float, typer.Option(help="How steady, 0 to 1.")] = 0.9,
+    fast: Annotated[bool, typer.Option("--fast", help="The bundled styles' narrower network, for speed.")] = False,
     keep_colors: Annotated[bool, typer.Option("--keep-colors", help="Paint the luminance only.")] = False,
     start: Annotated[float | None, typer.Option(help="First second.")] = None,
     end: Annotated[float | None, typer.Option(help="Second to stop before.")] = None,
@@ -67,7 +72,7 @@ def style(
     from segnst.errors import UsageError
 
     given: dict[str, Any] = {name: context.params[name] for name in Settings.__dataclass_fields__}
-    given["styles"] = tuple(styles or ())
+    given["styles"] = (*(styles or ()), *(fade or ()))
     if plan is not None:
         from_file = read_plan_file(plan)
         for name, value in from_file.items():

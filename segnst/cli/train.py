@@ -1,4 +1,4 @@
-"""``segnst train style`` and ``segnst train segmenter``."""
+"""``segnst train style``, ``collection`` and ``segmenter``."""
 
 from __future__ import annotations
 
@@ -22,6 +22,25 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
+Features = Annotated[str, typer.Option(help="Perceptual network: vgg16, vgg19 (fetched), or a file.")]
+DeepFeatures = Annotated[
+    str | None, typer.Option(help="A second encoder, for larger strokes and for structure (file).")
+]
+Batch = Annotated[int, typer.Option(min=1, help="Crops a step.")]
+Crop = Annotated[int, typer.Option(min=64, help="Side of a crop, px.")]
+Width = Annotated[int, typer.Option(min=4, help="Channels of the first layer.")]
+StyleSize = Annotated[int, typer.Option(min=64, help="Short side of the painting, px: larger, larger strokes.")]
+StyleLayers = Annotated[str, typer.Option(help="Layers whose Gram matrices are matched, separated by commas.")]
+DeepLayers = Annotated[str, typer.Option(help="The same for --deep-features.")]
+Weight = Annotated[float, typer.Option(min=0)]
+Content = Annotated[float, typer.Option(min=0, help="How much of colours and contrast is kept.")]
+Structure = Annotated[float, typer.Option(min=0, help="How much of shapes is kept.")]
+Temporal = Annotated[float, typer.Option(min=0, help="Steadiness under motion.")]
+StopAt = Annotated[int | None, typer.Option(min=1, help="End here, before all --iterations are done.")]
+Terms = Annotated[str, typer.Option(help="Terms of paintings and photos; for the card.")]
+Replace = Annotated[bool, typer.Option("--overwrite", help="Replace a style of this name.")]
+
+
 @app.command()
 def style(
     painting: Annotated[Path, typer.Argument(metavar="PAINTING", help="The style image.")],
@@ -30,55 +49,132 @@ def style(
         str, typer.Option("-o", "--name", help="Name of the style; writes OUT/NAME.safetensors and its card.")
     ],
     out: Annotated[Path, typer.Option(help="Folder of the result.")] = Path(),
+    into: Annotated[
+        Path | None, typer.Option(help="Add it to this collection, whose trunk stays as it is: minutes.")
+    ] = None,
     work: Work = Path("work"),
-    features: Annotated[str, typer.Option(help="Perceptual network: vgg16, vgg19 (fetched), or a file.")] = "vgg19",
-    deep_features: Annotated[str | None, typer.Option(help="A second encoder, for larger strokes (file).")] = None,
+    features: Features = "vgg19",
+    deep_features: DeepFeatures = None,
     init: Annotated[Path | None, typer.Option(help="A style of the same width to start from: half the time.")] = None,
     iterations: Annotated[int, typer.Option(min=1, help="Steps.")] = 400,
-    stop_at: Annotated[int | None, typer.Option(min=1, help="End here, before all --iterations are done.")] = None,
-    batch: Annotated[int, typer.Option(min=1, help="Crops a step.")] = 3,
-    crop: Annotated[int, typer.Option(min=64, help="Side of a crop, px.")] = 192,
-    width: Annotated[int, typer.Option(min=4, help="Channels of the first layer.")] = 32,
-    style_size: Annotated[
-        int, typer.Option(min=64, help="Short side of the painting, px: larger, larger strokes.")
-    ] = 384,
-    style_layers: Annotated[
-        str, typer.Option(help="Layers whose Gram matrices are matched, separated by commas.")
-    ] = "relu1_1,relu2_1,relu3_1,relu3_4",
-    deep_layers: Annotated[str, typer.Option(help="The same for --deep-features.")] = "relu4_1",
-    content_weight: Annotated[float, typer.Option(min=0)] = 5.0,
-    style_weight: Annotated[float, typer.Option(min=0)] = 12.0,
-    deep_weight: Annotated[float, typer.Option(min=0)] = 4.0,
-    tv_weight: Annotated[float, typer.Option(min=0)] = 0.05,
-    temporal_weight: Annotated[float, typer.Option(min=0, help="Steadiness under motion.")] = 10.0,
-    learning_rate: Annotated[float, typer.Option(min=0)] = 2e-3,
+    stop_at: StopAt = None,
+    batch: Batch = 3,
+    crop: Crop = 192,
+    width: Width = 32,
+    style_size: StyleSize = 384,
+    style_layers: StyleLayers = "relu1_1,relu2_1,relu3_1",
+    deep_layers: DeepLayers = "relu3_4,relu4_1",
+    content_weight: Content = 1.5,
+    structure_weight: Structure = 5.0,
+    style_weight: Weight = 12.0,
+    deep_weight: Weight = 8.0,
+    tv_weight: Weight = 0.05,
+    temporal_weight: Temporal = 10.0,
+    learning_rate: Weight = 2e-3,
     seed: Annotated[int, typer.Option()] = 1,
     title: Annotated[str, typer.Option(help="Painter, title, year; for the card and the lists.")] = "",
-    terms: Annotated[str, typer.Option(help="Terms of painting and photos; for the card.")] = "not stated",
+    terms: Terms = "not stated",
     device: Device = "auto",
     restart: Restart = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a style of this name.")] = False,
+    overwrite: Replace = False,
     offline: Offline = False,
     quiet: Quiet = False,
 ) -> None:
-    """Train a transformer network for one painting. Goes on where an interrupted run stopped."""
+    """Train a transformer network for one painting, or add the painting to a collection.
+
+    Goes on where an interrupted run stopped.
+    """
     from segnst.device import choose_device
-    from segnst.errors import InputError
-    from segnst.train.style import StyleSettings, train_style
+    from segnst.errors import InputError, UsageError
+    from segnst.style.collection import Member
+    from segnst.train.style import StyleSettings, add_style, train_style
 
     target = Path(name.removesuffix(".safetensors"))
     out, name = out / target.parent, target.name
     if not painting.is_file():
         raise InputError(f"The painting {painting} does not exist.")
+    if into is not None and init is not None:
+        raise UsageError("--init and --into exclude each other: a collection's trunk stays as it is.")
     settings = StyleSettings(
         width=width, iterations=iterations, batch=batch, crop=crop, style_size=style_size, learning_rate=learning_rate,
-        content_weight=content_weight, style_weight=style_weight, deep_weight=deep_weight, tv_weight=tv_weight,
-        temporal_weight=temporal_weight, seed=seed, style_layers=_names(style_layers), deep_layers=_names(deep_layers),
+        content_weight=content_weight, structure_weight=structure_weight, style_weight=style_weight,
+        deep_weight=deep_weight, tv_weight=tv_weight, temporal_weight=temporal_weight, seed=seed,
+        style_layers=_names(style_layers), deep_layers=_names(deep_layers),
     )  # fmt: skip
-    path = train_style(
-        painting, data, name, out=out, work=work, settings=settings, features=features, deep_features=deep_features,
-        init=init, title=title, terms=terms, device=str(choose_device(device)), restart=restart, offline=offline,
-        quiet=quiet, stop_at=stop_at, overwrite=overwrite,
+    if into is not None:
+        path = add_style(
+            painting, data, Member(name, title=title, terms=terms), into, work=work, settings=settings,
+            features=features, deep_features=deep_features, device=str(choose_device(device)), restart=restart,
+            offline=offline, quiet=quiet, stop_at=stop_at, overwrite=overwrite,
+        )  # fmt: skip
+    else:
+        path = train_style(
+            painting, data, name, out=out, work=work, settings=settings, features=features,
+            deep_features=deep_features, init=init, title=title, terms=terms, device=str(choose_device(device)),
+            restart=restart, offline=offline, quiet=quiet, stop_at=stop_at, overwrite=overwrite,
+        )  # fmt: skip
+    print(path)
+
+
+@app.command()
+def collection(
+    paintings: Annotated[Path, typer.Argument(metavar="PAINTINGS", help="Folder of style images.")],
+    data: Data,
+    name: Annotated[str, typer.Option("-o", "--name", help="Writes OUT/NAME.safetensors and its card.")] = "collection",
+    listing: Annotated[
+        Path | None, typer.Option("--list", help="Which paintings, their names and factors (TOML). Default: all.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder of the result.")] = Path(),
+    work: Work = Path("work"),
+    features: Features = "vgg19",
+    deep_features: DeepFeatures = None,
+    init: Annotated[
+        Path | None, typer.Option(help="A collection of the same styles, or a single style, to start from.")
+    ] = None,
+    iterations: Annotated[int, typer.Option(min=1, help="Steps.")] = 4000,
+    stop_at: StopAt = None,
+    batch: Batch = 4,
+    crop: Crop = 192,
+    width: Width = 32,
+    style_size: StyleSize = 384,
+    style_layers: StyleLayers = "relu1_1,relu2_1,relu3_1",
+    deep_layers: DeepLayers = "relu3_4,relu4_1",
+    content_weight: Content = 1.5,
+    structure_weight: Structure = 5.0,
+    style_weight: Weight = 12.0,
+    deep_weight: Weight = 8.0,
+    tv_weight: Weight = 0.05,
+    temporal_weight: Temporal = 15.0,
+    temporal_from: Annotated[float, typer.Option(min=0, max=1, help="Share of the training after which.")] = 0.65,
+    learning_rate: Weight = 1e-3,
+    style_rate: Annotated[float, typer.Option(min=0, help="Of scales and shifts, times the learning rate.")] = 3.0,
+    seed: Annotated[int, typer.Option()] = 1,
+    terms: Terms = "not stated",
+    device: Device = "auto",
+    restart: Restart = False,
+    overwrite: Replace = False,
+    offline: Offline = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train one network for all paintings of a folder: a trunk, and scales and shifts for each.
+
+    Goes on where an interrupted run stopped. Several GPUs: torchrun --nproc-per-node N -m segnst train collection …
+    """
+    from segnst.device import choose_device
+    from segnst.train.collection import train_collection
+    from segnst.train.style_loss import StyleSettings
+
+    settings = StyleSettings(
+        width=width, iterations=iterations, batch=batch, crop=crop, style_size=style_size, learning_rate=learning_rate,
+        style_rate=style_rate, content_weight=content_weight, structure_weight=structure_weight,
+        style_weight=style_weight, deep_weight=deep_weight, tv_weight=tv_weight, temporal_weight=temporal_weight,
+        temporal_from=temporal_from, seed=seed, style_layers=_names(style_layers), deep_layers=_names(deep_layers),
+    )  # fmt: skip
+    target = Path(name.removesuffix(".safetensors"))
+    path = train_collection(
+        paintings, data, target.name, listing=listing, out=out / target.parent, work=work, settings=settings,
+        features=features, deep_features=deep_features, init=init, terms=terms, device=str(choose_device(device)),
+        restart=restart, overwrite=overwrite, stop_at=stop_at, offline=offline, quiet=quiet,
     )  # fmt: skip
     print(path)
 

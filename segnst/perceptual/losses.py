@@ -34,6 +34,13 @@ def style_loss(features: Mapping[str, Tensor], targets: Mapping[str, Tensor]) ->
     return {layer: gram_loss(features[layer], target) for layer, target in targets.items()}
 
 
+def instance_normalised(features: Tensor) -> Tensor:
+    """Features [B,C,h,w] with mean 0 and variance 1 over positions: what is left are shapes, not colour or contrast."""
+    mean = features.mean((2, 3), keepdim=True)
+    deviation = features.var((2, 3), keepdim=True, correction=0).add(1e-2 * features.square().mean() + 1e-8).sqrt()
+    return (features - mean) / deviation
+
+
 def total_variation(rgb: Tensor) -> Tensor:
     """Mean absolute difference of neighbours, both directions; [B,3,H,W] -> scalar."""
     return (rgb[..., 1:] - rgb[..., :-1]).abs().mean() + (rgb[..., 1:, :] - rgb[..., :-1, :]).abs().mean()

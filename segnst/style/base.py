@@ -1,8 +1,9 @@
-"""What paints a frame, and the stylizer with one network a style."""
+"""What paints a frame: the stylizer that carries out a plan with networks of one style and collections of many."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
@@ -10,63 +11,156 @@ from torch import Tensor, nn
 
 from segnst.device import fast_dtype
 from segnst.errors import UsageError
-from segnst.plan import ORIGINAL, Plan
+from segnst.plan import ORIGINAL, Entry, Mix, Plan
+from segnst.style.collection import Collection
+from segnst.style.conditional import IDENTITY
+from segnst.style.layer_norm import Moments, paint_layers
 from segnst.style.transformer import SMALLEST
 from segnst.types import LayerMasks
 
 UNSEEN = 1 / 512  # a layer whose mask stays below this nowhere changes an 8-bit pixel
+CROSS_FADE = 0.3  # strength of a collection's style below which its faintest paint gives way to the source
 
 
 class Stylizer(Protocol):
-    """Paints all layers of a frame: (rgb [T,3,H,W], masks, carry) -> (painted [T,3,H,W], carry).
+    """Paints all layers of a frame: (rgb [T,3,H,W], masks, carry, seconds) -> (painted [T,3,H,W], carry).
 
-    Layers that stay original get the nearest thing to paint that there is, the source itself;
-    whether it shows is decided when composing.
+    seconds  since the first frame, for styles that fade. Layers that stay original get the nearest thing to paint
+    that there is; ``amounts`` says for each layer how much of the paint is laid over the source when composing.
     """
 
-    def __call__(self, rgb: Tensor, masks: LayerMasks | None, carry: Any) -> tuple[Tensor, Any]: ...
+    amounts: tuple[float, ...]
+
+    def __call__(
+        self, rgb: Tensor, masks: LayerMasks | None, carry: Any = None, seconds: float = 0.0
+    ) -> tuple[Tensor, Any]: ...
 
 
-class SeparateStylizer:
-    """One transformer network a style, each run over the whole frame; layers are composed by soft mask.
+@dataclass(frozen=True, slots=True)
+class InCollection:
+    """A style that is one of a collection's."""
 
-    A style that is nowhere seen in the frame is not computed. A mix of styles is the weighted mean of
-    their pictures. No carry.
+    collection: Collection
+    name: str
+
+
+Carry = Mapping[str, tuple[Moments, ...]]  # by the collection's path
+
+
+class PlanStylizer:
+    """Carries out a plan: layers whose styles come from one collection share one pass of its network, each layer with
+    its own statistics and its own mix; a network of one style is run over the whole frame. Pictures are composed by
+    soft mask; a mix across networks is the weighted mean of their pictures.
+
+    What is nowhere seen in the frame is not computed. The carry holds the statistics of the collections' layers.
     """
 
-    def __init__(self, plan: Plan, networks: Mapping[str, nn.Module], device: torch.device) -> None:
-        self.plan = plan
-        self.device = device
-        self.dtype = fast_dtype(device)
-        self.networks = {
-            name: net.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-            for name, net in networks.items()
-        }
+    def __init__(self, plan: Plan, styles: Mapping[str, nn.Module | InCollection], device: torch.device) -> None:
+        self.plan, self.device, self.dtype = plan, device, fast_dtype(device)
+        self.members = {name: s for name, s in styles.items() if isinstance(s, InCollection)}
+        self.networks = {name: self._ready(s) for name, s in styles.items() if isinstance(s, nn.Module)}
+        self.collections = {str(m.collection.path): m.collection for m in self.members.values()}
+        self.trunks = {path: self._ready(c.net) for path, c in self.collections.items()}
+        self.amounts = tuple(self._amount(e) for e in plan.entries)
 
-    @torch.inference_mode()
-    def paint(self, rgb: Tensor, style: str) -> Tensor:
-        """The whole frame in one style: [T,3,H,W] in [0,1] -> the same."""
+    def _ready(self, net: nn.Module) -> nn.Module:
+        ready: nn.Module = net.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return ready
+
+    def _whole(self, entry: Entry) -> str | None:
+        """Path of the collection that paints all of an entry by itself, or None."""
+        paths = {str(self.members[t.style].collection.path) if t.style in self.members else None
+                 for t in entry.styles if t.style != ORIGINAL}  # fmt: skip
+        return paths.pop() if len(paths) == 1 else None
+
+    def _amount(self, entry: Entry) -> float:
+        if entry.original:
+            return 0.0
+        # a collection leans on its identity style first, so that weaker means less paint, not two pictures in one
+        return min(1.0, entry.strength / CROSS_FADE) if self._whole(entry) else entry.strength
+
+    def _code(self, entry: Entry, mix: Mix, path: str) -> Tensor:
+        """The part of a layer's mix that a collection paints, as a code [S]."""
+        collection = self.collections[path]
+        shares: dict[str, float] = {}
+        for term in mix:
+            member = self.members.get(term.style)
+            if member is not None and member.collection is collection:
+                shares[member.name] = shares.get(member.name, 0.0) + term.weight
+            elif term.style == ORIGINAL and self._whole(entry):
+                shares[IDENTITY] = shares.get(IDENTITY, 0.0) + term.weight
+        code = collection.code(shares or {IDENTITY: 1.0})
+        if self._whole(entry) and entry.strength < 1:
+            code = entry.strength * code + (1 - entry.strength) * collection.code({IDENTITY: 1.0})
+        return code
+
+    def _check(self, rgb: Tensor) -> None:
         if min(rgb.shape[-2:]) < SMALLEST:
             raise UsageError(
                 f"Frames of {rgb.shape[-1]}x{rgb.shape[-2]} are too small; {SMALLEST} px a side is the least."
             )
-        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
-            painted: Tensor = self.networks[style](rgb.contiguous(memory_format=torch.channels_last))
-        return painted.float().clamp(0, 1).contiguous()
 
     @torch.inference_mode()
-    def __call__(self, rgb: Tensor, masks: LayerMasks | None, carry: None = None) -> tuple[Tensor, None]:
+    def paint(self, rgb: Tensor, style: str) -> Tensor:
+        """The whole frame in one style: [1,3,H,W] in [0,1] -> the same."""
+        self._check(rgb)
+        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
+            if style in self.members:
+                member = self.members[style]
+                code = member.collection.code({member.name: 1.0})[None].to(rgb.device)
+                painted, _ = paint_layers(member.collection.net, rgb, code, None)
+            else:
+                painted = self.networks[style](rgb.contiguous(memory_format=torch.channels_last))
+        return painted.float().clamp(0, 1).contiguous()
+
+    def _pass(
+        self, path: str, rgb: Tensor, soft: Tensor | None, mixes: list[Mix], past: tuple[Moments, ...] | None
+    ) -> tuple[Tensor, tuple[Moments, ...]]:
+        """One pass of a collection over the layers that it has a part in."""
+        self._check(rgb)
+        layers = self._layers(path)
+        codes = torch.stack([self._code(self.plan.entries[k], mixes[k], path) for k in layers]).to(rgb.device)
+        mine = None if soft is None else soft[:, layers]
+        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
+            painted, moments = paint_layers(self.collections[path].net, rgb, codes, mine, past)
+        return painted.float().clamp(0, 1).contiguous(), moments
+
+    def _layers(self, path: str) -> list[int]:
+        """The layers that a collection has a part in."""
+        mine = {name for name, m in self.members.items() if str(m.collection.path) == path}
+        return [k for k, e in enumerate(self.plan.entries) if e.strength > 0 and mine & {t.style for t in e.styles}]
+
+    @torch.inference_mode()
+    def __call__(
+        self, rgb: Tensor, masks: LayerMasks | None, carry: Carry | None = None, seconds: float = 0.0
+    ) -> tuple[Tensor, Carry]:
+        carry = dict(carry or {})
+        soft = None if masks is None else masks.soft
+        mixes = [e.at(seconds) for e in self.plan.entries]
+        seen = [soft is None or float(soft[:, k].max()) >= UNSEEN for k in range(len(mixes))]
         pictures: dict[str, Tensor] = {ORIGINAL: rgb}
+        for path in self.collections:
+            if any(seen[k] for k in self._layers(path)):
+                pictures[path], carry[path] = self._pass(path, rgb, soft, mixes, carry.get(path))
         total, weight = torch.zeros_like(rgb), torch.zeros_like(rgb[:, :1])
-        for k, entry in enumerate(self.plan.entries):
-            mask = torch.ones_like(weight) if masks is None else masks.soft[:, k : k + 1]
-            if entry.original or entry.strength == 0 or float(mask.max()) < UNSEEN:
+        for k, (entry, mix) in enumerate(zip(self.plan.entries, mixes, strict=True)):
+            if entry.original or entry.strength == 0 or not seen[k]:
                 continue
-            for term in entry.styles:
-                if term.style not in pictures:
-                    pictures[term.style] = self.paint(rgb, term.style)
-                total += (mask * term.weight) * pictures[term.style]
+            mask = torch.ones_like(weight) if soft is None else soft[:, k : k + 1]
+            whole = self._whole(entry)
+            if whole:
+                total += mask * pictures[whole]
+            else:
+                for term in mix:
+                    total += (mask * term.weight) * self._picture(term.style, rgb, pictures)
             weight += mask
         # where nothing is painted the source stands in; elsewhere the painted layers share the pixel
         rest = 1e-4
-        return (total + rest * rgb) / (weight + rest), None
+        return (total + rest * rgb) / (weight + rest), carry
+
+    def _picture(self, style: str, rgb: Tensor, pictures: dict[str, Tensor]) -> Tensor:
+        if style in self.members:
+            return pictures[str(self.members[style].collection.path)]
+        if style not in pictures:
+            pictures[style] = self.paint(rgb, style)
+        return pictures[style]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import torch
@@ -18,21 +19,45 @@ from torch import Tensor, nn
 from segnst import registry
 from segnst.errors import WeightsError, did_you_mean
 from segnst.perceptual.encoders import IMAGENET_MEAN, IMAGENET_STD
+from segnst.style.base import InCollection
+from segnst.style.collection import FORMAT as COLLECTION
+from segnst.style.collection import Collection, load_collection, members_of
+from segnst.style.conditional import to_single
 from segnst.style.transformer import GAIN, TransformerNetwork
-from segnst.weights import bundled_dir, find, read_tensors, sha256
+from segnst.weights import bundled_dir, home_dir, read_tensors, sha256
 
 FORMAT = "segnst-johnson"  # metadata key "format" of our own files
 
 
 @dataclass(frozen=True, slots=True)
 class StyleWeights:
-    """A style that was loaded: its network, where from, and what its file says of itself."""
+    """A style that was loaded: its network, where from, and what its file says of itself.
+
+    member  its place in a collection; ``net`` is then the network of that style alone
+    """
 
     name: str
     net: nn.Module
     path: Path
     sha256: str
     metadata: dict[str, str]
+    member: InCollection | None = None
+
+    @property
+    def painter(self) -> nn.Module | InCollection:
+        """What ``PlanStylizer`` paints with."""
+        return self.member or self.net
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A style that can be called by name: its file, and what is known of its painting."""
+
+    name: str
+    path: Path
+    title: str
+    width: int
+    collection: bool
 
 
 def _shape(tensors: Mapping[str, Tensor], first: str) -> int:
@@ -86,41 +111,91 @@ def load_examples(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) ->
     return net
 
 
-def bundled_styles() -> dict[str, Path]:
-    """{name: path} of the styles that come with segnst."""
+def _metadata(path: Path) -> dict[str, str]:
+    """Metadata of a safetensors file; empty when it cannot be read (`segnst doctor` names damaged files)."""
     from safetensors import SafetensorError, safe_open
 
-    styles = {}
-    for path in sorted(bundled_dir().glob("*.safetensors")):
-        try:
-            with safe_open(path, framework="pt") as file:
-                if (file.metadata() or {}).get("format") == FORMAT:
-                    styles[path.stem] = path
-        except (SafetensorError, OSError):
-            continue  # `segnst doctor` names damaged files; a list should not fail on one
-    return styles
+    try:
+        with safe_open(path, framework="pt") as file:
+            return dict(file.metadata() or {})
+    except (SafetensorError, OSError):
+        return {}
 
 
-def locate_style(style: str) -> Path:
-    """Path behind a bundled name or a path. Raises WeightsError with the nearest name."""
+def known_styles(*, fast: bool = False) -> dict[str, Listed]:
+    """All styles that can be called by name, of ``models/`` and ``$SEGNST_HOME``, collections first.
+
+    fast  a style that is in several collections comes from the narrowest, else from the widest.
+    """
+    singles: dict[str, Listed] = {}
+    members: dict[str, Listed] = {}
+    for path in (p for folder in (bundled_dir(), home_dir()) for p in sorted(folder.glob("*.safetensors"))):
+        metadata = _metadata(path)
+        width = int(metadata.get("width", 0))
+        if metadata.get("format") == FORMAT:
+            title = metadata.get("title", "")
+            singles.setdefault(path.stem, Listed(path.stem, path, title, width, False))
+        elif metadata.get("format") == COLLECTION:
+            try:
+                listed = members_of(metadata)
+            except WeightsError:
+                continue
+            for m in listed:
+                known = members.get(m.name)
+                if known is None or (width < known.width if fast else width > known.width):
+                    members[m.name] = Listed(m.name, path, str(m), width, True)
+    return {**members, **singles}
+
+
+def locate_style(style: str, *, fast: bool = False) -> tuple[Path, str | None]:
+    """File behind a name or a path, and the style's name in it where the file is a collection.
+
+    Raises WeightsError with the nearest name.
+    """
     path = Path(style).expanduser()
     if path.is_file():
-        return path
+        return path, None
+    file, colon, name = style.rpartition(":")
+    if colon and Path(file).expanduser().is_file():
+        return Path(file).expanduser(), name
     if path.suffix or len(path.parts) > 1:
-        raise WeightsError(f"The style checkpoint {style} does not exist.")
-    found = find(f"{style}.safetensors")
-    known = bundled_styles()
-    if found is None or (style not in known and found.parent == bundled_dir()):
+        raise WeightsError(f"The style checkpoint {file or style} does not exist.")
+    known = known_styles(fast=fast)
+    if style not in known:
         raise WeightsError(
-            f"There is no style '{style}'.{did_you_mean(style, known)} Bundled: {', '.join(known) or 'none'}. "
+            f"There is no style '{style}'.{did_you_mean(style, known)} Known: {', '.join(known) or 'none'}. "
             "A path to a checkpoint works too."
         )
-    return found
+    return known[style].path, style if known[style].collection else None
 
 
-def load_style(style: str) -> StyleWeights:
-    """Load a style by bundled name or path. Raises WeightsError when it is missing, broken or of no known kind."""
-    path = locate_style(style)
+@lru_cache(maxsize=4)
+def _collection(path: Path, _changed: int) -> Collection:
+    return load_collection(path)
+
+
+def _load_member(path: Path, name: str | None) -> StyleWeights:
+    collection = _collection(path, path.stat().st_mtime_ns)
+    if name not in collection.names:
+        near = did_you_mean(name or "", collection.names)
+        raise WeightsError(
+            f"{path} is a collection; name one of its styles as {path.name}:STYLE.{near} "
+            f"It has: {', '.join(collection.names)}."
+        )
+    member = collection.members[collection.names.index(name)]
+    net = to_single(collection.net, collection.code({name: 1.0})).eval().requires_grad_(False)
+    metadata = collection.metadata | {"title": str(member), "style": name}
+    return StyleWeights(name, net, path, collection.sha256, metadata, InCollection(collection, name))
+
+
+def load_style(style: str, *, fast: bool = False) -> StyleWeights:
+    """Load a style by name or path (``known_styles``, ``locate_style``).
+
+    Raises WeightsError when it is missing, broken or of no known kind.
+    """
+    path, member = locate_style(style, fast=fast)
+    if member is not None or _metadata(path).get("format") == COLLECTION:
+        return _load_member(path, member)
     tensors, metadata = read_tensors(path)
     for name in registry.STYLE_CHECKPOINTS:
         loader = registry.get(registry.STYLE_CHECKPOINTS, name, "style checkpoint")

@@ -16,7 +16,7 @@ from segnst.config import Settings
 from segnst.flow.dis import DisFlow
 from segnst.pipeline import Pipeline
 from segnst.plan import parse_plan
-from segnst.style.base import SeparateStylizer
+from segnst.style.base import PlanStylizer
 from segnst.style.transformer import TransformerNetwork
 from segnst.types import Motion
 from tests.bench.make import sample, shift, tiny_style
@@ -33,7 +33,7 @@ def network() -> nn.Module:
 
 def pipeline(net: nn.Module | None = None) -> Pipeline:
     plan = parse_plan(["a"])
-    return Pipeline(plan, SeparateStylizer(plan, {"a": net or network()}, torch.device("cpu")))
+    return Pipeline(plan, PlanStylizer(plan, {"a": net or network()}, torch.device("cpu")))
 
 
 CONTEXT = Context(DisFlow(), pipeline)

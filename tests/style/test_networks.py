@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from segnst.errors import UsageError, WeightsError
 from segnst.plan import parse_plan
-from segnst.style.base import SeparateStylizer
-from segnst.style.checkpoints import bundled_styles, load_style
+from segnst.style.base import PlanStylizer
+from segnst.style.checkpoints import known_styles, load_style
 from segnst.style.lengstrom import LengstromNetwork
 from segnst.style.transformer import TransformerNetwork
 from segnst.types import LayerMasks
@@ -139,7 +139,7 @@ def test_other_files_are_refused_with_their_name(tmp_path: Path) -> None:
 def test_unknown_names_suggest_the_nearest() -> None:
     with pytest.raises(WeightsError, match="no style 'stary_night'"):
         load_style("stary_night")
-    for name in bundled_styles():
+    for name in known_styles():
         with pytest.raises(WeightsError, match=f"Did you mean '{name}'"):
             load_style(name[:-1])
 
@@ -156,10 +156,10 @@ class _Flat(nn.Module):
         return torch.full_like(x, self.value)
 
 
-def _stylizer(*entries: str) -> tuple[SeparateStylizer, dict[str, _Flat]]:
+def _stylizer(*entries: str) -> tuple[PlanStylizer, dict[str, _Flat]]:
     plan = parse_plan(entries)
     nets = {name: _Flat(0.2 if name == "a" else 0.8) for name in plan.styles}
-    return SeparateStylizer(plan, nets, torch.device("cpu")), nets
+    return PlanStylizer(plan, nets, torch.device("cpu")), nets
 
 
 def test_layers_are_composed_by_mask() -> None:

@@ -1,0 +1,93 @@
+"""Collections: files that hold a trunk and many styles."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from segnst.errors import WeightsError
+from segnst.style.conditional import IDENTITY, ConditionalTransformer
+from segnst.weights import read_tensors, sha256, write_tensors
+
+FORMAT = "segnst-collection"  # metadata key "format"
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One style of a collection, as its file and card name it."""
+
+    name: str
+    title: str = ""
+    painter: str = ""
+    year: str = ""
+    terms: str = ""
+
+    def __str__(self) -> str:
+        return ", ".join(part for part in (self.painter, self.title, self.year) if part) or self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """A collection that was loaded. ``net`` has a style for each member, and behind them the identity."""
+
+    net: ConditionalTransformer
+    members: tuple[Member, ...]
+    path: Path
+    sha256: str
+    metadata: dict[str, str]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(m.name for m in self.members)
+
+    def code(self, shares: Mapping[str, float]) -> Tensor:
+        """The mix [S] of members by name (``identity`` is one of them), scaled to sum 1."""
+        code = torch.zeros(self.net.styles)
+        for name, share in shares.items():
+            code[len(self.members) if name == IDENTITY else self.names.index(name)] += share
+        return code / code.sum()
+
+
+def members_of(metadata: Mapping[str, str]) -> tuple[Member, ...]:
+    """The members that a file's metadata names. Raises WeightsError."""
+    try:
+        entries = json.loads(metadata["styles"])
+        return tuple(Member(**{k: str(v) for k, v in entry.items()}) for entry in entries)
+    except (KeyError, TypeError, ValueError) as error:
+        raise WeightsError(f"the list of styles is missing or broken ({error})") from error
+
+
+def load_collection(path: Path) -> Collection:
+    """Read a collection. Raises WeightsError when the file is missing, broken or none."""
+    tensors, metadata = read_tensors(path)
+    if metadata.get("format") != FORMAT:
+        raise WeightsError(f"{path} is not a collection of styles.")
+    try:
+        members = members_of(metadata)
+        blocks = {k.split(".")[1] for k in tensors if k.startswith("residuals.")}
+        net = ConditionalTransformer(len(members) + 1, int(tensors["conv1.conv.weight"].shape[0]), len(blocks))
+        net.load_state_dict({k: v.float() for k, v in tensors.items()})
+    except (KeyError, RuntimeError, WeightsError) as error:
+        raise WeightsError(f"{path} looks like a collection but does not fit: {str(error).splitlines()[0]}") from error
+    net.eval().requires_grad_(False)
+    return Collection(net, members, path, sha256(path), metadata)
+
+
+def write_collection(
+    path: Path, net: ConditionalTransformer, members: Sequence[Member], metadata: Mapping[str, str]
+) -> None:
+    """Write a collection, fp16. ``net`` has one style more than there are members: the identity."""
+    entries = [{k: v for k in Member.__slots__ if (v := getattr(m, k))} for m in members]
+    described = {
+        "format": FORMAT,
+        "styles": json.dumps(entries, ensure_ascii=False),
+        "width": str(net.width),
+        "blocks": str(net.blocks),
+        "input": "RGB in [0,1]",
+    }
+    write_tensors(path, net.state_dict(), {**metadata, **described})

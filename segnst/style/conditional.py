@@ -1,0 +1,136 @@
+"""One transformer network for many styles: conditional instance normalisation.
+
+Dumoulin, Shlens, Kudlur 2017 (arXiv 1610.07629): the convolutions are common to all styles, each style owns only
+the scale and shift of every normalisation. The trunk is that of ``TransformerNetwork``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from segnst.style.transformer import GAIN, SMALLEST, STRIDE, TransformerNetwork
+
+IDENTITY = "identity"  # the style that repeats the photo; weaker strengths lean on it
+
+# norm(layer, convolved [B,C,h,w]) -> normalised, scaled, shifted [B,C,h,w]
+Norm = Callable[["ConditionalConv", Tensor], Tensor]
+
+
+class ConditionalConv(nn.Module):
+    """Reflection-padded convolution and, for each style, the scale and shift of the norm behind it.
+
+    gamma, beta  [S,C]
+    """
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, styles: int, stride: int = 1) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, padding_mode="reflect", bias=False)
+        self.gamma = nn.Parameter(torch.ones(styles, outputs))
+        self.beta = nn.Parameter(torch.zeros(styles, outputs))
+
+    def forward(self, x: Tensor, norm: Norm) -> Tensor:
+        """[B,I,H,W] -> convolved and normalised, [B,C,h,w]"""
+        return norm(self, self.conv(x))
+
+
+class ConditionalResidual(nn.Module):
+    """Two convolutions beside an identity, as in ``TransformerNetwork``."""
+
+    def __init__(self, channels: int, styles: int) -> None:
+        super().__init__()
+        self.first = ConditionalConv(channels, channels, 3, styles)
+        self.second = ConditionalConv(channels, channels, 3, styles)
+
+    def forward(self, x: Tensor, norm: Norm) -> Tensor:
+        """[B,C,h,w] -> the same shape"""
+        out: Tensor = x + self.second(F.relu_(self.first(x, norm)), norm)
+        return out
+
+
+class ConditionalTransformer(nn.Module):
+    """Paints pictures in any of its styles, or a mix of them.
+
+    styles   how many; width, blocks  as in ``TransformerNetwork``
+    """
+
+    def __init__(self, styles: int, width: int = 32, blocks: int = 5) -> None:
+        super().__init__()
+        self.styles, self.width, self.blocks = styles, width, blocks
+        self.conv1 = ConditionalConv(3, width, 9, styles)
+        self.conv2 = ConditionalConv(width, 2 * width, 3, styles, 2)
+        self.conv3 = ConditionalConv(2 * width, 4 * width, 3, styles, 2)
+        self.residuals = nn.ModuleList(ConditionalResidual(4 * width, styles) for _ in range(blocks))
+        self.up1 = ConditionalConv(4 * width, 2 * width, 3, styles)
+        self.up2 = ConditionalConv(2 * width, width, 3, styles)
+        self.out = nn.Conv2d(width, 3, 9, padding=4, padding_mode="reflect")
+
+    def normalised(self) -> Iterator[tuple[str, ConditionalConv]]:
+        """Every layer with a norm and its name, in the order of the way through the network."""
+        for name, module in self.named_modules():
+            if isinstance(module, ConditionalConv):
+                yield name, module
+
+    def through(self, rgb: Tensor, norm: Norm) -> Tensor:
+        """RGB [B,3,H,W] in [0,1], H and W >= 16 -> painted, the same shape, range about [0,1] (not clamped).
+
+        norm  is asked after every convolution: how statistics are taken and styles laid over the picture
+        is its business.
+        """
+        height, width = rgb.shape[-2:]
+        if min(height, width) < SMALLEST:
+            raise ValueError(f"frames must be at least {SMALLEST} px on each side, got {width}x{height}")
+        x = F.pad(rgb, (0, -width % STRIDE, 0, -height % STRIDE), mode="reflect") * 2 - 1
+        for down in (self.conv1, self.conv2, self.conv3):
+            x = F.relu_(down(x, norm))
+        for block in self.residuals:
+            x = block(x, norm)
+        for up in (self.up1, self.up2):
+            x = F.interpolate(x, scale_factor=2.0, mode="bilinear")
+            x = F.relu_(up(x, norm))
+        painted: Tensor = 0.5 + GAIN * self.out(x)
+        return painted[..., :height, :width]
+
+    def forward(self, rgb: Tensor, code: Tensor) -> Tensor:
+        """Each picture in its own mix of styles: rgb [B,3,H,W], code [B,S] with rows that sum to 1."""
+
+        def norm(layer: ConditionalConv, x: Tensor) -> Tensor:
+            gamma, beta = (code @ layer.gamma)[..., None, None], (code @ layer.beta)[..., None, None]
+            return torch.addcmul(beta, F.instance_norm(x), gamma)
+
+        return self.through(rgb, norm)
+
+
+def _layers(blocks: int) -> list[str]:
+    residuals = [f"residuals.{k}.{part}" for k in range(blocks) for part in ("first", "second")]
+    return ["conv1", "conv2", "conv3", *residuals, "up1", "up2"]
+
+
+def from_single(net: TransformerNetwork, styles: int) -> ConditionalTransformer:
+    """A collection whose styles all begin as the one of a single-style network."""
+    result = ConditionalTransformer(styles, net.width, net.blocks)
+    source, state = net.state_dict(), result.state_dict()
+    for name in _layers(net.blocks):
+        state[f"{name}.conv.weight"] = source[f"{name}.conv.weight"]
+        state[f"{name}.gamma"] = source[f"{name}.norm.weight"].expand(styles, -1).clone()
+        state[f"{name}.beta"] = source[f"{name}.norm.bias"].expand(styles, -1).clone()
+    state["out.weight"], state["out.bias"] = source["out.weight"], source["out.bias"]
+    result.load_state_dict(state)
+    return result
+
+
+def to_single(net: ConditionalTransformer, code: Tensor | Sequence[float]) -> TransformerNetwork:
+    """The single-style network that paints as ``net`` does with the code [S]."""
+    mix = torch.as_tensor(code, dtype=torch.float32)
+    result = TransformerNetwork(net.width, net.blocks)
+    source, state = net.state_dict(), result.state_dict()
+    for name in _layers(net.blocks):
+        state[f"{name}.conv.weight"] = source[f"{name}.conv.weight"]
+        state[f"{name}.norm.weight"] = mix.to(source[f"{name}.gamma"]) @ source[f"{name}.gamma"]
+        state[f"{name}.norm.bias"] = mix.to(source[f"{name}.beta"]) @ source[f"{name}.beta"]
+    state["out.weight"], state["out.bias"] = source["out.weight"], source["out.bias"]
+    result.load_state_dict(state)
+    return result

@@ -1,0 +1,162 @@
+"""Per-pixel conditional instance norm: every layer of the frame its own statistics and its own style, in one pass.
+
+With soft masks m_l and styles s_l, a normalised value is y A + B with A = sum_l m_l gamma_l / sigma_l and
+B = sum_l m_l (beta_l - gamma_l mu_l / sigma_l): folded layer by layer, since two separate sums of gamma and beta
+would give cross terms between layers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from segnst.style.conditional import ConditionalConv, ConditionalTransformer
+from segnst.style.transformer import STRIDE
+
+EPS = 1e-5  # of instance norm
+FEW = 0.02  # pseudo-count, as a share of the frame: layers about as small lean on the frame's statistics
+MEMORY = 0.8  # share of the past in a layer's statistics: a mask that grows does not pump colour
+CHUNK = 1 << 14  # pixels at a time: what is read twice stays in the cache
+
+
+@dataclass(frozen=True, slots=True)
+class Moments:
+    """Weighted sums behind the statistics of one norm: weight [L+1], first and second moment [L+1,C].
+
+    The last row is the whole frame. Divided by the frame's pixels.
+    """
+
+    weight: Tensor
+    first: Tensor
+    second: Tensor
+
+    def blend(self, past: Moments) -> Moments:
+        """These moments, with ``MEMORY`` of the past ones."""
+        pairs = ((self.weight, past.weight), (self.first, past.first), (self.second, past.second))
+        return Moments(*(now + MEMORY * (then - now) for now, then in pairs))
+
+    def statistics(self) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation [L,C]; small layers lean on the frame's, empty ones have the frame's."""
+        weight = self.weight[:-1, None] + FEW
+        mean = (self.first[:-1] + FEW * self.first[-1]) / weight
+        square = (self.second[:-1] + FEW * self.second[-1]) / weight
+        return mean, (square - mean.square()).clamp_min(0).add(EPS).sqrt()
+
+
+@dataclass(frozen=True, slots=True)
+class PaintedMasks:
+    """Layer masks at the three resolutions of the network, by pixels: {h*w: [L,h*w]}.
+
+    soft   the masks as they are, for statistics
+    share  the same, sharing out every pixel among the layers that are painted, for the styles
+    """
+
+    soft: dict[int, Tensor]
+    share: dict[int, Tensor]
+
+
+def painted_masks(soft: Tensor) -> PaintedMasks:
+    """soft [1,L,H,W]: the masks of the layers to paint; what is missing to 1 stays original."""
+    soft = F.pad(soft, (0, -soft.shape[-1] % STRIDE, 0, -soft.shape[-2] % STRIDE), mode="replicate")
+    by_size: tuple[dict[int, Tensor], dict[int, Tensor]] = ({}, {})
+    for scale in (1, 2, STRIDE):
+        small = F.avg_pool2d(soft, scale) if scale > 1 else soft
+        flat = small[0].flatten(1)
+        by_size[0][flat.shape[1]] = flat
+        # 1e-4: far from every painted layer they all share a pixel that compose will not show
+        by_size[1][flat.shape[1]] = (flat + 1e-4) / (flat + 1e-4).sum(0, keepdim=True)
+    return PaintedMasks(*by_size)
+
+
+def moments(pixels: Tensor, soft: Tensor | None) -> Moments:
+    """Of pixels [N,C] under masks [L,N] (None: one layer, everywhere), all float32."""
+    exact = torch.float32 if pixels.device.type == "mps" else torch.float64
+    layers = 1 if soft is None else len(soft)
+    total = torch.zeros(2, layers + 1, pixels.shape[1], dtype=exact, device=pixels.device)
+    weight = torch.ones(layers + 1, dtype=exact, device=pixels.device)
+    for start in range(0, len(pixels), CHUNK):
+        part = pixels[start : start + CHUNK]
+        square = part.square()
+        frame = torch.stack((part.sum(0), square.sum(0)))
+        total[:, -1] += frame
+        if soft is None:
+            total[:, 0] += frame
+        else:
+            mask = soft[:, start : start + CHUNK]
+            total[:, :-1] += torch.stack((mask @ part, mask @ square))
+    if soft is not None:
+        weight[:-1] = soft.mean(1, dtype=exact)
+    return Moments(weight, total[0] / len(pixels), total[1] / len(pixels))
+
+
+def coefficients(layer: ConditionalConv, codes: Tensor, found: Moments) -> tuple[Tensor, Tensor]:
+    """A and B [L,C] of each layer, from the styles' codes [L,S] and the layers' moments."""
+    mean, deviation = (s.to(layer.gamma) for s in found.statistics())
+    scale = (codes.to(layer.gamma) @ layer.gamma) / deviation
+    return scale, codes.to(layer.beta) @ layer.beta - scale * mean
+
+
+def lay(pixels: Tensor, share: Tensor | None, scale: Tensor, shift: Tensor) -> None:
+    """pixels [N,C] <- pixels * A + B in place, with A and B [L,C] shared out by masks [L,N] (None: one layer)."""
+    if share is None:
+        pixels.mul_(scale[0]).add_(shift[0])
+        return
+    for start in range(0, len(pixels), CHUNK):
+        part = pixels[start : start + CHUNK]
+        mask = share[:, start : start + CHUNK].t()
+        part.mul_(mask @ scale).addmm_(mask, shift)
+
+
+def flat_pixels(x: Tensor) -> Tensor:
+    """[1,C,h,w] -> [h*w,C], a view where x is channels-last."""
+    return x.permute(0, 2, 3, 1).reshape(-1, x.shape[1])
+
+
+class LayerNorm:
+    """The norm of one frame (``segnst.style.conditional.Norm``), which remembers the moments it took.
+
+    codes  [L,S] the mix of styles of each layer; masks  None when one layer is the whole frame
+    past   moments of the frame before, in the order of the norms; ``found`` is the same for the next frame
+    fixed  take ``past`` as it is and no statistics of this picture: for pieces of a larger one
+    """
+
+    def __init__(
+        self, codes: Tensor, masks: PaintedMasks | None, past: tuple[Moments, ...] | None, *, fixed: bool = False
+    ) -> None:
+        self.codes, self.masks, self.past, self.fixed = codes, masks, past, fixed
+        self.found: list[Moments] = []
+
+    def __call__(self, layer: ConditionalConv, x: Tensor) -> Tensor:
+        x = x.float().contiguous(memory_format=torch.channels_last)  # sums in half precision would not do
+        pixels = flat_pixels(x)
+        soft = self.masks.soft[len(pixels)] if self.masks else None
+        share = self.masks.share[len(pixels)] if self.masks else None
+        if self.fixed and self.past is not None:
+            now = self.past[len(self.found)]
+        else:
+            now = moments(pixels, soft)
+            if self.past is not None:
+                now = now.blend(self.past[len(self.found)])
+        self.found.append(now)
+        lay(pixels, share, *coefficients(layer, self.codes, now))
+        return x
+
+
+def paint_layers(
+    net: ConditionalTransformer,
+    rgb: Tensor,
+    codes: Tensor,
+    soft: Tensor | None,
+    past: tuple[Moments, ...] | None = None,
+) -> tuple[Tensor, tuple[Moments, ...]]:
+    """One frame, each layer in its own style, in one pass.
+
+    rgb [1,3,H,W] in [0,1]; codes [L,S]; soft [1,L,H,W] masks of the painted layers, or None for one layer
+    everywhere. Returns the painted frame (range about [0,1], not clamped) and the moments for the next frame.
+    """
+    norm = LayerNorm(codes, None if soft is None else painted_masks(soft), past)
+    painted = net.through(rgb.contiguous(memory_format=torch.channels_last), norm)
+    return painted, tuple(norm.found)

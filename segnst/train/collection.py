@@ -1,0 +1,160 @@
+"""Training of a collection: one trunk, many styles (``segnst train collection``)."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import tomllib
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from segnst.errors import InputError, OutputError, WeightsError
+from segnst.perceptual.encoders import load_encoder
+from segnst.style.checkpoints import load_own
+from segnst.style.collection import Member, load_collection, write_collection
+from segnst.style.conditional import ConditionalTransformer, from_single
+from segnst.style.transformer import TransformerNetwork
+from segnst.train.photos import SUFFIXES, Photos, read_photo, resize_short
+from segnst.train.style import last_losses, make_folder, preview_pictures
+from segnst.train.style_loss import Painting, StyleLoss, StyleSettings, check_settings
+from segnst.train.style_run import StyleRun
+from segnst.weights import read_tensors
+
+FACTORS = ("content", "style", "temporal")
+WORDS = ("name", "title", "painter", "year", "terms")
+
+
+def read_paintings(folder: Path, listing: Path | None = None) -> list[tuple[Path, Member, dict[str, float]]]:
+    """Picture, description and factors of each painting: all pictures of a folder under their own names, or those
+    that a list (TOML, ``[[style]]`` with name, file, painter, title, year, content, style, temporal) names.
+
+    Raises InputError.
+    """
+    if not folder.is_dir():
+        raise InputError(f"The folder of paintings {folder} does not exist.")
+    if listing is None:
+        found = sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES)
+        if not found:
+            raise InputError(f"There is no picture in {folder}.")
+        return [(p, Member(p.stem), {}) for p in found]
+    try:
+        entries = tomllib.loads(listing.read_text())["style"]
+    except OSError as error:
+        raise InputError(f"{listing} cannot be read ({error.strerror}).") from error
+    except (tomllib.TOMLDecodeError, KeyError, UnicodeDecodeError) as error:
+        raise InputError(f"{listing} is not a list of [[style]] entries ({error}).") from error
+    result = []
+    for entry in entries:
+        unknown = set(entry) - {*WORDS, *FACTORS, "file"}
+        if unknown or "name" not in entry or "file" not in entry:
+            what = f"'{sorted(unknown)[0]}' is not known" if unknown else "name or file is missing"
+            raise InputError(f"In {listing}, {what} in the entry {entry.get('name', entry)}.")
+        path = folder / entry["file"]
+        if not path.is_file():
+            raise InputError(f"The painting {path}, which {listing} names, does not exist.")
+        member = Member(**{k: str(entry[k]) for k in WORDS if k in entry})
+        result.append((path, member, {k: float(entry[k]) for k in FACTORS if k in entry}))
+    names = [m.name for _, m, _ in result]
+    twice = {n for n in names if names.count(n) > 1}
+    if twice:
+        raise InputError(f"{listing} names the style '{sorted(twice)[0]}' twice.")
+    return result
+
+
+def _start(init: Path, styles: int, width: int) -> ConditionalTransformer:
+    """A network to go on from: a collection with as many styles, or a single-style network for all of them."""
+    tensors, metadata = read_tensors(init)
+    if "conv1.gamma" in tensors:
+        net = load_collection(init).net.requires_grad_(True)
+        if (net.styles, net.width) != (styles, width):
+            raise WeightsError(f"{init} has {net.styles - 1} styles of width {net.width}, not {styles - 1} of {width}.")
+        return net
+    single = load_own(tensors, metadata)
+    if not isinstance(single, TransformerNetwork) or single.width != width:
+        raise WeightsError(f"{init} is not a transformer network of width {width}.")
+    return from_single(single, styles)
+
+
+def train_collection(
+    paintings: Path,
+    data: Sequence[Path],
+    name: str,
+    *,
+    listing: Path | None = None,
+    out: Path = Path("models"),
+    work: Path = Path("work"),
+    settings: StyleSettings = StyleSettings(),  # noqa: B008 - frozen
+    features: str = "vgg19",
+    deep_features: str | None = None,
+    init: Path | None = None,
+    terms: str = "not stated",
+    device: str = "cpu",
+    restart: bool = False,
+    overwrite: bool = False,
+    stop_at: int | None = None,
+    preview_photos: Sequence[Path] = (),
+    save_every: float = 240.0,
+    offline: bool = False,
+    quiet: bool = False,
+) -> Path:
+    """Train and write ``out/name.safetensors`` with its card ``out/name.md``; return the path.
+
+    paintings  folder of style images; listing  which of them, and what they are (``read_paintings``)
+    The other arguments are those of ``train_style``. Raises as ``train_style`` does.
+    """
+    check_settings(settings)
+    path = out / f"{name}.safetensors"
+    if path.exists() and not overwrite:
+        raise OutputError(f"{path} exists already; choose another name or allow --overwrite.")
+    listed = read_paintings(paintings, listing)
+    dev = torch.device(device)
+    torch.manual_seed(settings.seed)
+    photos = Photos(data)
+    learnt = [
+        Painting(m.name, resize_short(read_photo(p), settings.style_size)[None].to(dev), **factors)
+        for p, m, factors in listed
+    ]
+    encoder = load_encoder(features, offline=offline).to(dev)
+    deep = load_encoder(deep_features, offline=offline).to(dev) if deep_features else None
+    styles = len(listed) + 1  # and the identity
+    net = _start(init, styles, settings.width) if init else ConditionalTransformer(styles, settings.width)
+    net.to(dev).train()
+    warmup = 0 if init else settings.warmup
+    loss = StyleLoss(learnt, settings, encoder, deep)
+    run = StyleRun(net, loss, photos, settings, work / name, warmup=warmup, restart=restart)
+    shown = preview_pictures(preview_photos, photos, dev)
+    run.go(name, stop_at=stop_at, shown=shown, save_every=save_every, quiet=quiet)
+    if run.world.rank:
+        return path
+    make_folder(out)
+    today = datetime.datetime.now(datetime.UTC).date().isoformat()
+    metadata: dict[str, Any] = {"settings": json.dumps(asdict(settings)), "terms": terms, "date": today}
+    members = [m for _, m, _ in listed]
+    write_collection(path, net, members, metadata)
+    listed_styles = "\n".join(f"| {m.name} | {m} | `{p.name}` |" for p, m, _ in listed)
+    path.with_suffix(".md").write_text(f"""# {name}
+
+{len(members)} styles in one transformer network with conditional instance norm (Dumoulin 2017), width {settings.width}.
+{today}.
+
+| style | painting | file |
+|---|---|---|
+{listed_styles}
+
+- Photos: {len(photos.paths)} from {", ".join(f"`{d.name}`" for d in data)}
+- Perceptual network: `{Path(features).name}`{f", `{Path(deep_features).name}`" if deep_features else ""}
+- Started from: {f"`{init.stem}`" if init else "nothing"}; {run.progress.iteration} iterations
+- Terms: {terms}
+- Settings: `{json.dumps(asdict(settings))}`
+
+Mean of the last 200 iterations, weighted, relative to the targets' energy:
+
+| term | value |
+|---|---|
+{last_losses(run.progress.history, 200)}
+""")
+    return path

@@ -1,0 +1,155 @@
+"""What a transformer network learns from: settings, the loss of a painted photo, steadiness under motion."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Generator, Tensor
+
+from segnst.errors import UsageError
+from segnst.flow.warp import inside, warp
+from segnst.perceptual.encoders import Encoder
+from segnst.perceptual.losses import gram, instance_normalised
+from segnst.style.conditional import ConditionalTransformer
+from segnst.train.photos import synthetic_flow
+
+
+@dataclass(frozen=True)
+class StyleSettings:
+    """Everything that decides the result; written into the checkpoint and the card.
+
+    Losses are relative to the energy of their targets (segnst.perceptual.losses), so weights are near one another
+    for every painting. ``structure`` compares features after instance normalisation: it holds shapes, a face, a
+    number plate, while colours and contrast are the painting's to choose; ``content`` holds both. The first
+    ``warmup`` iterations of a network that starts from nothing learn to repeat the photo: a few seconds that spare
+    it the search for the picture through the style loss. ``temporal_from`` is the share of the training after which
+    the temporal term joins: earlier it erases the strokes before they are there.
+    """
+
+    width: int = 32
+    iterations: int = 400
+    batch: int = 3
+    crop: int = 192
+    style_size: int = 384
+    learning_rate: float = 2e-3
+    style_rate: float = 1.0  # of the scales and shifts, times the learning rate
+    content_layer: str = "relu2_2"
+    structure_layer: str = "relu3_4"
+    style_layers: tuple[str, ...] = ("relu1_1", "relu2_1", "relu3_1")
+    deep_layers: tuple[str, ...] = ("relu3_4", "relu4_1")
+    content_weight: float = 1.5
+    structure_weight: float = 5.0
+    style_weight: float = 12.0
+    deep_weight: float = 8.0
+    tv_weight: float = 0.05
+    range_weight: float = 20.0
+    identity_weight: float = 100.0
+    warmup: int = 40
+    temporal_weight: float = 10.0
+    temporal_from: float = 0.6
+    seed: int = 1
+
+
+@dataclass(frozen=True)
+class Painting:
+    """A style to learn: its picture [1,3,H,W] in [0,1] and its own factors on the weights of the settings."""
+
+    name: str
+    rgb: Tensor
+    content: float = 1.0
+    style: float = 1.0
+    temporal: float = 1.0
+
+
+class StyleLoss:
+    """Content, structure, style and total variation for some paintings, on one or two encoders.
+
+    encoder  the perceptual network; deep  a second one for larger strokes and for structure.
+    Without it, the layers that it would have given are left out and structure is compared on ``encoder``
+    at the content layer.
+    """
+
+    def __init__(
+        self, paintings: Sequence[Painting], settings: StyleSettings, encoder: Encoder, deep: Encoder | None
+    ) -> None:
+        self.settings, self.encoder, self.deep = settings, encoder, deep
+        encoder.check((*settings.style_layers, settings.content_layer))
+        self.deep_layers = settings.deep_layers if deep else ()
+        if deep:
+            deep.check((*settings.deep_layers, settings.structure_layer))
+        self.targets = self._targets(paintings, encoder, settings.style_layers)
+        self.deep_targets = self._targets(paintings, deep, self.deep_layers) if deep else {}
+        device = paintings[0].rgb.device
+        self.content = torch.tensor([p.content for p in paintings], device=device)
+        self.style = torch.tensor([p.style for p in paintings], device=device)
+        self.temporal = torch.tensor([p.temporal for p in paintings], device=device)
+
+    @staticmethod
+    @torch.no_grad()
+    def _targets(paintings: Sequence[Painting], encoder: Encoder, layers: tuple[str, ...]) -> dict[str, Tensor]:
+        """{layer: Gram matrices [S,C,C]}"""
+        features = [encoder(p.rgb, layers) for p in paintings]
+        return {layer: torch.cat([gram(f[layer]) for f in features]) for layer in layers}
+
+    def __call__(self, painted: Tensor, photos: Tensor, which: Tensor) -> dict[str, Tensor]:
+        """Weighted terms [B] by name, for painted [B,3,H,W] of photos [B,3,H,W], each in the style ``which`` [B]."""
+        s = self.settings
+        features = self.encoder(painted, {*s.style_layers, s.content_layer})
+        deep = self.deep(painted, {*self.deep_layers, s.structure_layer}) if self.deep else {}
+        with torch.no_grad():
+            target = self.encoder(photos, (s.content_layer,))[s.content_layer]
+            shapes = self.deep(photos, (s.structure_layer,))[s.structure_layer] if self.deep else target
+        found = deep[s.structure_layer] if self.deep else features[s.content_layer]
+        kept = (features[s.content_layer] - target).square().mean((1, 2, 3)) / _energy(target)
+        structure = (instance_normalised(found) - instance_normalised(shapes)).square().mean((1, 2, 3))
+        terms = {
+            "content": s.content_weight * self.content[which] * kept,
+            "structure": s.structure_weight * self.content[which] * structure,
+        }
+        for prefix, weight, of, targets in (
+            ("style", s.style_weight, features, self.targets),
+            ("style deep", s.deep_weight, deep, self.deep_targets),
+        ):
+            for layer, wanted in targets.items():
+                aim = wanted[which]
+                loss = (gram(of[layer]) - aim).square().mean((1, 2)) / _energy(aim)
+                terms[f"{prefix} {layer}"] = weight * self.style[which] * loss
+        terms["total variation"] = s.tv_weight * (
+            (painted[..., 1:] - painted[..., :-1]).abs().mean((1, 2, 3))
+            + (painted[..., 1:, :] - painted[..., :-1, :]).abs().mean((1, 2, 3))
+        )
+        terms["range"] = s.range_weight * ((painted - 0.5).abs() - 0.5).clamp_min(0).square().mean((1, 2, 3))
+        return terms
+
+
+def _energy(target: Tensor) -> Tensor:
+    return target.square().flatten(1).mean(1).clamp_min(1e-8)
+
+
+def motion_term(
+    net: ConditionalTransformer, photos: Tensor, painted: Tensor, code: Tensor, generator: Generator
+) -> Tensor:
+    """Styled(moved) against moved(styled) on half of the batch: temporal consistency from still photos.
+
+    Returns the mean square difference where the motion stays inside the picture, [B // 2 or 1].
+    """
+    half = max(1, len(photos) // 2)
+    flow = synthetic_flow(half, photos.shape[-1], generator).to(photos)
+    moved = warp(photos[:half], flow)
+    light = 1 + 0.06 * (torch.rand(half, 1, 1, 1, generator=generator) - 0.5)
+    noise = 0.01 * torch.randn(moved.shape, generator=generator)
+    moved = (moved * light.to(moved) + noise.to(moved)).clamp(0, 1)
+    seen = inside(flow)
+    difference = seen * (net(moved, code[:half]) - warp(painted[:half], flow)).square()
+    mean: Tensor = difference.sum((1, 2, 3)) / (3 * seen.sum((1, 2, 3))).clamp_min(1.0)
+    return mean
+
+
+def check_settings(settings: StyleSettings) -> None:
+    """Raise UsageError for settings that no training can begin with."""
+    if settings.iterations < 1 or settings.batch < 1:
+        raise UsageError("Iterations and batch must be at least 1.")
+    if settings.crop < 32 or settings.style_size < 32:
+        raise UsageError("Crops and paintings must measure at least 32 px.")

@@ -1,0 +1,219 @@
+"""Many styles in one network: per-pixel conditional instance norm, plans carried out in one pass, collection files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from segnst.errors import WeightsError
+from segnst.plan import parse_plan
+from segnst.style.base import CROSS_FADE, InCollection, PlanStylizer
+from segnst.style.checkpoints import known_styles, load_style
+from segnst.style.collection import Collection, Member, load_collection, write_collection
+from segnst.style.conditional import ConditionalTransformer, from_single, to_single
+from segnst.style.layer_norm import moments, paint_layers, painted_masks
+from segnst.style.transformer import TransformerNetwork
+from segnst.types import LayerMasks
+from segnst.weights import write_tensors
+from tests.clips import texture
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def net() -> ConditionalTransformer:
+    torch.manual_seed(3)
+    result = ConditionalTransformer(3, width=6, blocks=2)
+    with torch.no_grad():
+        for name, parameter in result.named_parameters():
+            if name.endswith(("gamma", "beta")):
+                parameter.add_(0.5 * torch.randn_like(parameter))
+    return result.eval().requires_grad_(False)
+
+
+@pytest.fixture
+def collection(net: ConditionalTransformer, tmp_path: Path) -> Collection:
+    path = tmp_path / "mine.safetensors"
+    write_collection(path, net, [Member("a", "First", "Painter", "1900"), Member("b")], {"date": "2026-11-21"})
+    return load_collection(path)
+
+
+def picture(height: int = 40, width: int = 56, seed: int = 0) -> Tensor:
+    return texture(height, width, seed)[None].float().clamp(0, 1)
+
+
+def halves(height: int, width: int) -> Tensor:
+    soft = torch.zeros(1, 2, height, width)
+    soft[:, 0, :, : width // 2], soft[:, 1, :, width // 2 :] = 1, 1
+    return soft
+
+
+def stylizer(collection: Collection, *entries: str) -> PlanStylizer:
+    styles = {n: InCollection(collection, n) for n in collection.names}
+    return PlanStylizer(parse_plan(entries), styles, CPU)
+
+
+def test_a_single_style_becomes_a_collection_and_back() -> None:
+    single = TransformerNetwork(6, 2).eval()
+    rgb = picture()
+    many = from_single(single, 3)
+    assert torch.allclose(many(rgb, torch.eye(3)[1:2]), single(rgb), atol=1e-5)
+    assert torch.allclose(to_single(many, [0.2, 0.3, 0.5])(rgb), single(rgb), atol=1e-5)
+
+
+def test_one_layer_everywhere_is_the_style_alone(net: ConditionalTransformer) -> None:
+    rgb, code = picture(41, 55), torch.eye(3)[1:2]
+    alone = net(rgb, code)
+    assert torch.allclose(paint_layers(net, rgb, code, None)[0], alone, atol=1e-4)
+    everywhere = torch.ones(1, 1, 41, 55)
+    assert torch.allclose(paint_layers(net, rgb, code, everywhere)[0], alone, atol=2e-3)
+
+
+def test_moments_are_the_weighted_ones_of_each_layer() -> None:
+    torch.manual_seed(0)
+    pixels, soft = torch.randn(50_000, 4) * 3 + 100, torch.rand(2, 50_000)
+    found = moments(pixels, soft)
+    mask = soft[0].double()[:, None]
+    mean = (mask * pixels.double()).sum(0) / mask.sum()
+    assert torch.allclose(found.first[0] / found.weight[0], mean, rtol=1e-6)
+    square = found.second[0] / found.weight[0] - mean.square()
+    deviation = (mask * (pixels.double() - mean).square()).sum(0) / mask.sum()
+    assert torch.allclose(square, deviation, rtol=1e-2), "a small deviation far from zero survives single precision"
+
+
+def test_an_empty_layer_has_the_frames_statistics(net: ConditionalTransformer) -> None:
+    pixels = torch.randn(900, 4)
+    soft = torch.stack((torch.zeros(900), torch.ones(900)))
+    mean, deviation = moments(pixels, soft).statistics()
+    assert torch.allclose(mean[0].float(), pixels.mean(0), atol=1e-5)
+    assert torch.allclose(deviation[0].float(), pixels.std(0, correction=0), atol=1e-4)
+
+
+def test_what_happens_in_one_layer_leaves_the_other_alone(net: ConditionalTransformer) -> None:
+    rgb, soft, codes = picture(48, 256), halves(48, 256), torch.eye(3)[:2]
+    changed = rgb.clone()
+    changed[..., 190:] = (3 * changed[..., 190:] - 0.5).clamp(0, 1)
+    far = slice(0, 60)  # beyond the receptive field
+    one, _ = paint_layers(net, rgb, codes, soft)
+    two, _ = paint_layers(net, changed, codes, soft)
+    frame_one, frame_two = net(rgb, codes[:1]), net(changed, codes[:1])
+    moved = (one - two)[..., far].abs().mean()
+    assert moved < 0.3 * (frame_one - frame_two)[..., far].abs().mean()
+
+
+def test_the_style_of_a_pixel_is_that_of_its_layer(net: ConditionalTransformer) -> None:
+    rgb, codes = picture(48, 256), torch.eye(3)[:2]
+    both, _ = paint_layers(net, rgb, codes, halves(48, 256))
+    left, right = (net(rgb, code[None]) for code in codes)
+    assert (both - left)[..., :60].abs().mean() < 0.5 * (both - right)[..., :60].abs().mean()
+    assert (both - right)[..., -60:].abs().mean() < 0.5 * (both - left)[..., -60:].abs().mean()
+
+
+def test_masks_share_out_every_pixel_at_every_scale() -> None:
+    soft = 0.4 * torch.rand(1, 2, 42, 54)
+    masks = painted_masks(soft)
+    assert sorted(masks.soft) == [11 * 14, 22 * 28, 44 * 56]
+    for share in masks.share.values():
+        assert torch.allclose(share.sum(0), torch.ones(share.shape[1]))
+
+
+def test_a_clip_in_pieces_is_the_clip_in_one(collection: Collection) -> None:
+    frames = [picture(seed=k) for k in range(4)]
+    masks = LayerMasks(halves(40, 56), ("car", "background"))
+
+    def run(pieces: list[list[Tensor]]) -> list[Tensor]:
+        carry, out = None, []
+        for piece in pieces:
+            paint = stylizer(collection, "car=a", "background=b")
+            for rgb in piece:
+                painted, carry = paint(rgb, masks, carry)
+                out.append(painted)
+        return out
+
+    for one, two in zip(run([frames]), run([frames[:1], frames[1:]]), strict=True):
+        assert torch.equal(one, two)
+
+
+def test_statistics_remember_the_past(collection: Collection) -> None:
+    paint = stylizer(collection, "a")
+    _, carry = paint(picture(seed=1), None)
+    after, _ = paint(picture(seed=2), None, carry)
+    fresh, _ = paint(picture(seed=2), None)
+    assert not torch.equal(after, fresh)
+
+
+def test_mixes_interpolate_scales_and_shifts(collection: Collection, net: ConditionalTransformer) -> None:
+    rgb = picture()
+    mixed, _ = stylizer(collection, "a*3+b")(rgb, None)
+    assert torch.allclose(mixed, net(rgb, torch.tensor([[0.75, 0.25, 0.0]])).clamp(0, 1), atol=1e-2)
+
+
+def test_strength_leans_on_the_identity_then_fades(collection: Collection, net: ConditionalTransformer) -> None:
+    rgb = picture()
+    half = stylizer(collection, "a@0.5")
+    assert half.amounts == (1.0,)
+    painted, _ = half(rgb, None)
+    assert torch.allclose(painted, net(rgb, torch.tensor([[0.5, 0.0, 0.5]])).clamp(0, 1), atol=1e-2)
+    assert stylizer(collection, "a@0.15").amounts == (pytest.approx(0.15 / CROSS_FADE),)
+    assert stylizer(collection, "a@0").amounts == (0.0,)
+
+
+def test_fades_over_time(collection: Collection) -> None:
+    fading = stylizer(collection, "1:a,3:b")
+    rgb = picture()
+    for seconds, plan in ((0.0, "a"), (1.0, "a"), (1.5, "a*3+b"), (3.0, "b"), (9.0, "b")):
+        assert torch.equal(fading(rgb, None, None, seconds)[0], stylizer(collection, plan)(rgb, None)[0])
+
+
+def test_a_network_of_one_style_beside_a_collection(collection: Collection) -> None:
+    single = TransformerNetwork(4, 1).eval()
+    plan = parse_plan(["car=a", "person=c", "background=b*0.5+c*0.5"])
+    styles = {"a": InCollection(collection, "a"), "b": InCollection(collection, "b"), "c": single}
+    paint = PlanStylizer(plan, styles, CPU)
+    soft = F.one_hot(torch.arange(56).expand(40, -1) * 3 // 56, 3).permute(2, 0, 1)[None].float()
+    rgb = picture()
+    painted, _ = paint(rgb, LayerMasks(soft, plan.layers))
+    assert torch.allclose(painted[..., 20:36], single(rgb).clamp(0, 1)[..., 20:36], atol=1e-3)
+    assert paint.amounts == (1.0, 1.0, 1.0)
+
+
+def test_styles_of_a_collection_load_by_path_and_name(collection: Collection) -> None:
+    style = load_style(f"{collection.path}:a")
+    assert (style.name, style.metadata["title"]) == ("a", "Painter, First, 1900")
+    rgb = picture()
+    assert torch.allclose(style.net(rgb), collection.net(rgb, torch.eye(3)[:1]), atol=1e-5)
+    with pytest.raises(WeightsError, match="It has: a, b"):
+        load_style(str(collection.path))
+    with pytest.raises(WeightsError, match="It has: a, b"):
+        load_style(f"{collection.path}:c")
+    with pytest.raises(WeightsError, match="does not exist"):
+        load_style(f"{collection.path}x:a")
+
+
+def test_collections_of_the_user_have_names(
+    collection: Collection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEGNST_HOME", str(tmp_path))
+    narrow = ConditionalTransformer(2, width=4, blocks=1)
+    write_collection(tmp_path / "narrow.safetensors", narrow, [Member("a")], {})
+    assert known_styles()["a"].width == 6
+    assert known_styles(fast=True)["a"].width == 4
+    assert known_styles(fast=True)["b"].width == 6
+    assert load_style("b").member is not None
+
+
+def test_broken_collections_are_named(collection: Collection, tmp_path: Path) -> None:
+    tensors = collection.net.state_dict()
+    for metadata in ({"format": "segnst-collection"}, {"format": "segnst-collection", "styles": '[{"x": 1}]'}):
+        write_tensors(tmp_path / "broken.safetensors", tensors, metadata)
+        with pytest.raises(WeightsError, match=r"broken\.safetensors"):
+            load_collection(tmp_path / "broken.safetensors")
+    names = json.dumps([{"name": str(k)} for k in range(7)])
+    write_tensors(tmp_path / "broken.safetensors", tensors, {"format": "segnst-collection", "styles": names})
+    with pytest.raises(WeightsError, match="does not fit"):
+        load_collection(tmp_path / "broken.safetensors")
