@@ -21,7 +21,10 @@ class Settings:
     edge         how borders between layers are drawn: guided, feather:PX, hard, threshold:X
     stabilize    whether anything of the past is used;  stability  how much, 0…1
     fast         the narrower network of a collection: about a third of the time
+    tile         off, exact or auto: painting in pieces, for frames that memory does not hold
+    stroke_size  size of the strokes, 1 as they come
     keep_colors  keep the source's colours, paint its luminance only
+    keep_colors_of  the same for the layers of some regions only, separated by commas
     start, end   seconds, half-open;  max_size  px of the long side
     codec, crf, preset, audio   how it is written;  fps  of a folder of frames
     """
@@ -33,7 +36,10 @@ class Settings:
     stabilize: bool = True
     stability: float = 0.9
     fast: bool = False
+    tile: str = "off"
+    stroke_size: float = 1.0
     keep_colors: bool = False
+    keep_colors_of: str = ""
     start: float | None = None
     end: float | None = None
     max_size: int | None = None

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from segnst.errors import PlanError
+from segnst.errors import PlanError, did_you_mean
 from segnst.flow.base import FlowEstimator, estimate_motion
 from segnst.plan import BACKGROUND, Entry, Plan
 from segnst.segmentation.base import Segmenter, resolve
@@ -79,20 +79,38 @@ def plan_regions(plan: Plan, segmenter: Segmenter) -> tuple[tuple[Region, ...], 
 
 
 def compose(
-    rgb: Tensor, steady: Tensor, masks: LayerMasks | None, amounts: Sequence[float], keep_colors: bool = False
+    rgb: Tensor, steady: Tensor, masks: LayerMasks | None, amounts: Sequence[float], keep_colors: Sequence[bool] = ()
 ) -> Tensor:
     """Source and steady paint, by each layer's mask and amount: the last stage, after all blending with the past.
 
-    All [T,3,H,W] in [0,1]. An amount of 0 gives the source's pixels exactly.
+    All [T,3,H,W] in [0,1]. An amount of 0 gives the source's pixels exactly. ``keep_colors`` says for each layer
+    whether only its luminance is painted.
     """
-    if keep_colors:
+
+    def by_layer(values: Sequence[float]) -> Tensor | float:
+        if masks is None:
+            return values[0]
+        return (masks.soft * masks.soft.new_tensor(values).view(1, -1, 1, 1)).sum(1, keepdim=True)
+
+    if any(keep_colors):
         luma = rgb.new_tensor(LUMA).view(1, 3, 1, 1)
-        steady = (rgb + ((steady - rgb) * luma).sum(1, keepdim=True)).clamp(0, 1)
-    if masks is None:
-        amount: Tensor | float = amounts[0]
-    else:
-        amount = (masks.soft * masks.soft.new_tensor(amounts).view(1, -1, 1, 1)).sum(1, keepdim=True)
-    return rgb + amount * (steady - rgb)
+        grey = (rgb + ((steady - rgb) * luma).sum(1, keepdim=True)).clamp(0, 1)
+        steady = steady + by_layer([float(k) for k in keep_colors]) * (grey - steady)
+    return rgb + by_layer(amounts) * (steady - rgb)
+
+
+def layers_that_keep_colors(plan: Plan, everywhere: bool, regions: Sequence[str]) -> tuple[bool, ...]:
+    """For each layer whether its colours are kept: all layers, or those of some regions.
+
+    Raises PlanError when a region has no layer in the plan.
+    """
+    named = [r for e in plan.entries for r in e.regions]
+    for region in regions:
+        if region not in named:
+            raise PlanError(
+                f"--keep-colors-of names '{region}', which the plan does not paint.{did_you_mean(region, named)}"
+            )
+    return tuple(everywhere or bool(set(regions) & set(e.regions)) for e in plan.entries)
 
 
 class Pipeline:
@@ -100,6 +118,7 @@ class Pipeline:
 
     segmenter   None when the plan is one whole-frame style
     flow, stabilizer   None to leave the past alone
+    keep_colors   for each layer whether only its luminance is painted (``layers_that_keep_colors``)
     """
 
     def __init__(
@@ -111,12 +130,12 @@ class Pipeline:
         flow: FlowEstimator | None = None,
         stabilizer: Stabilizer | None = None,
         edge: Edge = Edge(),  # noqa: B008 - frozen
-        keep_colors: bool = False,
+        keep_colors: Sequence[bool] = (),
         device: torch.device | str = "cpu",
     ) -> None:
         self.plan, self.stylizer, self.segmenter = plan, stylizer, segmenter
         self.flow, self.stabilizer = flow, stabilizer
-        self.edge, self.keep_colors, self.device = edge, keep_colors, torch.device(device)
+        self.edge, self.keep_colors, self.device = edge, tuple(keep_colors), torch.device(device)
         self.regions = plan_regions(plan, segmenter) if segmenter else ()
         self.idle = all(e.original or e.strength == 0 for e in plan.entries)  # nothing to paint anywhere
         self.seconds: dict[str, float] = defaultdict(float)

@@ -18,13 +18,13 @@ from segnst import registry
 from segnst.config import Settings
 from segnst.device import choose_device
 from segnst.errors import OutputError, ResourceError, UsageError
-from segnst.pipeline import Pipeline, State
+from segnst.pipeline import Pipeline, State, layers_that_keep_colors
 from segnst.plan import Plan, parse_plan
 from segnst.segmentation.base import Segmenter
 from segnst.sheet import write_sheet
 from segnst.stabilize.masks import Edge
 from segnst.stabilize.output import BlendStabilizer
-from segnst.style.base import PlanStylizer
+from segnst.style.base import PlanStylizer, Scale
 from segnst.style.checkpoints import StyleWeights, load_style
 from segnst.video.read import open_reader
 from segnst.video.write import check_output, default_output, open_writer
@@ -90,6 +90,8 @@ def build(settings: Settings) -> Parts:
     plan = parse_plan(settings.styles)
     device = choose_device(settings.device)
     edge = Edge.parse(settings.edge)
+    regions = [name.strip().lower() for name in settings.keep_colors_of.split(",") if name.strip()]
+    keep_colors = layers_that_keep_colors(plan, settings.keep_colors, regions)
     flow_loader = registry.get(registry.FLOWS, settings.flow, "optical flow")
     styles = tuple(load_style(name, fast=settings.fast) for name in plan.styles)
     painters = {name: style.painter for name, style in zip(plan.styles, styles, strict=True)}
@@ -97,12 +99,12 @@ def build(settings: Settings) -> Parts:
     steady = settings.stabilize and settings.stability > 0
     pipeline = Pipeline(
         plan,
-        PlanStylizer(plan, painters, device),
+        PlanStylizer(plan, painters, device, Scale(settings.tile, settings.stroke_size)),
         segmenter=segmenter,
         flow=flow_loader(device=device, offline=settings.offline) if settings.stabilize else None,
         stabilizer=BlendStabilizer(settings.stability) if steady else None,
         edge=edge,
-        keep_colors=settings.keep_colors,
+        keep_colors=keep_colors,
         device=device,
     )
     return Parts(pipeline, plan, styles, segmenter)
@@ -123,10 +125,14 @@ def memory_advice(size: str) -> Iterator[None]:
     try:
         yield
     except (MemoryError, torch.OutOfMemoryError) as error:
-        raise ResourceError(f"There is not enough memory for frames of {size}. Try --max-size 960.") from error
+        raise ResourceError(
+            f"There is not enough memory for frames of {size}. Try --max-size 960 or --tile exact."
+        ) from error
     except RuntimeError as error:
         if "not enough memory" in str(error) or "can't allocate memory" in str(error):
-            raise ResourceError(f"There is not enough memory for frames of {size}. Try --max-size 960.") from error
+            raise ResourceError(
+                f"There is not enough memory for frames of {size}. Try --max-size 960 or --tile exact."
+            ) from error
         raise
 
 

@@ -7,7 +7,7 @@ import torch
 
 from segnst.errors import PlanError
 from segnst.flow.dis import DisFlow
-from segnst.pipeline import Pipeline, State, compose, plan_regions
+from segnst.pipeline import Pipeline, State, compose, layers_that_keep_colors, plan_regions
 from segnst.plan import parse_plan
 from segnst.stabilize.masks import Edge
 from segnst.stabilize.output import BlendStabilizer
@@ -79,11 +79,26 @@ def test_strength_is_monotone() -> None:
 def test_kept_colours_change_luminance_only() -> None:
     rgb = 0.25 + 0.5 * texture(48, 64)[None]
     steady = 0.25 + 0.5 * texture(48, 64, seed=5)[None]
-    out = compose(rgb, steady, None, [1.0], keep_colors=True)
+    out = compose(rgb, steady, None, [1.0], keep_colors=[True])
     difference = out - rgb
     assert torch.allclose(difference[:, 0], difference[:, 1], atol=1e-6)
     luma = torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
     assert torch.allclose((out * luma).sum(1), (steady * luma).sum(1), atol=1e-5)
+
+
+def test_colours_are_kept_by_layer() -> None:
+    rgb, steady = 0.25 + 0.5 * texture(8, 8)[None], 0.25 + 0.5 * texture(8, 8, seed=5)[None]
+    soft = torch.zeros(1, 2, 8, 8)
+    soft[:, 0, :, :4], soft[:, 1, :, 4:] = 1, 1
+    plan = parse_plan(["car=a", "background=b"])
+    keep = layers_that_keep_colors(plan, False, ["car"])
+    assert keep == (True, False)
+    out = compose(rgb, steady, LayerMasks(soft, plan.layers), [1.0, 1.0], keep)
+    assert torch.allclose(out[..., 4:], steady[..., 4:], atol=1e-6)
+    difference = (out - rgb)[..., :4]
+    assert torch.allclose(difference[:, 0], difference[:, 1], atol=1e-6)
+    with pytest.raises(PlanError, match="Did you mean 'car'"):
+        layers_that_keep_colors(plan, False, ["cra"])
 
 
 def test_a_cut_begins_anew() -> None:

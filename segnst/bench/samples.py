@@ -155,7 +155,7 @@ class _AsItIs:
 
     amounts: tuple[float, ...] = (1.0, 1.0)
 
-    def __call__(self, rgb: Tensor, masks: Any, carry: Any, seconds: float = 0.0) -> tuple[Tensor, Any]:
+    def __call__(self, rgb: Tensor, masks: Any, carry: Any = None, seconds: float = 0.0) -> tuple[Tensor, Any]:
         return rgb, None
 
 

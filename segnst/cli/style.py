@@ -42,7 +42,14 @@ def style(
     stabilize: Annotated[bool, typer.Option("--stabilize/--no-stabilize", help="Hold the paint steady.")] = True,
     stability: Annotated[float, typer.Option(help="How steady, 0 to 1.")] = 0.9,
     fast: Annotated[bool, typer.Option("--fast", help="The bundled styles' narrower network, for speed.")] = False,
+    tile: Annotated[
+        str, typer.Option(help="Paint in pieces, for 4K and above: exact (the same picture), auto (faster), off.")
+    ] = "off",
+    stroke_size: Annotated[float, typer.Option(help="Size of the strokes, 1 as they come.")] = 1.0,
     keep_colors: Annotated[bool, typer.Option("--keep-colors", help="Paint the luminance only.")] = False,
+    keep_colors_of: Annotated[
+        str, typer.Option(metavar="REGION,…", help="The same for these regions only, separated by commas.")
+    ] = "",
     start: Annotated[float | None, typer.Option(help="First second.")] = None,
     end: Annotated[float | None, typer.Option(help="Second to stop before.")] = None,
     max_size: Annotated[int | None, typer.Option(metavar="PX", help="Reduce the long side to this.")] = None,

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from segnst.device import fast_dtype
-from segnst.errors import UsageError
+from segnst.errors import UsageError, did_you_mean
 from segnst.plan import ORIGINAL, Entry, Mix, Plan
 from segnst.style.collection import Collection
 from segnst.style.conditional import IDENTITY
 from segnst.style.layer_norm import Moments, paint_layers
+from segnst.style.strokes import at_stroke_size
+from segnst.style.tiling import paint_auto, paint_exact
 from segnst.style.transformer import SMALLEST
 from segnst.types import LayerMasks
 
+Found = TypeVar("Found")
 UNSEEN = 1 / 512  # a layer whose mask stays below this nowhere changes an 8-bit pixel
 CROSS_FADE = 0.3  # strength of a collection's style below which its faintest paint gives way to the source
 
@@ -44,6 +47,27 @@ class InCollection:
     name: str
 
 
+TILES = {"off": paint_layers, "exact": paint_exact, "auto": paint_auto}
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """At what scale, and in how many pieces, frames are painted.
+
+    tile         off, exact or auto (segnst.style.tiling), for frames that memory does not hold in one piece
+    stroke_size  size of the strokes, 1 as they come (segnst.style.strokes)
+    """
+
+    tile: str = "off"
+    stroke_size: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.tile not in TILES:
+            raise UsageError(f"--tile must be {', '.join(TILES)}, got '{self.tile}'.{did_you_mean(self.tile, TILES)}")
+        if not 0.25 <= self.stroke_size <= 8:
+            raise UsageError(f"--stroke-size must lie between 0.25 and 8, got {self.stroke_size:g}.")
+
+
 Carry = Mapping[str, tuple[Moments, ...]]  # by the collection's path
 
 
@@ -55,13 +79,22 @@ class PlanStylizer:
     What is nowhere seen in the frame is not computed. The carry holds the statistics of the collections' layers.
     """
 
-    def __init__(self, plan: Plan, styles: Mapping[str, nn.Module | InCollection], device: torch.device) -> None:
-        self.plan, self.device, self.dtype = plan, device, fast_dtype(device)
+    def __init__(
+        self,
+        plan: Plan,
+        styles: Mapping[str, nn.Module | InCollection],
+        device: torch.device,
+        scale: Scale = Scale(),  # noqa: B008 - frozen
+    ) -> None:
+        self.plan, self.device, self.dtype, self.scale = plan, device, fast_dtype(device), scale
         self.members = {name: s for name, s in styles.items() if isinstance(s, InCollection)}
         self.networks = {name: self._ready(s) for name, s in styles.items() if isinstance(s, nn.Module)}
         self.collections = {str(m.collection.path): m.collection for m in self.members.values()}
         self.trunks = {path: self._ready(c.net) for path, c in self.collections.items()}
         self.amounts = tuple(self._amount(e) for e in plan.entries)
+        if scale.tile != "off" and self.networks:
+            alone = next(iter(self.networks))
+            raise UsageError(f"--tile {scale.tile} needs styles of a collection; '{alone}' is a network of its own.")
 
     def _ready(self, net: nn.Module) -> nn.Module:
         ready: nn.Module = net.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -100,30 +133,44 @@ class PlanStylizer:
                 f"Frames of {rgb.shape[-1]}x{rgb.shape[-2]} are too small; {SMALLEST} px a side is the least."
             )
 
+    def _scaled(
+        self, paint: Callable[[Tensor, Tensor | None], tuple[Tensor, Found]], rgb: Tensor, soft: Tensor | None
+    ) -> tuple[Tensor, Found]:
+        """The painted frame in [0,1] and what was found on the way, at the chosen size of strokes."""
+        if min(rgb.shape[-2:]) < SMALLEST:
+            raise UsageError(
+                f"Frames of {rgb.shape[-1]}x{rgb.shape[-2]} are too small; {SMALLEST} px a side is the least."
+            )
+        # tiles are for frames that leave no room: there, and where statistics are summed, single precision
+        half = self.dtype != torch.float32 and self.scale.tile != "exact"
+        with torch.autocast(self.device.type, self.dtype, enabled=half):
+            painted, found = at_stroke_size(paint, rgb, soft, self.scale.stroke_size)
+        return painted.float().clamp(0, 1).contiguous(), found
+
     @torch.inference_mode()
     def paint(self, rgb: Tensor, style: str) -> Tensor:
         """The whole frame in one style: [1,3,H,W] in [0,1] -> the same."""
-        self._check(rgb)
-        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
-            if style in self.members:
-                member = self.members[style]
-                code = member.collection.code({member.name: 1.0})[None].to(rgb.device)
-                painted, _ = paint_layers(member.collection.net, rgb, code, None)
-            else:
-                painted = self.networks[style](rgb.contiguous(memory_format=torch.channels_last))
-        return painted.float().clamp(0, 1).contiguous()
+
+        def alone(x: Tensor, _: Tensor | None) -> tuple[Tensor, None]:
+            painted: Tensor = self.networks[style](x.contiguous(memory_format=torch.channels_last))
+            return painted, None
+
+        def member(x: Tensor, _: Tensor | None) -> tuple[Tensor, None]:
+            inside = self.members[style]
+            code = inside.collection.code({inside.name: 1.0})[None].to(x.device)
+            return TILES[self.scale.tile](inside.collection.net, x, code, None)[0], None
+
+        return self._scaled(member if style in self.members else alone, rgb, None)[0]
 
     def _pass(
         self, path: str, rgb: Tensor, soft: Tensor | None, mixes: list[Mix], past: tuple[Moments, ...] | None
     ) -> tuple[Tensor, tuple[Moments, ...]]:
         """One pass of a collection over the layers that it has a part in."""
-        self._check(rgb)
         layers = self._layers(path)
         codes = torch.stack([self._code(self.plan.entries[k], mixes[k], path) for k in layers]).to(rgb.device)
         mine = None if soft is None else soft[:, layers]
-        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
-            painted, moments = paint_layers(self.collections[path].net, rgb, codes, mine, past)
-        return painted.float().clamp(0, 1).contiguous(), moments
+        net, paint = self.collections[path].net, TILES[self.scale.tile]
+        return self._scaled(lambda x, masks: paint(net, x, codes, masks, past), rgb, mine)
 
     def _layers(self, path: str) -> list[int]:
         """The layers that a collection has a part in."""

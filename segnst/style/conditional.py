@@ -68,11 +68,10 @@ class ConditionalTransformer(nn.Module):
         self.up2 = ConditionalConv(2 * width, width, 3, styles)
         self.out = nn.Conv2d(width, 3, 9, padding=4, padding_mode="reflect")
 
-    def normalised(self) -> Iterator[tuple[str, ConditionalConv]]:
-        """Every layer with a norm and its name, in the order of the way through the network."""
-        for name, module in self.named_modules():
-            if isinstance(module, ConditionalConv):
-                yield name, module
+    def blocks_in_order(self) -> Iterator[ConditionalResidual]:
+        for block in self.residuals:
+            if isinstance(block, ConditionalResidual):
+                yield block
 
     def through(self, rgb: Tensor, norm: Norm) -> Tensor:
         """RGB [B,3,H,W] in [0,1], H and W >= 16 -> painted, the same shape, range about [0,1] (not clamped).
@@ -86,7 +85,7 @@ class ConditionalTransformer(nn.Module):
         x = F.pad(rgb, (0, -width % STRIDE, 0, -height % STRIDE), mode="reflect") * 2 - 1
         for down in (self.conv1, self.conv2, self.conv3):
             x = F.relu_(down(x, norm))
-        for block in self.residuals:
+        for block in self.blocks_in_order():
             x = block(x, norm)
         for up in (self.up1, self.up2):
             x = F.interpolate(x, scale_factor=2.0, mode="bilinear")

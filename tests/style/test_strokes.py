@@ -1,0 +1,49 @@
+"""The size of strokes, and enlarging paint with the source's edges."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from segnst.errors import UsageError
+from segnst.style.base import Scale
+from segnst.style.strokes import at_stroke_size, guided_upsampling
+from tests.clips import texture
+
+
+def test_painting_happens_at_the_other_scale() -> None:
+    seen = []
+
+    def paint(rgb: Tensor, soft: Tensor | None) -> tuple[Tensor, str]:
+        seen.append((tuple(rgb.shape), None if soft is None else tuple(soft.shape)))
+        return rgb, "found"
+
+    rgb, soft = texture(64, 96)[None], torch.rand(1, 2, 64, 96)
+    for size, expected in ((1, (64, 96)), (2, (32, 48)), (0.5, (128, 192))):
+        out, found = at_stroke_size(paint, rgb, soft, size)
+        assert found == "found"
+        assert out.shape == rgb.shape
+        assert seen[-1] == ((1, 3, *expected), (1, 2, *expected))
+    assert torch.equal(at_stroke_size(paint, rgb, None, 1)[0], rgb)
+
+
+def test_enlarged_paint_keeps_its_strokes_and_the_sources_edges() -> None:
+    guide = torch.zeros(1, 1, 64, 64)
+    guide[..., 33:] = 1  # an edge that the reduced picture cannot hold
+    small_guide = F.interpolate(guide, (16, 16), mode="bilinear", antialias=True)
+    strokes = 0.2 * torch.sin(torch.arange(16.0))[None, None, :, None].expand(1, 3, 16, 16)
+    small = 0.2 + 0.5 * small_guide + strokes
+    large = guided_upsampling(small, small_guide, guide)
+    assert (F.interpolate(large, (16, 16), mode="bilinear", antialias=True) - small).abs().mean() < 0.02
+    plain = F.interpolate(small, (64, 64), mode="bicubic")
+    across = (large[..., 33] - large[..., 32]).mean()
+    assert across > 2 * (plain[..., 33] - plain[..., 32]).mean()
+
+
+def test_scales_out_of_range_are_usage_errors() -> None:
+    with pytest.raises(UsageError, match="--stroke-size"):
+        Scale(stroke_size=0)
+    with pytest.raises(UsageError, match="Did you mean 'exact'"):
+        Scale(tile="exakt")

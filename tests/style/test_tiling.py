@@ -1,0 +1,63 @@
+"""Large pictures in tiles: the same picture, no seams."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from segnst.style.conditional import ConditionalTransformer
+from segnst.style.layer_norm import paint_layers
+from segnst.style.tiling import paint_auto, paint_exact, tiles
+from tests.clips import texture
+
+
+@pytest.fixture(scope="module")
+def net() -> ConditionalTransformer:
+    torch.manual_seed(3)
+    result = ConditionalTransformer(3, width=8)
+    with torch.no_grad():
+        for name, parameter in result.named_parameters():
+            if name.endswith(("gamma", "beta")):
+                parameter.add_(0.3 * torch.randn_like(parameter))
+    return result.eval().requires_grad_(False)
+
+
+def scene(height: int, width: int) -> tuple[Tensor, Tensor]:
+    rgb = texture(height, width)[None].float().clamp(0, 1)
+    soft = torch.zeros(1, 2, height, width)
+    soft[:, 0, :, : width // 3], soft[:, 1, :, width // 2 :] = 1, 0.8
+    return rgb, soft
+
+
+@pytest.mark.parametrize("size", [(230, 311), (256, 256)])
+@pytest.mark.parametrize("layered", [True, False])
+def test_exact_tiles_make_the_same_picture(net: ConditionalTransformer, size: tuple[int, int], layered: bool) -> None:
+    rgb, soft = scene(*size)
+    codes, masks = (torch.eye(3)[:2], soft) if layered else (torch.eye(3)[:1], None)
+    whole, moments = paint_layers(net, rgb, codes, masks)
+    tiled, same = paint_exact(net, rgb, codes, masks, side=128)
+    assert (whole - tiled).abs().max() < 2 / 255
+    assert (whole - tiled).abs().mean() < 1e-4
+    later, _ = paint_layers(net, rgb.flip(-1), codes, masks, moments)
+    later_tiled, _ = paint_exact(net, rgb.flip(-1), codes, masks, same, side=128)
+    assert (later - later_tiled).abs().max() < 2 / 255
+
+
+def test_auto_tiles_have_no_seams(net: ConditionalTransformer) -> None:
+    rgb, soft = scene(512, 640)
+    painted, _ = paint_auto(net, rgb, torch.eye(3)[:2], soft, side=128)
+    assert painted.shape == rgb.shape
+    steps = (painted[..., 1:] - painted[..., :-1]).abs().mean((0, 1, 2))
+    borders = torch.arange(127, 639, 128)
+    beside = torch.cat((borders - 1, borders + 1))
+    assert steps[borders].mean() / steps[beside].mean() < 1.05
+
+
+def test_tiles_cover_the_frame_once() -> None:
+    count = torch.zeros(1, 1, 300, 420)
+    for tile in tiles(300, 420, 128):
+        tile.cut(count, 0).add_(1)
+        margin = tile.cut(torch.arange(300.0)[None, None, :, None].expand(1, 1, 300, 420), 72)
+        assert tile.inner(margin, 72)[0, 0, 0, 0] == tile.rows[0]
+    assert bool((count == 1).all())
