@@ -150,7 +150,7 @@ class Bench:
             yield Sample(number, rgb.to(self.plain.device), alone.rgb, styled), alone
 
 
-class _AsItIs:
+class AsItIs:
     """A stylizer that leaves the source as it is."""
 
     amounts: tuple[float, ...] = (1.0, 1.0)
@@ -167,5 +167,5 @@ def mask_pipelines(settings: Settings, region: str, flow: FlowEstimator) -> tupl
     plan = parse_plan([f"{region}=source"])
     device, edge = choose_device(settings.device), Edge.parse(settings.edge)
     segmenter = _RememberingSegmenter(load_segmenter(settings.segmenter, device, offline=settings.offline))
-    steadied = Pipeline(plan, _AsItIs(), segmenter=segmenter, flow=flow, edge=edge, device=device)
-    return steadied, Pipeline(plan, _AsItIs(), segmenter=segmenter, edge=edge, device=device)
+    steadied = Pipeline(plan, AsItIs(), segmenter=segmenter, flow=flow, edge=edge, device=device)
+    return steadied, Pipeline(plan, AsItIs(), segmenter=segmenter, edge=edge, device=device)

@@ -141,3 +141,62 @@ def stability(
             raise typer.Exit(1)
     if files is not None and itself:
         _tell(files.write(report), quiet)
+
+
+@app.command()
+def collection(
+    paintings: Annotated[Path, typer.Argument(metavar="PAINTINGS", help="Folder of the styles' paintings.")],
+    listing: Annotated[
+        Path | None, typer.Option("--list", help="Which painting is which style (TOML), as it was trained with.")
+    ] = None,
+    file: Annotated[Path | None, typer.Option("--collection", help="The collection. Default: the bundled one.")] = None,
+    singles: Annotated[
+        list[str] | None, typer.Option("--single", metavar="STYLE=FILE", help="A network trained for one style alone.")
+    ] = None,
+    photos: Annotated[
+        Path | None,
+        typer.Option(help="Photos to paint, none of the training's. Default: frames of the rendered clips."),
+    ] = None,
+    count: Annotated[int, typer.Option(min=1, help="How many of them.")] = 8,
+    features: Annotated[
+        str, typer.Option(help="Perceptual network that judges: vgg19 (fetched), or a file.")
+    ] = "vgg19",
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write X.json and X.md.")] = None,
+    offline: Annotated[bool, typer.Option("--offline", help="Fetch nothing.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Figures on stdout as JSON instead of tables.")] = False,
+) -> None:
+    """Losses, artefacts, strength and speed of a collection; against single networks and a pass for each style."""
+    from segnst.bench.collection import Judge, Picture, frames_of_clips, markdown, measure
+    from segnst.errors import InputError, UsageError
+    from segnst.perceptual.encoders import load_encoder
+    from segnst.style.checkpoints import load_style
+    from segnst.style.collection import load_collection
+    from segnst.train.collection import read_paintings
+    from segnst.train.photos import Photos, read_photo, resize_short
+    from segnst.weights import bundled
+
+    loaded = load_collection(file or bundled("collection.safetensors"))
+    pictures = {m.name: resize_short(read_photo(p), 384)[None] for p, m, _ in read_paintings(paintings, listing)}
+    missing = [n for n in loaded.names if n not in pictures]
+    if missing:
+        raise InputError(f"{paintings} has no painting of the style '{missing[0]}'; --list says which file is which.")
+    nets = {}
+    for text in singles or ():
+        name, equals, path = text.partition("=")
+        if not equals or name not in loaded.names:
+            raise UsageError(f"--single takes STYLE=FILE with a style of the collection, got '{text}'.")
+        nets[name] = load_style(path).net
+    judge = Judge(load_encoder(features, offline=offline), pictures)
+    if photos is None:
+        chosen = frames_of_clips()[:count]
+    else:
+        paths = Photos([photos]).paths
+        paths = paths[:: max(1, len(paths) // count)][:count]
+        chosen = [Picture(p.stem, resize_short(read_photo(p), 288)[None]) for p in paths]
+    pairs = list(zip(loaded.names[::2], loaded.names[1::2], strict=False))[:3]
+    report = measure(loaded, judge, nets, chosen, pairs)
+    text = markdown(report)
+    print(json_module.dumps(report, indent=1) if json else text)
+    if output is not None:
+        output.with_suffix(".json").write_text(json_module.dumps(report, indent=1) + "\n")
+        output.with_suffix(".md").write_text(text)

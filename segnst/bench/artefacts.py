@@ -1,0 +1,92 @@
+"""What transformer networks grow where there is nothing to paint: bubbles and grids, counted.
+
+A plain surface should come back as an even texture. A **bubble** is a spot that stands out of it: instance norm can be
+fooled by one strong local spike, which networks then learn (Karras 2020, arXiv 1912.04958, section 2, for the same in
+StyleGAN). A **grid** is a period that resize-convolutions leave (Odena 2016).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from segnst.filters import box_mean
+
+SPOT, ROUND = 7, 61  # px: the size of what stands out, and of its surroundings
+LEAST, SPREAD = 0.12, 6.0  # how far it stands out: luminance, and times the usual deviation of such windows
+AREA = 30  # px that a bubble covers at least
+SMOOTH = 0.02  # standard deviation of the source below which a part of a photo counts as smooth
+MARGIN = 24  # px at the border that are not judged: padding has its own habits
+PERIODS = (2, 4, 8)  # px: strides of the network and their double
+
+
+def plain_pictures(side: int = 320) -> Iterator[tuple[str, Tensor]]:
+    """Plain and gradient test pictures [1,3,side,side] by name, with the faint noise of a camera."""
+    generator = torch.Generator().manual_seed(11)
+
+    def noise() -> Tensor:
+        return 0.004 * torch.randn(1, 3, side, side, generator=generator)
+
+    colours = {
+        "white": (0.95, 0.95, 0.95),
+        "grey": (0.5, 0.5, 0.5),
+        "sky": (0.55, 0.72, 0.92),
+        "skin": (0.85, 0.66, 0.55),
+    }
+    for name, colour in colours.items():
+        yield name, (torch.tensor(colour).view(1, 3, 1, 1).expand(1, 3, side, side) + noise()).clamp(0, 1)
+    corners = {
+        "sky to haze": ((0.35, 0.55, 0.9), (0.35, 0.55, 0.9), (0.85, 0.9, 0.95), (0.85, 0.9, 0.95)),
+        "car door": ((0.9, 0.9, 0.92), (0.75, 0.76, 0.8), (0.6, 0.62, 0.66), (0.92, 0.92, 0.95)),
+    }
+    for name, values in corners.items():
+        grid = torch.tensor(values).view(2, 2, 3).permute(2, 0, 1)[None]
+        ramp = F.interpolate(grid, (side, side), mode="bilinear", align_corners=True)
+        yield name, (ramp + noise()).clamp(0, 1)
+
+
+def smooth_parts(rgb: Tensor) -> Tensor:
+    """Where a source [1,3,H,W] has nothing to paint: [1,1,H,W] bool."""
+    grey = rgb.mean(1, keepdim=True)
+    variance = box_mean(grey.square(), ROUND // 2) - box_mean(grey, ROUND // 2).square()
+    return variance.clamp_min(0).sqrt() < SMOOTH
+
+
+def bubbles(rgb: Tensor, painted: Tensor) -> int:
+    """How many spots stand out of the paint where the source is smooth; both [1,3,H,W] in [0,1]."""
+    judged = smooth_parts(rgb)
+    judged[..., :MARGIN, :] = judged[..., -MARGIN:, :] = False
+    judged[..., :, :MARGIN] = judged[..., :, -MARGIN:] = False
+    if int(judged.sum()) < 4 * ROUND:
+        return 0
+    grey = painted.mean(1, keepdim=True)
+    stands_out = (box_mean(grey, SPOT) - box_mean(grey, ROUND)).abs()
+    usual = float(stands_out[judged].median()) / 0.6745  # of a normal distribution's absolute value
+    spots = (stands_out > max(LEAST, SPREAD * usual)) & judged
+    count, _, stats, _ = cv2.connectedComponentsWithStats(spots[0, 0].numpy().astype(np.uint8))
+    return int(sum(stats[k, cv2.CC_STAT_AREA] >= AREA for k in range(1, count)))
+
+
+def grid(painted: Tensor) -> float:
+    """How much stronger the spectrum is at the network's periods than beside them: about 1 without a grid.
+
+    painted [1,3,H,W], of a plain source; the largest ratio over periods and both directions.
+    """
+    grey = painted.mean(1)[0, MARGIN:-MARGIN, MARGIN:-MARGIN]
+    side = min(grey.shape) // 16 * 16
+    grey = grey[:side, :side] - grey[:side, :side].mean()
+    window = torch.hann_window(side)
+    power = torch.fft.rfft2(grey * window[:, None] * window[None]).abs().square()
+    worst = 0.0
+    for spectrum in (power.sum(0), torch.fft.rfft2((grey * window[:, None] * window[None]).t()).abs().square().sum(0)):
+        for period in PERIODS:
+            at = side // period
+            near = [k for k in range(at - 12, at + 13) if abs(k - at) > 3 and 0 < k < len(spectrum)]
+            peak = spectrum[max(0, at - 1) : at + 2].max()
+            worst = max(worst, float(peak / spectrum[near].median().clamp_min(1e-9)))
+    return worst

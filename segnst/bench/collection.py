@@ -1,0 +1,265 @@
+"""``segnst bench collection``: against networks trained for one style, and against a pass for each style."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from segnst.bench.artefacts import bubbles, grid, plain_pictures
+from segnst.bench.clips import rendered_clips
+from segnst.bench.samples import AsItIs
+from segnst.bench.style_kept import guided_gram
+from segnst.perceptual.encoders import Encoder
+from segnst.perceptual.losses import content_loss, gram, gram_loss, instance_normalised
+from segnst.pipeline import Pipeline, State
+from segnst.plan import parse_plan
+from segnst.run import load_segmenter
+from segnst.style.base import InCollection, PlanStylizer
+from segnst.style.collection import Collection
+from segnst.types import LayerMasks
+from segnst.video.read import open_reader
+
+STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1")
+CONTENT_LAYER = "relu2_2"
+STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
+CPU = torch.device("cpu")
+
+Figures = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A photo to paint [1,3,H,W], with the masks of a car and the rest [1,2,H,W] where they are known."""
+
+    name: str
+    rgb: Tensor
+    masks: Tensor | None = None
+
+
+def frames_of_clips(every: int = 40) -> list[Picture]:
+    """Frames of the rendered clips, which no style was trained on, with the bundled segmenter's masks."""
+    pictures = []
+    plan = parse_plan(["car=source"])
+    segmenter = load_segmenter("deeplab", CPU)
+    pipeline = Pipeline(plan, AsItIs(), segmenter=segmenter)
+    for path in rendered_clips():
+        with open_reader(path) as reader:
+            for number, clip in enumerate(reader):
+                if number % every == every // 2:
+                    styled, _ = pipeline.frame(clip.rgb, State())
+                    masks = styled.masks.soft if styled.masks else None
+                    pictures.append(Picture(f"{path.stem} {number}", clip.rgb, masks))
+    return pictures
+
+
+class Judge:
+    """Content and style losses on a real perceptual network (relative, segnst.perceptual.losses)."""
+
+    def __init__(self, encoder: Encoder, paintings: Mapping[str, Tensor]) -> None:
+        encoder.check((*STYLE_LAYERS, CONTENT_LAYER))
+        self.encoder = encoder
+        with torch.inference_mode():
+            self.targets = {
+                name: {layer: gram(f) for layer, f in encoder(p, STYLE_LAYERS).items()} for name, p in paintings.items()
+            }
+
+    @torch.inference_mode()
+    def __call__(self, painted: Tensor, source: Tensor, style: str, mask: Tensor | None = None) -> Figures:
+        """Losses of a painted picture, or of the part of it under a mask (guided Gram matrices, Gatys 2017)."""
+        found = self.encoder(painted, (*STYLE_LAYERS, CONTENT_LAYER))
+        wanted = self.encoder(source, (CONTENT_LAYER,))[CONTENT_LAYER]
+        mine = found[CONTENT_LAYER]
+        figures = {"content": float(content_loss(mine, wanted))}
+        shapes = (instance_normalised(mine) - instance_normalised(wanted)).square().mean()
+        figures["structure"] = float(shapes)
+        for layer in STYLE_LAYERS:
+            target = self.targets[style][layer]
+            if mask is None:
+                figures[f"style {layer}"] = float(gram_loss(found[layer], target))
+                continue
+            guided = guided_gram(found[layer], mask)
+            if guided is not None:
+                figures[f"style {layer}"] = float((guided - target).square().mean() / target.square().mean())
+        return figures
+
+
+def _mean(rows: Sequence[Figures]) -> Figures:
+    keys = {k: None for row in rows for k in row}
+    return {k: statistics.fmean(row[k] for row in rows if k in row) for k in keys}
+
+
+def summed(figures: Figures) -> Figures:
+    """Content and style as one figure each."""
+    return {
+        "content": figures["content"],
+        "structure": figures["structure"],
+        "style": sum(v for k, v in figures.items() if k.startswith("style")),
+    }
+
+
+def _paint(net: nn.Module, rgb: Tensor) -> Tensor:
+    painted: Tensor = net(rgb)
+    return painted.clamp(0, 1)
+
+
+def against_singles(
+    collection: Collection, singles: Mapping[str, nn.Module], judge: Judge, pictures: Sequence[Picture]
+) -> dict[str, Any]:
+    """Losses of every style of a collection, beside those of a network trained for it alone where there is one."""
+    result: dict[str, Any] = {}
+    for name in collection.names:
+        code = collection.code({name: 1.0})[None]
+        rows, alone = [], []
+        with torch.inference_mode():
+            for picture in pictures:
+                rows.append(judge(collection.net(picture.rgb, code).clamp(0, 1), picture.rgb, name))
+                if name in singles:
+                    alone.append(judge(_paint(singles[name], picture.rgb), picture.rgb, name))
+        result[name] = {"collection": summed(_mean(rows))}
+        if alone:
+            single = summed(_mean(alone))
+            result[name]["single"] = single
+            result[name]["ratio"] = {k: v / single[k] for k, v in result[name]["collection"].items()}
+    return result
+
+
+def one_pass_against_many(
+    collection: Collection, judge: Judge, pictures: Sequence[Picture], pairs: Sequence[tuple[str, str]]
+) -> dict[str, Any]:
+    """Losses inside each layer: one pass with per-layer norms, against a whole-frame pass for each style."""
+    one: dict[str, list[Figures]] = {"car": [], "background": []}
+    many: dict[str, list[Figures]] = {"car": [], "background": []}
+    for picture, pair in ((p, pair) for p in pictures if p.masks is not None for pair in pairs):
+        plan = parse_plan([f"car={pair[0]}", f"background={pair[1]}"])
+        masks = LayerMasks(picture.masks, plan.layers)  # type: ignore[arg-type]
+        stylizer = PlanStylizer(plan, {n: InCollection(collection, n) for n in pair}, CPU)
+        single_pass, _ = stylizer(picture.rgb, masks)
+        passes = torch.cat([stylizer.paint(picture.rgb, name) for name in pair])
+        composed = (passes * masks.soft[0][:, None]).sum(0, keepdim=True)
+        for k, layer in enumerate(plan.layers):
+            mask = masks.soft[:, k : k + 1]
+            if float(mask.mean()) < 0.01:
+                continue
+            one[layer].append(judge(single_pass, picture.rgb, pair[k], mask))
+            many[layer].append(judge(composed, picture.rgb, pair[k], mask))
+    result: dict[str, Any] = {}
+    for layer in one:
+        a, b = _mean(one[layer]), _mean(many[layer])
+        result[layer] = {"one pass": a, "a pass each": b, "ratio": {k: a[k] / b[k] for k in a}}
+    return result
+
+
+def time_of_styles(collection: Collection, size: tuple[int, int] = (360, 640), rounds: int = 7) -> dict[str, float]:
+    """Seconds to stylise a frame in one style and in four (medians of interleaved runs), and with a pass for each."""
+    names = collection.names[:4]
+    rgb = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(0))
+    columns = torch.arange(size[1]).expand(size[0], -1) * 4 // size[1]
+    soft = torch.nn.functional.one_hot(columns, 4).permute(2, 0, 1)[None].float()
+    soft = torch.nn.functional.avg_pool2d(soft, 9, 1, 4)
+    four = parse_plan([f"r{k}={name}" for k, name in enumerate(names[:3])] + [f"background={names[3]}"])
+    styles = {n: InCollection(collection, n) for n in names}
+    runs = {
+        "one style": (PlanStylizer(parse_plan([names[0]]), styles, CPU), None),
+        "four styles": (PlanStylizer(four, styles, CPU), LayerMasks(soft / soft.sum(1, keepdim=True), four.layers)),
+    }
+    taken: dict[str, list[float]] = {name: [] for name in runs}
+    for turn in range(rounds + 1):
+        for name, (stylizer, masks) in runs.items():
+            began = time.perf_counter()
+            stylizer(rgb, masks)
+            if turn:  # the first one warms up
+                taken[name].append(time.perf_counter() - began)
+    medians = {name: statistics.median(values) for name, values in taken.items()}
+    return {**medians, "ratio": medians["four styles"] / medians["one style"]}
+
+
+def strengths(collection: Collection, judge: Judge, picture: Picture) -> dict[str, list[float]]:
+    """Content loss of every style at rising strength."""
+    result = {}
+    for name in collection.names:
+        losses = []
+        for strength in STRENGTHS:
+            plan = parse_plan([f"{name}@{strength:g}"])
+            stylizer = PlanStylizer(plan, {name: InCollection(collection, name)}, CPU)
+            styled, _ = Pipeline(plan, stylizer).frame(picture.rgb, State())
+            losses.append(judge(styled.rgb, picture.rgb, name)["content"])
+        result[name] = losses
+    return result
+
+
+def artefacts(net: nn.Module | Collection, names: Sequence[str], pictures: Sequence[Picture]) -> dict[str, Any]:
+    """Bubbles on plain, gradient and photo pictures, and the strongest grid on plain ones, by style."""
+    result = {}
+    for name in names:
+
+        def paint(rgb: Tensor, name: str = name) -> Tensor:
+            if isinstance(net, Collection):
+                painted: Tensor = net.net(rgb, net.code({name: 1.0})[None])
+                return painted.clamp(0, 1)
+            return _paint(net, rgb)
+
+        with torch.inference_mode():
+            plain = [(rgb, paint(rgb)) for _, rgb in plain_pictures()]
+            photos = [(p.rgb, paint(p.rgb)) for p in pictures]
+        result[name] = {
+            "bubbles": sum(bubbles(rgb, out) for rgb, out in plain),
+            "bubbles on photos": sum(bubbles(rgb, out) for rgb, out in photos),
+            "grid": max(grid(out) for _, out in plain),
+        }
+    return result
+
+
+def measure(
+    collection: Collection,
+    judge: Judge,
+    singles: Mapping[str, nn.Module],
+    pictures: Sequence[Picture],
+    pairs: Sequence[tuple[str, str]],
+) -> dict[str, Any]:
+    """Everything that this benchmark measures, by section."""
+    return {
+        "collection": collection.path.stem,
+        "sha256": collection.sha256,
+        "width": collection.net.width,
+        "encoder": judge.encoder.name,
+        "pictures": len(pictures),
+        "styles": against_singles(collection, singles, judge, pictures),
+        "one_pass": one_pass_against_many(collection, judge, pictures, pairs),
+        "artefacts": artefacts(collection, collection.names, pictures),
+        "strength": strengths(collection, judge, pictures[0]),
+        "seconds": time_of_styles(collection),
+    }
+
+
+def markdown(report: Mapping[str, Any]) -> str:
+    """The report as tables."""
+    lines = [f"# {report['collection']}", "", f"{report['pictures']} pictures; losses on {report['encoder']}.", ""]
+    lines += ["| style | content | structure | style loss | against one trained alone | bubbles | grid |"]
+    lines += ["|---|---|---|---|---|---|---|"]
+    for name, row in report["styles"].items():
+        mine, ratio, spots = row["collection"], row.get("ratio"), report["artefacts"][name]
+        alone = "content {content:.2f}, structure {structure:.2f}, style {style:.2f}".format(**ratio) if ratio else ""
+        lines.append(
+            f"| {name} | {mine['content']:.3f} | {mine['structure']:.3f} | {mine['style']:.3f} | {alone} "
+            f"| {spots['bubbles']} + {spots['bubbles on photos']} | {spots['grid']:.1f} |"
+        )
+    lines += ["", "One pass against a pass for each style, ratio of losses inside each layer:", ""]
+    for layer, row in report["one_pass"].items():
+        lines.append(f"- {layer}: " + ", ".join(f"{k} {v:.3f}" for k, v in row["ratio"].items()))
+    speed = report["seconds"]
+    lines += [
+        "",
+        f"Stylising 640x360: one style {speed['one style']:.3f} s, four styles {speed['four styles']:.3f} s "
+        f"(ratio {speed['ratio']:.2f}).",
+        "",
+        f"Content loss at strength {', '.join(f'{s:g}' for s in STRENGTHS)}:",
+        "",
+        *(f"- {name}: " + ", ".join(f"{v:.3f}" for v in values) for name, values in report["strength"].items()),
+    ]
+    return "\n".join(lines) + "\n"
