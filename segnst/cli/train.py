@@ -30,6 +30,7 @@ Batch = Annotated[int, typer.Option(min=1, help="Crops a step.")]
 Crop = Annotated[int, typer.Option(min=64, help="Side of a crop, px.")]
 Width = Annotated[int, typer.Option(min=4, help="Channels of the first layer.")]
 StyleSize = Annotated[int, typer.Option(min=64, help="Short side of the painting, px: larger, larger strokes.")]
+ContentLayer = Annotated[str, typer.Option(help="Layer that --content-weight compares.")]
 StyleLayers = Annotated[str, typer.Option(help="Layers whose Gram matrices are matched, separated by commas.")]
 DeepLayers = Annotated[str, typer.Option(help="The same for --deep-features.")]
 Weight = Annotated[float, typer.Option(min=0)]
@@ -62,6 +63,7 @@ def style(
     crop: Crop = 192,
     width: Width = 32,
     style_size: StyleSize = 384,
+    content_layer: ContentLayer = "relu2_2",
     style_layers: StyleLayers = "relu1_1,relu2_1,relu3_1",
     deep_layers: DeepLayers = "relu3_4,relu4_1",
     content_weight: Content = 1.5,
@@ -99,7 +101,7 @@ def style(
         width=width, iterations=iterations, batch=batch, crop=crop, style_size=style_size, learning_rate=learning_rate,
         content_weight=content_weight, structure_weight=structure_weight, style_weight=style_weight,
         deep_weight=deep_weight, tv_weight=tv_weight, temporal_weight=temporal_weight, seed=seed,
-        style_layers=_names(style_layers), deep_layers=_names(deep_layers),
+        content_layer=content_layer, style_layers=_names(style_layers), deep_layers=_names(deep_layers),
     )  # fmt: skip
     if into is not None:
         path = add_style(
@@ -137,6 +139,7 @@ def collection(
     crop: Crop = 192,
     width: Width = 32,
     style_size: StyleSize = 384,
+    content_layer: ContentLayer = "relu2_2",
     style_layers: StyleLayers = "relu1_1,relu2_1,relu3_1",
     deep_layers: DeepLayers = "relu3_4,relu4_1",
     content_weight: Content = 1.5,
@@ -168,7 +171,8 @@ def collection(
         width=width, iterations=iterations, batch=batch, crop=crop, style_size=style_size, learning_rate=learning_rate,
         style_rate=style_rate, content_weight=content_weight, structure_weight=structure_weight,
         style_weight=style_weight, deep_weight=deep_weight, tv_weight=tv_weight, temporal_weight=temporal_weight,
-        temporal_from=temporal_from, seed=seed, style_layers=_names(style_layers), deep_layers=_names(deep_layers),
+        temporal_from=temporal_from, seed=seed, content_layer=content_layer, style_layers=_names(style_layers),
+        deep_layers=_names(deep_layers),
     )  # fmt: skip
     target = Path(name.removesuffix(".safetensors"))
     path = train_collection(

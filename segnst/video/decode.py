@@ -14,6 +14,16 @@ from segnst.video.guard import reading
 from segnst.video.probe import MediaInfo, open_input, video_stream
 from segnst.video.untouched import SourceFrames
 
+# side data of frames that no encoder here takes over
+SIDE_DATA = {
+    "A53_CC": "closed captions",
+    "MASTERING_DISPLAY_METADATA": "HDR mastering data",
+    "CONTENT_LIGHT_LEVEL": "HDR mastering data",
+    "DYNAMIC_HDR_PLUS": "dynamic HDR data",
+    "DOVI_METADATA": "dynamic HDR data",
+    "DOVI_RPU_BUFFER": "dynamic HDR data",
+}
+
 
 class Decoder:
     """Decodes the frames of a range as float RGB with square pixels, not turned.
@@ -43,6 +53,7 @@ class Decoder:
         self.damaged = 0
         self.last_duration: int | None = None
         self.warnings: list[str] = []
+        self._left_behind: set[str] = set()
 
     def frames(self) -> Iterator[tuple[np.ndarray, int, int]]:
         """Yield (planes [3 or 4,h,w], pts, duration); pts strictly increase.
@@ -71,6 +82,7 @@ class Decoder:
                     self._resized = True
                 if frame.is_corrupt:
                     self._broken += 1
+                self._left_behind |= {SIDE_DATA[d.type.name] for d in frame.side_data if d.type.name in SIDE_DATA}
                 self._sources.keep(pts, frame)
                 yield convert(frame, *self._size), pts, int(frame.duration or 0)
             else:
@@ -162,5 +174,7 @@ class Decoder:
             self.warnings.append(f"{name} ends early ({self._cut_short}); what decodes was kept.")
         if self._resized:
             self.warnings.append(f"{name} changes its size on the way; all frames were brought to the first size.")
+        for what in sorted(self._left_behind):
+            self.warnings.append(f"{name} has {what}, which cannot be kept.")
         if self._reordered:
             self.warnings.append(f"{name}: {self._reordered} frames had no time of their own and were moved.")

@@ -261,3 +261,14 @@ def test_pixels_left_alone_keep_their_code_values(tmp_path: Path) -> None:
             )
             assert np.array_equal(one[:, cut:], two[:, cut:])
             assert not np.array_equal(one[:, :cut], two[:, :cut])
+
+
+def test_hdr_mastering_data_is_missed_aloud(tmp_path: Path) -> None:
+    master = "G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,1)"
+    clip = make(
+        tmp_path / "hdr.mp4", codec="libx265", pixel_format="yuv420p10le", frames=3,
+        options={"preset": "ultrafast", "x265-params": f"log-level=none:master-display={master}:max-cll=1000,400"},
+    )  # fmt: skip
+    with open_reader(clip) as reader:
+        list(reader)
+        assert any("HDR mastering data" in warning for warning in reader.warnings)

@@ -1,0 +1,154 @@
+"""Training of collections: many tiny styles in a tiny network, really trained."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import pytest
+import torch
+
+from segnst.errors import InputError, OutputError, UsageError, WeightsError
+from segnst.sheet import to_bytes
+from segnst.style.collection import Member, load_collection
+from segnst.train.collection import read_paintings, train_collection
+from segnst.train.style import add_style
+from segnst.train.style_loss import StyleSettings
+from segnst.train.style_run import styles_of
+from tests.clips import texture
+from tests.train.test_style_training import TINY, material, train
+
+__all__ = ["material"]  # a fixture
+
+SETTINGS = replace(TINY, iterations=8, batch=2, temporal_from=0.5, style_rate=2.0)
+LIST = """
+[[style]]
+name = "one"
+file = "0.png"
+title = "First"
+painter = "Painter"
+year = 1900
+temporal = 2.0
+
+[[style]]
+name = "two"
+file = "1.png"
+"""
+
+
+@pytest.fixture
+def paintings(material: Path) -> Path:
+    folder = material / "paintings"
+    folder.mkdir()
+    for k in range(3):
+        cv2.imwrite(str(folder / f"{k}.png"), to_bytes(texture(60, 60, 20 + k)))
+    (material / "list.toml").write_text(LIST)
+    return folder
+
+
+def collect(material: Path, settings: StyleSettings = SETTINGS, work: str = "work", **options: object) -> Path:
+    given = {"out": material / "out", "features": str(material / "vgg.safetensors"), "overwrite": True} | options
+    return train_collection(
+        material / "paintings", [material / "photos"], "many", listing=material / "list.toml", work=material / work,
+        settings=settings, quiet=True, **given,  # type: ignore[arg-type]
+    )  # fmt: skip
+
+
+def test_a_collection_is_trained_and_loads(material: Path, paintings: Path) -> None:
+    collection = load_collection(collect(material))
+    assert collection.names == ("one", "two")
+    assert str(collection.members[0]) == "Painter, First, 1900"
+    assert collection.net.styles == 3, "two paintings and the identity"
+    gammas = collection.net.conv1.gamma
+    assert not torch.equal(gammas[0], gammas[1])
+    card = (material / "out/many.md").read_text()
+    assert "| one | Painter, First, 1900 | `0.png` |" in card
+    history = json.loads((material / "work/many/curves.json").read_text())
+    assert "identity" in history
+    assert [i for i, _ in history["temporal"]] == [5, 6, 7, 8]
+
+
+def test_every_style_gets_its_turn() -> None:
+    turns = [s for k in range(6) for s in styles_of(k, 2, 4, seed=1)]
+    assert [sorted(turns[k : k + 4]) for k in (0, 4, 8)] == [[0, 1, 2, 3]] * 3
+
+
+def test_an_interrupted_collection_goes_on_to_the_same_end(material: Path, paintings: Path) -> None:
+    whole = load_collection(collect(material, work="whole")).net.state_dict()
+    collect(material, work="cut", stop_at=3)
+    resumed = load_collection(collect(material, work="cut")).net.state_dict()
+    assert all(torch.equal(whole[k], resumed[k]) for k in whole)
+
+
+def test_a_collection_goes_on_from_a_style_or_a_collection(material: Path, paintings: Path) -> None:
+    single = train(material)
+    first = collect(material, work="first", init=single)
+    collect(material, work="second", init=first)
+    with pytest.raises(WeightsError, match="width 8"):
+        collect(material, replace(SETTINGS, width=8), work="third", init=single)
+
+
+def test_a_style_is_added_and_the_others_stay(material: Path, paintings: Path) -> None:
+    path = collect(material)
+    before = load_collection(path)
+    settings = replace(SETTINGS, iterations=6)
+
+    def add(name: str, **options: object) -> Path:
+        return add_style(
+            paintings / "2.png", [material / "photos"], Member(name, "Third"), path, work=material / "work",
+            settings=settings, features=str(material / "vgg.safetensors"), quiet=True, **options,  # type: ignore[arg-type]
+        )  # fmt: skip
+
+    add("three")
+    after = load_collection(path)
+    assert after.names == ("one", "two", "three")
+    old, new = before.net.state_dict(), after.net.state_dict()
+    for key, value in old.items():
+        if key.endswith(("gamma", "beta")):
+            assert torch.equal(new[key][[0, 1, 3]], value), "the other styles, and the identity at the end"
+        else:
+            assert torch.equal(new[key], value)
+    assert not torch.equal(new["conv1.gamma"][2], new["conv1.gamma"][0])
+    assert "added to the frozen trunk" in path.with_suffix(".md").read_text()
+    with pytest.raises(OutputError, match="already"):
+        add("three")
+    add("three", overwrite=True, restart=True)
+    assert load_collection(path).names == ("one", "two", "three")
+    with pytest.raises(UsageError, match="width"):
+        add_style(paintings / "2.png", [material / "photos"], Member("x"), path, settings=replace(settings, width=8))
+
+
+def test_wrong_lists_are_named(material: Path, paintings: Path) -> None:
+    assert [m.name for _, m, _ in read_paintings(paintings)] == ["0", "1", "2"]
+    with pytest.raises(InputError, match="does not exist"):
+        read_paintings(material / "none")
+    for text, words in (
+        ("x", "is not a list"),
+        ('[[style]]\nname = "a"', "file is missing"),
+        ('[[style]]\nname = "a"\nfile = "0.png"\ncolour = 1', "'colour' is not known"),
+        ('[[style]]\nname = "a"\nfile = "9.png"', r"9\.png"),
+        ('[[style]]\nname = "a"\nfile = "0.png"\n' * 2, "twice"),
+    ):
+        (material / "wrong.toml").write_text(text)
+        with pytest.raises(InputError, match=words):
+            read_paintings(paintings, material / "wrong.toml")
+
+
+@pytest.mark.slow
+def test_two_processes_train_together(material: Path, paintings: Path) -> None:
+    command = [
+        sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "segnst", "train",
+        "collection", str(paintings), "--data", str(material / "photos"), "--list", str(material / "list.toml"),
+        "--out", str(material / "out"), "--work", str(material / "work"),
+        "--features", str(material / "vgg.safetensors"),
+        "--style-layers", "relu1_1,relu1_2", "--iterations", "4", "--batch", "1", "--crop", "64", "--width", "4",
+        "--style-size", "64", "--device", "cpu", "--content-layer", "relu1_2",
+    ]  # fmt: skip
+    run = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    assert run.returncode == 0, run.stderr
+    assert load_collection(material / "out/collection.safetensors").names == ("one", "two")
