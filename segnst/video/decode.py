@@ -82,7 +82,8 @@ class Decoder:
                     self._resized = True
                 if frame.is_corrupt:
                     self._broken += 1
-                self._left_behind |= {SIDE_DATA[d.type.name] for d in frame.side_data if d.type.name in SIDE_DATA}
+                kinds = {d.type.name for d in frame.side_data}  # type: ignore[attr-defined]
+                self._left_behind |= {SIDE_DATA[kind] for kind in kinds if kind in SIDE_DATA}
                 self._sources.keep(pts, frame)
                 yield convert(frame, *self._size), pts, int(frame.duration or 0)
             else:
