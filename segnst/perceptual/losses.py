@@ -19,6 +19,16 @@ def gram(features: Tensor) -> Tensor:
     return flat @ flat.transpose(1, 2) / (h * w)
 
 
+def moments(features: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean [B,C] and covariance [B,C,C] over positions of [B,C,H,W]: the two parts of a Gram matrix.
+
+    Rectified features are far from zero-mean, so most of a Gram matrix is its means, and a loss on it sees colours and
+    contrast where strokes are meant; apart, both count (after Li 2017, arXiv 1701.01036).
+    """
+    mean = features.mean((2, 3))
+    return mean, gram(features - mean[..., None, None])
+
+
 def content_loss(features: Tensor, target: Tensor) -> Tensor:
     """Mean square difference of features [B,C,h,w] (Johnson 2016, eq. 2) over the mean square of the target."""
     return (features - target).square().mean() / target.square().mean().clamp_min(1e-8)

@@ -11,7 +11,7 @@ from torch import Generator, Tensor
 from segnst.errors import UsageError
 from segnst.flow.warp import inside, warp
 from segnst.perceptual.encoders import Encoder
-from segnst.perceptual.losses import gram, instance_normalised
+from segnst.perceptual.losses import instance_normalised, moments
 from segnst.style.conditional import ConditionalTransformer
 from segnst.train.photos import synthetic_flow
 
@@ -22,7 +22,8 @@ class StyleSettings:
 
     Losses are relative to the energy of their targets (segnst.perceptual.losses), so weights are near one another
     for every painting. ``structure`` compares features after instance normalisation: it holds shapes, a face, a
-    number plate, while colours and contrast are the painting's to choose; ``content`` holds both. The first
+    number plate, while colours and contrast are the painting's to choose; ``content`` holds both. Style is compared by
+    means and covariances (segnst.perceptual.losses.moments), on ``deep_layers`` for large strokes. The first
     ``warmup`` iterations of a network that starts from nothing learn to repeat the photo: a few seconds that spare
     it the search for the picture through the style loss. ``temporal_from`` is the share of the training after which
     the temporal term joins: earlier it erases the strokes before they are there.
@@ -41,8 +42,8 @@ class StyleSettings:
     deep_layers: tuple[str, ...] = ("relu3_4", "relu4_1")
     content_weight: float = 1.5
     structure_weight: float = 5.0
-    style_weight: float = 12.0
-    deep_weight: float = 8.0
+    style_weight: float = 6.0
+    deep_weight: float = 4.0
     tv_weight: float = 0.05
     range_weight: float = 20.0
     identity_weight: float = 100.0
@@ -88,10 +89,15 @@ class StyleLoss:
 
     @staticmethod
     @torch.no_grad()
-    def _targets(paintings: Sequence[Painting], encoder: Encoder, layers: tuple[str, ...]) -> dict[str, Tensor]:
-        """{layer: Gram matrices [S,C,C]}"""
-        features = [encoder(p.rgb, layers) for p in paintings]
-        return {layer: torch.cat([gram(f[layer]) for f in features]) for layer in layers}
+    def _targets(
+        paintings: Sequence[Painting], encoder: Encoder, layers: tuple[str, ...]
+    ) -> dict[str, tuple[Tensor, Tensor]]:
+        """{layer: (means [S,C], covariances [S,C,C])}"""
+        found = [{layer: moments(f) for layer, f in encoder(p.rgb, layers).items()} for p in paintings]
+        return {
+            layer: (torch.cat([f[layer][0] for f in found]), torch.cat([f[layer][1] for f in found]))
+            for layer in layers
+        }
 
     def __call__(self, painted: Tensor, photos: Tensor, which: Tensor) -> dict[str, Tensor]:
         """Weighted terms [B] by name, for painted [B,3,H,W] of photos [B,3,H,W], each in the style ``which`` [B]."""
@@ -112,10 +118,11 @@ class StyleLoss:
             ("style", s.style_weight, features, self.targets),
             ("style deep", s.deep_weight, deep, self.deep_targets),
         ):
-            for layer, wanted in targets.items():
-                aim = wanted[which]
-                loss = (gram(of[layer]) - aim).square().mean((1, 2)) / _energy(aim)
-                terms[f"{prefix} {layer}"] = weight * self.style[which] * loss
+            for layer, (means, covariances) in targets.items():
+                mean, covariance = moments(of[layer])
+                colours = (mean - means[which]).square().mean(1) / _energy(means[which])
+                strokes = (covariance - covariances[which]).square().mean((1, 2)) / _energy(covariances[which])
+                terms[f"{prefix} {layer}"] = weight * self.style[which] * (strokes + 2 * colours)
         terms["total variation"] = s.tv_weight * (
             (painted[..., 1:] - painted[..., :-1]).abs().mean((1, 2, 3))
             + (painted[..., 1:, :] - painted[..., :-1, :]).abs().mean((1, 2, 3))
