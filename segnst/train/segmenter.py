@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -62,6 +62,7 @@ def train_segmenter(
     out: Path,
     *,
     classes: Sequence[str] | None = None,
+    aliases: Mapping[str, Sequence[str]] | None = None,
     start: Path | None = None,
     settings: SegmenterSettings | None = None,
     device: str | torch.device = "cpu",
@@ -73,6 +74,7 @@ def train_segmenter(
     """Train; return the path of the best checkpoint, ``out/best.safetensors``.
 
     classes  names in order of their label values (default: the nine of the bundled segmenter)
+    aliases  further names, each with the classes that it means
     start    a checkpoint to begin from: one of segnst's, or the published VOC network
     report   called with (iteration, losses) after every iteration and (iteration, IoUs) after validating
     stop     asked after each iteration; True ends the run so that ``resume`` continues it
@@ -84,7 +86,7 @@ def train_segmenter(
     if settings.crop % 16 != 1:
         near = settings.crop // 16 * 16 + 1
         raise UsageError(f"The crop must be of the form 16k+1, such as {near}, not {settings.crop}.")
-    regions = STREET if classes is None else regions_from_names(classes)
+    regions = STREET if classes is None else regions_from_names(classes, aliases)
     train, held = split_sources(folders, regions, settings.hold_back)
     torch.manual_seed(settings.seed)
     if len(settings.class_weights) not in (0, len(regions)):
@@ -144,7 +146,8 @@ class _Run:
     def go(self, report: Report, stop: Callable[[], bool]) -> Path:
         """Run to the last iteration (or until ``stop``)."""
         s, started, first = self.settings, time.monotonic(), self.iteration
-        sampler = data.Sampler(self.train, len(self.regions), self.channels, s.crop, s.batch, s.seed, s.scale)
+        mirrored = data.mirrored_classes([r.name for r in self.regions])
+        sampler = data.Sampler(self.train, len(self.regions), self.channels, s.crop, s.batch, s.seed, s.scale, mirrored)
         with ThreadPoolExecutor(1) as pool:
             ahead = min(self.iteration + 2, s.iterations)
             coming = [pool.submit(sampler.draw, i) for i in range(self.iteration, ahead)]
