@@ -94,7 +94,7 @@ def speed(segmenter: Segmenter, runs: int = 15) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("checkpoint", type=Path, nargs="?", default=ROOT / "models" / deeplab.BUNDLED)
+    parser.add_argument("checkpoint", type=Path, nargs="?", default=ROOT / "models" / deeplab.BUNDLED["deeplab"])
     parser.add_argument("-o", "--output", type=Path, default=ROOT / "results/segmenter.json")
     arguments = parser.parse_args()
     ours = deeplab.load(str(arguments.checkpoint), device="cpu")

@@ -24,6 +24,7 @@ class Weights:
 
 _SERVER = "https://download.pytorch.org/models/"
 _COCO = "BSD-3-Clause (torchvision); trained on COCO with VOC labels"
+_COCO_OBJECTS = "BSD-3-Clause (torchvision); trained on COCO"
 _IMAGENET = "BSD-3-Clause (torchvision); trained on ImageNet"
 _FLYING = "BSD-3-Clause (torchvision); trained on FlyingChairs and FlyingThings3D"
 
@@ -37,6 +38,7 @@ REMOTE = (
     _torchvision("deeplabv3_mobilenet_v3_large", "segmenter", "deeplabv3_mobilenet_v3_large-fc3c493d.pth", _COCO),
     _torchvision("deeplabv3_resnet50", "segmenter", "deeplabv3_resnet50_coco-cd0a2569.pth", _COCO),
     _torchvision("deeplabv3_resnet101", "segmenter", "deeplabv3_resnet101_coco-586e9e4e.pth", _COCO),
+    _torchvision("maskrcnn_resnet50_fpn_v2", "segmenter", "maskrcnn_resnet50_fpn_v2_coco-73cbd019.pth", _COCO_OBJECTS),
     _torchvision("vgg16", "perceptual", "vgg16-397923af.pth", _IMAGENET),
     _torchvision("vgg19", "perceptual", "vgg19-dcbb9e9d.pth", _IMAGENET),
     _torchvision("raft_small", "flow", "raft_small_C_T_V2-01064c6d.pth", _FLYING),

@@ -17,6 +17,15 @@ SEGMENTERS = {
     "deeplabv3_mobilenet_v3_large": "segnst.segmentation.torchvision_deeplab:load",
     "deeplabv3_resnet50": "segnst.segmentation.torchvision_deeplab:load",
     "deeplabv3_resnet101": "segnst.segmentation.torchvision_deeplab:load",
+    "car_parts": "segnst.segmentation.deeplab:load_bundled",
+    "mask_rcnn": "segnst.segmentation.mask_rcnn:load",
+}
+
+# the same, for files: by the architecture that their metadata name
+SEGMENTER_FILES = {
+    "deeplabv3-mobilenet_v2": "segnst.segmentation.deeplab:load",
+    "maskrcnn_resnet50_fpn_v2": "segnst.segmentation.mask_rcnn:load",
+    "maskrcnn_small": "segnst.segmentation.mask_rcnn:load",
 }
 
 # load(name, *, device, offline) -> Selector

@@ -16,7 +16,7 @@ from segnst.segmentation.network import DeepLab
 from segnst.types import Region
 
 ARCHITECTURE = "deeplabv3-mobilenet_v2"
-BUNDLED = "deeplab_street.safetensors"
+BUNDLED = {"deeplab": "deeplab_street.safetensors", "car_parts": "deeplab_car_parts.safetensors"}
 
 
 def network_size(size: tuple[int, int], long_side: int) -> tuple[int, int]:
@@ -145,9 +145,9 @@ def load(
 def load_bundled(
     name: str, *, device: str | torch.device, offline: bool = False, weights: Path | None = None
 ) -> DeepLabSegmenter:
-    """Load the segmenter that ships with segnst (``models/deeplab_street.safetensors``), or ``weights`` instead."""
+    """Load one that ships with segnst: ``deeplab`` (nine classes) or ``car_parts`` (18 parts), or ``weights``."""
     if weights is None:
         from segnst.weights import bundled_dir
 
-        weights = bundled_dir() / BUNDLED
+        weights = bundled_dir() / BUNDLED[name]
     return load(name, device=device, offline=offline, weights=weights)

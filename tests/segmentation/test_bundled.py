@@ -14,7 +14,7 @@ from segnst.segmentation.base import label_map, resolve
 from segnst.segmentation.classes import STREET
 
 ROOT = Path(__file__).parents[2]
-WEIGHTS = ROOT / "models" / deeplab.BUNDLED
+WEIGHTS = ROOT / "models" / deeplab.BUNDLED["deeplab"]
 SHARED = ROOT.parent / "shared"
 
 
