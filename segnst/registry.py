@@ -29,7 +29,17 @@ SEGMENTER_FILES = {
 }
 
 # load(name, *, device, offline) -> Selector
-SELECTORS: dict[str, str] = {}
+SELECTORS: dict[str, str] = {
+    "sam": "segnst.segmentation.sam:load",
+    "sam_vit_b": "segnst.segmentation.sam:load",
+}
+
+# load(name, *, device, offline) -> Detector
+DETECTORS = {
+    "fasterrcnn_resnet50_fpn_v2": "segnst.segmentation.detect_torchvision:load",
+    "fasterrcnn_mobilenet_v3_large_320_fpn": "segnst.segmentation.detect_torchvision:load",
+    "deeplab": "segnst.segmentation.detect_components:load",
+}
 
 # load(*, device, offline) -> FlowEstimator
 FLOWS = {

@@ -22,6 +22,7 @@ from segnst.pipeline import Pipeline, State
 from segnst.plan import Plan, parse_plan
 from segnst.segmentation.base import Segmenter, select_regions
 from segnst.segmentation.deeplab import ARCHITECTURE
+from segnst.segmentation.instances import InstanceSegmenter
 from segnst.sheet import write_sheet
 from segnst.stabilize.masks import Edge
 from segnst.stabilize.output import BlendStabilizer
@@ -83,6 +84,21 @@ def load_segmenter(name: str, device: torch.device, *, offline: bool = False) ->
         return segmenter
     segmenter = registry.get(registry.SEGMENTERS, name, "segmenter")(name, device=device, offline=offline)
     return segmenter
+
+
+def load_objects(
+    names: Sequence[str], *, selector: str, detector: str | None, device: torch.device, offline: bool = False
+) -> InstanceSegmenter:
+    """What finds the objects called ``names`` and cuts each out (:mod:`segnst.segmentation.detect`).
+
+    Raises UsageError, PlanError, WeightsError.
+    """
+    from segnst.segmentation.detect import load
+
+    wanted = [name.strip() for name in names if name.strip()]
+    if not wanted:
+        raise UsageError("--detect needs names of objects, separated by commas. Example: --detect person,dog")
+    return InstanceSegmenter(load(wanted, detector=detector, selector=selector, device=device, offline=offline))
 
 
 def build(settings: Settings) -> Parts:

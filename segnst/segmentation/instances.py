@@ -195,10 +195,15 @@ class InstanceSegmenter:
         return InstanceSegmenter(self.finder, tuple(asked.values()))
 
     @torch.inference_mode()
+    def objects(self, rgb: Tensor, carry: InstanceCarry | None) -> tuple[Found, tuple[int, ...], InstanceCarry]:
+        """What is seen in one frame [1,3,H,W], and the number of each object in order of first sight, from 0."""
+        return follow(without_duplicates(self.finder(rgb)), carry or InstanceCarry())
+
+    @torch.inference_mode()
     def __call__(self, rgb: Tensor, carry: Any = None) -> tuple[Tensor, Any]:
         out = []
         for frame in torch.split(rgb, 1):
-            found, numbers, carry = follow(without_duplicates(self.finder(frame)), carry or InstanceCarry())
+            found, numbers, carry = self.objects(frame, carry)
             owners, carry = self._owners(found, numbers, carry)
             out.append(compose(found, owners, len(self.regions)))
         return torch.stack(out), carry
