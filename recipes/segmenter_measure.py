@@ -58,7 +58,7 @@ def measure(segmenter: Segmenter, out: Path) -> dict[str, Any]:
     for name in SETS:
         folder, where = SHARED / "segmentation" / name, out / name.split("/")[0]
         items = find_items(folder, [r.name for r in STREET])
-        items = [i for i in items if name.endswith("val") or held_back(i, 8)]
+        items = [i for i in items if name.endswith("val") or held_back(i.image, 8)]
         photos, where = where / "photos", where / "labels"
         shutil.rmtree(photos.parent, ignore_errors=True)
         photos.mkdir(parents=True)

@@ -52,9 +52,9 @@ class Source:
     partial: tuple[int, ...] = ()
 
 
-def held_back(item: Item, every: int) -> bool:
-    """Say whether an item is for measuring: every n-th by a hash of its name, the same on every machine."""
-    return every > 0 and int(hashlib.sha256(item.image.stem.encode()).hexdigest()[:8], 16) % every == 0
+def held_back(image: Path, every: int) -> bool:
+    """Say whether a photo is for measuring: every n-th by a hash of its name, the same on every machine."""
+    return every > 0 and int(hashlib.sha256(image.stem.encode()).hexdigest()[:8], 16) % every == 0
 
 
 def mirrored_classes(names: Sequence[str]) -> tuple[int, ...]:

@@ -60,7 +60,7 @@ def split_sources(
         items = data.find_items(folder.path, [r.name for r in regions], folder.soft, folder.labels, folder.values)
         source = data.check_source(name, items, len(regions), folder.weight)
         every = {"split": hold_back, "train": 0, "measure": 1}[folder.use]
-        kept = [i for i in items if data.held_back(i, every)]
+        kept = [i for i in items if data.held_back(i.image, every)]
         if folder.use == "split" and len(kept) == len(items):
             kept = kept[1:]
         if any(i.label is not None for i in kept):
