@@ -19,6 +19,8 @@ SEGMENTERS = {
     "deeplabv3_resnet101": "segnst.segmentation.torchvision_deeplab:load",
     "car_parts": "segnst.segmentation.deeplab:load_bundled",
     "mask_rcnn": "segnst.segmentation.mask_rcnn:load",
+    "detect_sam": "segnst.segmentation.detect:load_segmenter",
+    "detect_grabcut": "segnst.segmentation.detect:load_segmenter",
 }
 
 # the same, for files: by the architecture that their metadata name

@@ -192,7 +192,12 @@ class InstanceSegmenter:
                 request = parse_request(name, self.finder.classes)
                 first, also = asked.get((request.classes, request.which), (request, ()))
                 asked[(request.classes, request.which)] = (first, (*also, name))
-        return InstanceSegmenter(self.finder, tuple(asked.values()))
+        only = getattr(self.finder, "only", None)  # a finder for which every class costs time
+        if only is not None and asked:
+            return InstanceSegmenter(
+                only(frozenset().union(*(r.classes for r, _ in asked.values()))), [*asked.values()]
+            )
+        return InstanceSegmenter(self.finder, [*asked.values()])
 
     @torch.inference_mode()
     def objects(self, rgb: Tensor, carry: InstanceCarry | None) -> tuple[Found, tuple[int, ...], InstanceCarry]:

@@ -12,8 +12,9 @@ from torchvision.models import detection
 
 from segnst import registry
 from segnst.errors import OutputError, PlanError, SegnstWarning, UsageError, WeightsError
-from segnst.run import load_objects
+from segnst.run import load_objects, load_segmenter
 from segnst.segmentation import detect_torchvision
+from segnst.segmentation.base import resolve
 from segnst.segmentation.detect import DetectThenMask
 from segnst.segmentation.detect_components import ComponentDetector
 from segnst.segmentation.indexed_png import read_png
@@ -57,6 +58,14 @@ def test_each_box_is_cut_out_and_called_as_it_was_asked_for() -> None:
         DetectThenMask(COLOURS, _Box(), ["persno"])
 
 
+def test_a_plan_looks_only_for_what_it_names() -> None:
+    segmenter = InstanceSegmenter(DetectThenMask(COLOURS, _Box())).select(["people:1"])
+    scene = frame(("person", 10, 10, 8), ("person", 50, 20, 12), ("car", 70, 10, 20))
+    p, _ = segmenter(scene)
+    assert [r.name for r in segmenter.regions] == ["other", "people:1", "object"]
+    assert [float(p[0, k].sum()) for k in (1, 2)] == pytest.approx([144, 64], rel=0.3), "the other person, and no car"
+
+
 def test_objects_of_photos_go_into_label_maps_and_a_list(tmp_path: Path) -> None:
     segmenter = InstanceSegmenter(DetectThenMask(COLOURS, _Box(), ["person", "car"]))
     (tmp_path / "photos").mkdir()
@@ -91,6 +100,13 @@ def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEGNST_HOME", str(tmp_path))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setitem(registry.SELECTORS, "grabcut", "tests.segmentation.test_sam:load_box")
+
+
+@pytest.mark.usefixtures("offline")
+def test_it_is_a_segmenter_for_plans_too() -> None:
+    with pytest.warns(SegnstWarning, match="objects of a class that touch are one"):
+        segmenter = load_segmenter("detect_grabcut", torch.device("cpu"), offline=True)
+    assert [r.name for r in resolve("car", segmenter.regions)] == ["vehicle"]
 
 
 @pytest.mark.usefixtures("offline")

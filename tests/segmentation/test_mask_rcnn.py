@@ -7,8 +7,10 @@ import pytest
 import torch
 
 from segnst import catalogue
-from segnst.errors import WeightsError
-from segnst.run import load_segmenter
+from segnst.config import Settings
+from segnst.errors import PlanError, WeightsError
+from segnst.pipeline import State
+from segnst.run import build, load_segmenter
 from segnst.segmentation import mask_rcnn
 from segnst.segmentation.base import label_map, resolve
 from segnst.segmentation.coco_classes import coco_regions
@@ -35,6 +37,18 @@ def test_a_trained_file_is_loaded_by_its_path_and_runs(small: Path) -> None:
     assert carry is not None
     assert segmenter(torch.rand(1, 3, 720, 1280))[0].shape == (1, 2, 360, 640), "masks of at most 640"
     assert label_map(p, (90, 160)).shape == (2, 90, 160)
+
+
+def test_a_plan_tells_the_segmenter_which_objects_it_means(small: Path) -> None:
+    plan = ("square:1=starry_night", "square:left=original@0")
+    parts = build(Settings(styles=plan, segmenter=str(small), device="cpu", stabilize=False))
+    assert parts.segmenter is not None
+    assert [r.name for r in parts.segmenter.regions] == ["other", "square:1", "square:left", "object"]
+    assert [[r.name for r in layer] for layer in parts.pipeline.regions] == [["square:1"], ["square:left"]]
+    styled, _ = parts.pipeline.frame(torch.rand(1, 3, 48, 64), State())
+    assert styled.masks is not None and styled.masks.soft.shape == (1, 3, 48, 64)
+    with pytest.raises(PlanError, match="from 1"):
+        build(Settings(styles=("square:0=starry_night",), segmenter=str(small), device="cpu"))
 
 
 def test_the_classes_of_coco_have_the_names_that_people_use() -> None:
