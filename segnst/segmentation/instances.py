@@ -116,6 +116,12 @@ class InstanceCarry:
     chosen: Mapping[Request, int] = field(default_factory=dict)
 
 
+def _solid(masks: Tensor) -> Tensor:
+    """Where objects are, to compare them: [N,h,w] in [0,1] -> bool, with a long side of at most 640 or so."""
+    step = max(1, max(masks.shape[1:]) // 640)
+    return masks[:, ::step, ::step] > 0.5
+
+
 def _iou(masks: Tensor, others: Tensor) -> Tensor:
     """[N,h,w] and [M,h,w] bool -> [N,M]."""
     a, b = masks.flatten(1).float(), others.flatten(1).float()
@@ -126,7 +132,7 @@ def _iou(masks: Tensor, others: Tensor) -> Tensor:
 def without_duplicates(found: Found) -> Found:
     """Surest first, without what lies on a surer object (a car that is a truck as well) and without empty masks."""
     order = sorted(range(len(found.scores)), key=lambda i: -found.scores[i])
-    solid = found.masks > 0.5
+    solid = _solid(found.masks)
     overlap = _iou(solid, solid)
     kept: list[int] = []
     for i in order:
@@ -137,7 +143,7 @@ def without_duplicates(found: Found) -> Found:
 
 def follow(found: Found, carry: InstanceCarry) -> tuple[Found, tuple[int, ...], InstanceCarry]:
     """Say which object each find is -> (the finds that are believed, the number of each, carry)."""
-    solid = found.masks > 0.5
+    solid = _solid(found.masks)
     number: dict[int, int] = {}
     tracks = [t for t in carry.tracks if t.mask.shape == solid.shape[1:]]
     if tracks and len(solid):
