@@ -58,7 +58,7 @@ def measure(segmenter: Segmenter, out: Path) -> dict[str, Any]:
     for name in SETS:
         folder, where = SHARED / "segmentation" / name, out / name.split("/")[0]
         items = find_items(folder, [r.name for r in STREET])
-        items = [i for i in items if name.endswith("val") or held_back(i, 8)]
+        items = [i for i in items if name.endswith("val") or held_back(i.image, 8)]
         photos, where = where / "photos", where / "labels"
         shutil.rmtree(photos.parent, ignore_errors=True)
         photos.mkdir(parents=True)
@@ -94,7 +94,7 @@ def speed(segmenter: Segmenter, runs: int = 15) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("checkpoint", type=Path, nargs="?", default=ROOT / "models" / deeplab.BUNDLED)
+    parser.add_argument("checkpoint", type=Path, nargs="?", default=ROOT / "models" / deeplab.BUNDLED["deeplab"])
     parser.add_argument("-o", "--output", type=Path, default=ROOT / "results/segmenter.json")
     arguments = parser.parse_args()
     ours = deeplab.load(str(arguments.checkpoint), device="cpu")

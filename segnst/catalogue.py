@@ -24,6 +24,7 @@ class Weights:
 
 _SERVER = "https://download.pytorch.org/models/"
 _COCO = "BSD-3-Clause (torchvision); trained on COCO with VOC labels"
+_COCO_OBJECTS = "BSD-3-Clause (torchvision); trained on COCO"
 _IMAGENET = "BSD-3-Clause (torchvision); trained on ImageNet"
 _FLYING = "BSD-3-Clause (torchvision); trained on FlyingChairs and FlyingThings3D"
 
@@ -37,6 +38,31 @@ REMOTE = (
     _torchvision("deeplabv3_mobilenet_v3_large", "segmenter", "deeplabv3_mobilenet_v3_large-fc3c493d.pth", _COCO),
     _torchvision("deeplabv3_resnet50", "segmenter", "deeplabv3_resnet50_coco-cd0a2569.pth", _COCO),
     _torchvision("deeplabv3_resnet101", "segmenter", "deeplabv3_resnet101_coco-586e9e4e.pth", _COCO),
+    _torchvision("maskrcnn_resnet50_fpn_v2", "segmenter", "maskrcnn_resnet50_fpn_v2_coco-73cbd019.pth", _COCO_OBJECTS),
+    _torchvision(
+        "fasterrcnn_resnet50_fpn_v2", "detector", "fasterrcnn_resnet50_fpn_v2_coco-dd69338a.pth", _COCO_OBJECTS
+    ),
+    _torchvision(
+        "fasterrcnn_mobilenet_v3_large_320_fpn",
+        "detector",
+        "fasterrcnn_mobilenet_v3_large_320_fpn-907ea3f9.pth",
+        _COCO_OBJECTS,
+    ),
+    # the makers state no checksums of SAM; these are the ones that kornia states of their files, and that many find
+    Weights(
+        "mobile_sam",
+        "selector",
+        "https://github.com/ChaoningZhang/MobileSAM/raw/a509aac54fdd7af59f843135f2f7cee307283c88/weights/mobile_sam.pt",
+        "6dbb90523a35330fedd7f1d3dfc66f995213d81b29a5ca8108dbcdd4e37d6c2f",
+        "Apache-2.0 (MobileSAM); trained on SA-1B",
+    ),
+    Weights(
+        "sam_vit_b",
+        "selector",
+        "https://dl.fbaipublicfiles.com/segment_anything/sam_vit_b_01ec64.pth",
+        "ec2df62732614e57411cdcf32a23ffdf28910380d03139ee0f4fcbe91eb8c912",
+        "Apache-2.0 (Segment Anything); trained on SA-1B",
+    ),
     _torchvision("vgg16", "perceptual", "vgg16-397923af.pth", _IMAGENET),
     _torchvision("vgg19", "perceptual", "vgg19-dcbb9e9d.pth", _IMAGENET),
     _torchvision("raft_small", "flow", "raft_small_C_T_V2-01064c6d.pth", _FLYING),

@@ -17,10 +17,31 @@ SEGMENTERS = {
     "deeplabv3_mobilenet_v3_large": "segnst.segmentation.torchvision_deeplab:load",
     "deeplabv3_resnet50": "segnst.segmentation.torchvision_deeplab:load",
     "deeplabv3_resnet101": "segnst.segmentation.torchvision_deeplab:load",
+    "car_parts": "segnst.segmentation.deeplab:load_bundled",
+    "mask_rcnn": "segnst.segmentation.mask_rcnn:load",
+    "detect_sam": "segnst.segmentation.detect:load_segmenter",
+    "detect_grabcut": "segnst.segmentation.detect:load_segmenter",
+}
+
+# the same, for files: by the architecture that their metadata name
+SEGMENTER_FILES = {
+    "deeplabv3-mobilenet_v2": "segnst.segmentation.deeplab:load",
+    "maskrcnn_resnet50_fpn_v2": "segnst.segmentation.mask_rcnn:load",
+    "maskrcnn_small": "segnst.segmentation.mask_rcnn:load",
 }
 
 # load(name, *, device, offline) -> Selector
-SELECTORS: dict[str, str] = {}
+SELECTORS: dict[str, str] = {
+    "sam": "segnst.segmentation.sam:load",
+    "sam_vit_b": "segnst.segmentation.sam:load",
+}
+
+# load(name, *, device, offline) -> Detector
+DETECTORS = {
+    "fasterrcnn_resnet50_fpn_v2": "segnst.segmentation.detect_torchvision:load",
+    "fasterrcnn_mobilenet_v3_large_320_fpn": "segnst.segmentation.detect_torchvision:load",
+    "deeplab": "segnst.segmentation.detect_components:load",
+}
 
 # load(*, device, offline) -> FlowEstimator
 FLOWS = {

@@ -20,7 +20,9 @@ from segnst.device import choose_device
 from segnst.errors import OutputError, ResourceError, UsageError
 from segnst.pipeline import Pipeline, State, layers_that_keep_colors
 from segnst.plan import Plan, parse_plan
-from segnst.segmentation.base import Segmenter
+from segnst.segmentation.base import Segmenter, select_regions
+from segnst.segmentation.deeplab import ARCHITECTURE
+from segnst.segmentation.instances import InstanceSegmenter
 from segnst.sheet import write_sheet
 from segnst.stabilize.masks import Edge
 from segnst.stabilize.output import BlendStabilizer
@@ -28,7 +30,7 @@ from segnst.style.base import PlanStylizer, Scale
 from segnst.style.checkpoints import StyleWeights, load_style
 from segnst.video.read import open_reader
 from segnst.video.write import check_output, default_output, open_writer
-from segnst.weights import sha256
+from segnst.weights import read_metadata, sha256
 
 Progress = Callable[[int, int | None], None]  # frames done, frames expected
 
@@ -75,11 +77,28 @@ def versions() -> dict[str, str]:
 def load_segmenter(name: str, device: torch.device, *, offline: bool = False) -> Segmenter:
     """A segmenter by registered name, or a fine-tuned checkpoint by path. Raises UsageError, WeightsError."""
     if name not in registry.SEGMENTERS and (Path(name).suffix or "/" in name):
-        loader = registry.get(registry.SEGMENTERS, "deeplab", "segmenter")
+        kind = read_metadata(Path(name)).get("architecture", "")
+        # what names no architecture that is known is left to the usual loader, which says what is wrong with it
+        loader = registry.get(registry.SEGMENTER_FILES, kind if kind in registry.SEGMENTER_FILES else ARCHITECTURE, "")
         segmenter: Segmenter = loader(name, device=device, offline=offline, weights=Path(name))
         return segmenter
     segmenter = registry.get(registry.SEGMENTERS, name, "segmenter")(name, device=device, offline=offline)
     return segmenter
+
+
+def load_objects(
+    names: Sequence[str], *, selector: str, detector: str | None, device: torch.device, offline: bool = False
+) -> InstanceSegmenter:
+    """What finds the objects called ``names`` and cuts each out (:mod:`segnst.segmentation.detect`).
+
+    Raises UsageError, PlanError, WeightsError.
+    """
+    from segnst.segmentation.detect import load
+
+    wanted = [name.strip() for name in names if name.strip()]
+    if not wanted:
+        raise UsageError("--detect needs names of objects, separated by commas. Example: --detect person,dog")
+    return InstanceSegmenter(load(wanted, detector=detector, selector=selector, device=device, offline=offline))
 
 
 def build(settings: Settings) -> Parts:
@@ -95,7 +114,10 @@ def build(settings: Settings) -> Parts:
     flow_loader = registry.get(registry.FLOWS, settings.flow, "optical flow")
     styles = tuple(load_style(name, fast=settings.fast) for name in plan.styles)
     painters = {name: style.painter for name, style in zip(plan.styles, styles, strict=True)}
-    segmenter = None if plan.whole_frame else load_segmenter(settings.segmenter, device, offline=settings.offline)
+    segmenter = None
+    if not plan.whole_frame:
+        segmenter = load_segmenter(settings.segmenter, device, offline=settings.offline)
+        segmenter = select_regions(segmenter, plan.regions)
     steady = settings.stabilize and settings.stability > 0
     pipeline = Pipeline(
         plan,

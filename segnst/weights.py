@@ -118,6 +118,17 @@ def fetch(url: str, checksum: str, filename: str | None = None, *, offline: bool
     return target
 
 
+def read_metadata(path: Path) -> dict[str, str]:
+    """Metadata of a safetensors file; nothing for files that are none, or missing."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            return dict(file.metadata() or {})
+    except (SafetensorError, OSError, ValueError):
+        return {}
+
+
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Tensors by name and metadata of a safetensors file or of a torch checkpoint.
 

@@ -6,12 +6,13 @@ import os
 import signal
 import sys
 import traceback
-from typing import NoReturn
+import warnings
+from typing import Any, NoReturn
 
 import typer
 
 from segnst.cli import bench, evaluate, info, segment, style, train
-from segnst.errors import SegnstError
+from segnst.errors import SegnstError, SegnstWarning
 
 INTERRUPTED = 130
 
@@ -53,8 +54,19 @@ def _interrupt(signum: int, frame: object) -> NoReturn:
     raise KeyboardInterrupt
 
 
+_show = warnings.showwarning
+
+
+def _warn(message: Warning | str, category: type[Warning], *rest: Any, **more: Any) -> None:
+    if issubclass(category, SegnstWarning):
+        print(f"segnst: warning: {message}", file=sys.stderr)
+    else:
+        _show(message, category, *rest, **more)
+
+
 def main() -> None:
     """Run the command line. Exit codes: 0 done, 1 failure, 2 wrong usage, 130 after Ctrl-C."""
+    warnings.showwarning = _warn
     # a terminated run cleans up just as an interrupted one
     signal.signal(signal.SIGTERM, _interrupt)
     try:

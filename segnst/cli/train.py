@@ -1,4 +1,4 @@
-"""``segnst train style``, ``collection`` and ``segmenter``."""
+"""``segnst train style``, ``collection``, ``segmenter`` and ``instances``."""
 
 from __future__ import annotations
 
@@ -248,6 +248,62 @@ def segmenter(
         settings=settings,
         device=where,
         resume=resume,
+        card={"terms": terms},
+        report=report,
+    )
+    print(path)
+
+
+@app.command()
+def instances(
+    data: Annotated[
+        list[Path],
+        typer.Option("--data", metavar="DIR", help="PNGImages with PedMasks, or photos with COCO JSON. Repeat it."),
+    ],
+    out: Annotated[
+        Path, typer.Option("-o", "--out", metavar="DIR", help="Run, curves, best.safetensors and its card.")
+    ] = Path("work/instances"),
+    classes: Annotated[
+        str | None, typer.Option(help="Names, the first for what is no object. Default: what the data say.")
+    ] = None,
+    start: Annotated[
+        str, typer.Option(help="Weights to start from: official (fetched), none (random), or a file.")
+    ] = "official",
+    network: Annotated[
+        str, typer.Option(help="With --start none: maskrcnn_resnet50_fpn_v2, or maskrcnn_small to try things out.")
+    ] = "maskrcnn_resnet50_fpn_v2",
+    iterations: Annotated[int, typer.Option(min=1, help="Steps.")] = 500,
+    batch: Annotated[int, typer.Option(min=1, help="Photos a step.")] = 2,
+    learning_rate: Annotated[float, typer.Option(min=0)] = 0.005,
+    seed: Annotated[int, typer.Option()] = 0,
+    terms: Annotated[str, typer.Option(help="Terms of the data; for the card.")] = "not stated",
+    device: Device = "auto",
+    restart: Restart = False,
+    offline: Offline = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train Mask R-CNN on your own objects, for --segmenter OUT/best.safetensors. Goes on where a run stopped."""
+    from segnst.catalogue import fetch_named
+    from segnst.device import choose_device
+    from segnst.train.instances import InstanceSettings, train_instances
+
+    def report(iteration: int, values: dict[str, float]) -> None:
+        if not quiet and (iteration % 10 == 0 or "mask AP50" in values):
+            figures = "  ".join(f"{name} {value:.3f}" for name, value in values.items())
+            print(f"{iteration}  {figures}", file=sys.stderr, flush=True)
+
+    weights: Path | None = Path(start)
+    if start in ("official", "none"):
+        weights = fetch_named("maskrcnn_resnet50_fpn_v2", offline=offline) if start == "official" else None
+    path = train_instances(
+        data,
+        out,
+        classes=_names(classes) if classes else None,
+        start=weights,
+        network=network,
+        settings=InstanceSettings(iterations=iterations, batch=batch, lr=learning_rate, seed=seed),
+        device=str(choose_device(device)),
+        resume=(out / "run.pt").exists() and not restart,
         card={"terms": terms},
         report=report,
     )

@@ -62,6 +62,16 @@ class Selector(Protocol):
     def __call__(self, rgb: Tensor, prompt: Prompt) -> Tensor: ...
 
 
+def select_regions(segmenter: Segmenter, names: Sequence[str]) -> Segmenter:
+    """Return the segmenter for a plan's regions: one that knows single objects is told which (``person:1``).
+
+    Its ``select(names)`` does it; segmenters of classes have none and are returned as they are.
+    Raises PlanError for names that it does not know.
+    """
+    select = getattr(segmenter, "select", None)
+    return select(names) if select is not None and names else segmenter
+
+
 def resolve(name: str, regions: Sequence[Region]) -> tuple[Region, ...]:
     """Return the regions that a name means: the region so called, else all that have it as an alias.
 
@@ -71,6 +81,11 @@ def resolve(name: str, regions: Sequence[Region]) -> tuple[Region, ...]:
     found = tuple(r for r in regions if r.name == word) or tuple(r for r in regions if word in r.aliases)
     if found:
         return found
+    if ":" in word:
+        raise PlanError(
+            f"'{name}' asks for one object, and this segmenter cannot tell one {word.partition(':')[0]} from another. "
+            f"Choose --segmenter mask_rcnn."
+        )
     known = [r.name for r in regions]
     near = did_you_mean(word, [*known, *(a for r in regions for a in r.aliases)])
     raise PlanError(f"This segmenter has no class '{name}'.{near} It knows: {', '.join(known)}.")
@@ -83,8 +98,9 @@ def label_map(probabilities: Tensor, size: tuple[int, int]) -> Tensor:
 
     if probabilities.shape[1] > 254:
         raise ValueError("label maps hold at most 254 classes (254 and 255 have a meaning)")
-    frames = [  # one by one: all classes of one frame at full size, never of a whole batch
-        F.interpolate(frame[None], size, mode="bilinear", align_corners=True)[0].argmax(0).to(torch.uint8)
-        for frame in probabilities
-    ]
+    frames = []
+    for frame in probabilities:  # one by one: all classes of one frame at full size, never of a whole batch
+        seen = frame.flatten(1).amax(1).nonzero()[:, 0]  # of 80 classes, most are nowhere
+        full = F.interpolate(frame[None, seen], size, mode="bilinear", align_corners=True)[0]
+        frames.append(seen[full.argmax(0)].to(torch.uint8))
     return torch.stack(frames) if frames else torch.zeros((0, *size), dtype=torch.uint8)

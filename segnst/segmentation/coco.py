@@ -27,22 +27,65 @@ def read_coco(path: Path, names: Sequence[str]) -> Iterator[tuple[Path, Callable
     (nor an alias) becomes 0, but when no category at all fits, InputError says which there are.
     Crowds are ignored (255). Raises InputError for a file that is not COCO and for missing images.
     """
+    known, images, annotations = _read(path)
+    index = _match(known, names, path)
+    for number, image in images.items():
+        file, size = _find(path, image)
+        yield file, partial(paint, annotations.get(number, []), index, size, path)
+
+
+def categories(path: Path) -> list[str]:
+    """Names of a COCO file's categories, in order of their numbers. Raises InputError."""
+    known, _, _ = _read(path)
+    return [name.strip().lower() for _, name in sorted(known.items())]
+
+
+def instances(path: Path, names: Sequence[str]) -> Iterator[tuple[Path, Callable[[], tuple[np.ndarray, list[int]]]]]:
+    """As :func:`read_coco`, with a function that returns each object's mask bool [N,H,W] and its class index.
+
+    Crowds, and objects of categories that are none of ``names``, are left out.
+    """
+    known, images, annotations = _read(path)
+    index = _match(known, names, path)
+    for number, image in images.items():
+        file, size = _find(path, image)
+        wanted = [a for a in annotations.get(number, []) if not a.get("iscrowd") and a.get("category_id") in index]
+        yield file, partial(_objects, wanted, index, size, path)
+
+
+def _objects(
+    annotations: Sequence[dict[str, Any]], index: dict[int, int], size: tuple[int, int], path: Path
+) -> tuple[np.ndarray, list[int]]:
+    try:
+        masks = [object_mask(a, size) for a in annotations]
+    except (KeyError, ValueError, TypeError, IndexError) as error:
+        raise InputError(f"An annotation in {path} cannot be read ({error}).") from error
+    return np.stack(masks) if masks else np.zeros((0, *size), bool), [index[int(a["category_id"])] for a in annotations]
+
+
+_Content = tuple[dict[int, str], dict[int, dict[str, Any]], dict[int, list[dict[str, Any]]]]
+
+
+def _read(path: Path) -> _Content:
+    """Categories by number, images by number, annotations by the number of their image."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        categories = {int(c["id"]): str(c["name"]) for c in content["categories"]}
+        names = {int(c["id"]): str(c["name"]) for c in content["categories"]}
         images = {int(i["id"]): i for i in content["images"]}
         annotations: dict[int, list[dict[str, Any]]] = {}
         for annotation in content["annotations"]:
             annotations.setdefault(int(annotation["image_id"]), []).append(annotation)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path} is not a COCO annotation file ({type(error).__name__}: {error}).") from error
-    index = _match(categories, names, path)
-    for number, image in images.items():
-        file = next((f for f in _places(path, str(image["file_name"])) if f.is_file()), None)
-        if file is None:
-            raise InputError(f"The image {image['file_name']} that {path} names was not found beside it.")
-        size = (int(image["height"]), int(image["width"]))
-        yield file, partial(paint, annotations.get(number, []), index, size, path)
+    return names, images, annotations
+
+
+def _find(path: Path, image: dict[str, Any]) -> tuple[Path, tuple[int, int]]:
+    """Where an image lies, and its height and width."""
+    file = next((f for f in _places(path, str(image["file_name"])) if f.is_file()), None)
+    if file is None:
+        raise InputError(f"The image {image['file_name']} that {path} names was not found beside it.")
+    return file, (int(image["height"]), int(image["width"]))
 
 
 def _places(path: Path, name: str) -> list[Path]:

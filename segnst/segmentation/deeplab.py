@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +11,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from segnst.errors import WeightsError
+from segnst.errors import UsageError, WeightsError, did_you_mean
 from segnst.segmentation.network import DeepLab
 from segnst.types import Region
 
 ARCHITECTURE = "deeplabv3-mobilenet_v2"
-BUNDLED = "deeplab_street.safetensors"
+BUNDLED = {"deeplab": "deeplab_street.safetensors", "car_parts": "deeplab_car_parts.safetensors"}
 
 
 def network_size(size: tuple[int, int], long_side: int) -> tuple[int, int]:
@@ -51,17 +51,28 @@ class DeepLabSegmenter:
         return torch.cat(out), None
 
 
-def regions_from_names(classes: Sequence[str]) -> tuple[Region, ...]:
-    """Names in order of their index -> regions; a name of the bundled nine brings its aliases along."""
+def regions_from_names(
+    classes: Sequence[str], aliases: Mapping[str, Sequence[str]] | None = None
+) -> tuple[Region, ...]:
+    """Names in order of their index -> regions; a name of the bundled nine brings its aliases along.
+
+    aliases  further names, each with the classes that it means (``door`` = all four doors); ``*`` stands for
+             all classes but the first, which is what belongs to none. Raises UsageError for an unknown class.
+    """
     from segnst.segmentation.classes import STREET
 
     known = {region.name: region for region in STREET}
     names = [c.strip().lower() for c in classes]
     taken = set(names)
-    return tuple(
-        Region(i, n, tuple(a for a in known[n].aliases if a not in taken) if n in known else ())
-        for i, n in enumerate(names)
-    )
+    also = {n: [a for a in known[n].aliases if a not in taken] if n in known else [] for n in names}
+    for alias, members in (aliases or {}).items():
+        for member in names[1:] if list(members) == ["*"] else members:
+            if member not in taken:
+                raise UsageError(
+                    f"The alias '{alias}' names '{member}', which is no class.{did_you_mean(member, names)}"
+                )
+            also[member].append(alias.strip().lower())
+    return tuple(Region(i, n, tuple(also[n])) for i, n in enumerate(names))
 
 
 def save(path: Path, network: DeepLab, regions: Sequence[Region], facts: dict[str, str], *, half: bool = True) -> None:
@@ -134,9 +145,9 @@ def load(
 def load_bundled(
     name: str, *, device: str | torch.device, offline: bool = False, weights: Path | None = None
 ) -> DeepLabSegmenter:
-    """Load the segmenter that ships with segnst (``models/deeplab_street.safetensors``), or ``weights`` instead."""
+    """Load one that ships with segnst: ``deeplab`` (nine classes) or ``car_parts`` (18 parts), or ``weights``."""
     if weights is None:
         from segnst.weights import bundled_dir
 
-        weights = bundled_dir() / BUNDLED
+        weights = bundled_dir() / BUNDLED[name]
     return load(name, device=device, offline=offline, weights=weights)

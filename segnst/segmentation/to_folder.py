@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,6 +17,8 @@ from segnst.segmentation.base import Segmenter, label_map
 from segnst.segmentation.indexed_png import write_png
 
 Progress = Callable[[int, "int | None"], None]
+# (name, rgb [1,3,H,W], carry) -> (uint8 [H,W], carry)
+Draw = Callable[[str, Tensor, Any], tuple[Tensor, Any]]
 
 
 @dataclass
@@ -40,6 +43,24 @@ def segment_to_folder(
     output  made if missing; the label maps appear in it together, when all are done
     Raises InputError (nothing to segment), OutputError (``output`` holds label maps, or cannot be written).
     """
+
+    def draw(name: str, rgb: Tensor, carry: Any) -> tuple[Tensor, Any]:
+        probabilities, carry = segmenter(rgb, carry)
+        return label_map(probabilities, (rgb.shape[2], rgb.shape[3]))[0], carry
+
+    return labels_to_folder(input, output, draw, overwrite=overwrite, progress=progress)
+
+
+def labels_to_folder(
+    input: Path,  # noqa: A002
+    output: Path,
+    draw: Draw,
+    *,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+    finish: Callable[[Path], None] = lambda folder: None,
+) -> SegmentReport:
+    """As :func:`segment_to_folder`, with label maps from ``draw``; ``finish`` may put more into the folder."""
     input, output = Path(input), Path(output)  # noqa: A001
     _check_output(input, output, overwrite)
     report = SegmentReport()
@@ -55,13 +76,13 @@ def segment_to_folder(
         frame: tuple[str, Tensor, int | None] | None = first
         while frame is not None:
             name, rgb, expected = frame
-            probabilities, carry = segmenter(rgb, None if input.is_dir() else carry)
-            label = label_map(probabilities, (rgb.shape[2], rgb.shape[3]))[0].cpu().numpy()
-            write_png(scratch / f"{name}.png", label)
+            label, carry = draw(name, rgb, None if input.is_dir() else carry)
+            write_png(scratch / f"{name}.png", label.cpu().numpy())
             report.frames += 1
             if progress is not None:
                 progress(report.frames, expected)
             frame = next(frames, None)
+        finish(scratch)
         output.mkdir(exist_ok=True)
         for file in sorted(scratch.iterdir()):
             file.replace(output / file.name)

@@ -2,9 +2,11 @@
 
 A folder of data is one of
 
-    DIR/images/*.jpg with DIR/labels/*.png of the same stem
+    DIR/images/*.jpg with DIR/labels/*.png of the same stem (or another folder than labels/, if so told)
     DIR/*.json (COCO: polygons, boxes, RLE) with its images beside it or in DIR/images
     DIR/*.jpg alone, where a teacher's word on them exists (``soft``)
+
+Where a photo is mirrored, what is called left_… and right_… changes places.
 
 Label values: a class index; 254 = known not to be a class that this folder labels, otherwise unknown; 255 = ignore.
 """
@@ -50,15 +52,30 @@ class Source:
     partial: tuple[int, ...] = ()
 
 
-def held_back(item: Item, every: int) -> bool:
-    """Say whether an item is for measuring: every n-th by a hash of its name, the same on every machine."""
-    return every > 0 and int(hashlib.sha256(item.image.stem.encode()).hexdigest()[:8], 16) % every == 0
+def held_back(image: Path, every: int) -> bool:
+    """Say whether a photo is for measuring: every n-th by a hash of its name, the same on every machine."""
+    return every > 0 and int(hashlib.sha256(image.stem.encode()).hexdigest()[:8], 16) % every == 0
 
 
-def read_label(path: Path) -> np.ndarray:
-    """Read a label map: grey or palette PNG -> uint8 [H,W] of class indices. Raises InputError for other kinds."""
+def mirrored_classes(names: Sequence[str]) -> tuple[int, ...]:
+    """Return what each class is in a mirrored photo: ``left_door`` and ``right_door`` change places."""
+    swap = {"left": "right", "right": "left"}
+    seen = ["_".join(swap.get(word, word) for word in name.replace(" ", "_").split("_")) for name in names]
+    index = {name.replace(" ", "_"): k for k, name in enumerate(names)}
+    return tuple(index.get(other, k) for k, other in enumerate(seen))
+
+
+def read_label(path: Path, values: Sequence[int] = ()) -> np.ndarray:
+    """Read a label map: grey or palette PNG -> uint8 [H,W] of class indices. Raises InputError for other kinds.
+
+    values  the value of each class in the file, where it is not its index; all other values become 255
+    """
     from segnst.segmentation.indexed_png import read_png
 
+    if values:
+        table = np.full(256, IGNORE, np.uint8)
+        table[list(values)] = np.arange(len(values), dtype=np.uint8)
+        return np.asarray(table[read_label(path)])
     with path.open("rb") as file:
         head = file.read(26)
     if head[24:26] == b"\x08\x00":  # 8-bit grey: OpenCV reads it as it is, and faster
@@ -76,11 +93,14 @@ def read_image(path: Path) -> np.ndarray:
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
 
 
-def find_items(folder: Path, names: Sequence[str], soft: Path | None = None) -> list[Item]:
+def find_items(
+    folder: Path, names: Sequence[str], soft: Path | None = None, labels: str = "labels", values: Sequence[int] = ()
+) -> list[Item]:
     """List the usable photos of ``folder``, sorted by name.
 
-    ``names`` are the class names in order (COCO categories are matched to them). Raises InputError where
-    there is nothing to learn from, saying what was looked for.
+    ``names`` are the class names in order (COCO categories are matched to them), ``labels`` the folder of the
+    label maps and ``values`` what stands for each class in them (see :func:`read_label`). Raises InputError
+    where there is nothing to learn from, saying what was looked for.
     """
     if not folder.is_dir():
         raise InputError(f"The data folder {folder} does not exist.")
@@ -90,17 +110,17 @@ def find_items(folder: Path, names: Sequence[str], soft: Path | None = None) -> 
 
         return [Item(image, label) for file in annotations for image, label in read_coco(file, names)]
     images = folder / "images" if (folder / "images").is_dir() else folder
-    labels = {p.stem: p for p in (folder / "labels").glob("*.png")} if (folder / "labels").is_dir() else {}
+    maps = {p.stem: p for p in (folder / labels).glob("*.png")} if (folder / labels).is_dir() else {}
     items = []
     for image in sorted(p for p in images.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES):
-        label = labels.get(image.stem)
+        label = maps.get(image.stem)
         word = soft / f"{image.stem}.npz" if soft is not None else None
         word = word if word is not None and word.exists() else None
         if label is not None or word is not None:
-            items.append(Item(image, partial(read_label, label) if label is not None else None, word))
+            items.append(Item(image, partial(read_label, label, values) if label is not None else None, word))
     if not items:
         raise InputError(
-            f"{folder} holds no pairs to learn from: expected images/NAME.jpg with labels/NAME.png, or a COCO "
+            f"{folder} holds no pairs to learn from: expected images/NAME.jpg with {labels}/NAME.png, or a COCO "
             f"JSON file. Photos without labels need a teacher."
         )
     return items
@@ -165,6 +185,7 @@ class Sampler:
     batch: int = 8
     seed: int = 0
     scale: tuple[float, float] = (0.6, 1.5)
+    mirrored: tuple[int, ...] = ()  # what each class is in a mirrored photo; (): the same
     _cache: dict[Path, tuple[np.ndarray, ...]] = field(default_factory=dict, repr=False)
 
     def _load(self, item: Item, source: Source) -> tuple[np.ndarray, ...]:
@@ -256,6 +277,11 @@ class Sampler:
             words = cv2.warpAffine(groups, step, (n, n), flags=cv2.INTER_LINEAR).reshape(n, n, -1)
             words = words.transpose(2, 0, 1).astype(np.float32) / 255
             sure = cv2.warpAffine(pseudo, step, (n, n), flags=cv2.INTER_NEAREST, borderValue=(IGNORE,))
+        if self.mirrored and np.linalg.det(matrix[:, :2]) < 0:
+            table = np.arange(256, dtype=np.uint8)
+            table[: self.classes] = self.mirrored
+            warped, sure = table[warped], table[sure]
+            words = words[[self.groups.index(self.mirrored[g]) for g in self.groups]]
         excluded = np.zeros(self.classes, bool)
         excluded[list(source.partial)] = True
         return self._colour(rng, image), warped, excluded, words, np.array(groups.size > 0), sure

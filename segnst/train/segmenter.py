@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,11 +15,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from segnst.errors import InputError, UsageError, WeightsError
+from segnst.errors import InputError, UsageError
 from segnst.segmentation.classes import STREET
 from segnst.segmentation.deeplab import DeepLabSegmenter, regions_from_names, save
 from segnst.segmentation.network import DeepLab
 from segnst.train import segmentation_data as data
+from segnst.train.run_files import History, damaged, read_run, write_run
 from segnst.train.segmenter_folders import DataFolder, count_pixels, iou, split_sources
 from segnst.train.segmenter_losses import LossWeights, segmentation_loss
 from segnst.train.segmenter_start import start_from
@@ -62,6 +63,7 @@ def train_segmenter(
     out: Path,
     *,
     classes: Sequence[str] | None = None,
+    aliases: Mapping[str, Sequence[str]] | None = None,
     start: Path | None = None,
     settings: SegmenterSettings | None = None,
     device: str | torch.device = "cpu",
@@ -73,6 +75,7 @@ def train_segmenter(
     """Train; return the path of the best checkpoint, ``out/best.safetensors``.
 
     classes  names in order of their label values (default: the nine of the bundled segmenter)
+    aliases  further names, each with the classes that it means
     start    a checkpoint to begin from: one of segnst's, or the published VOC network
     report   called with (iteration, losses) after every iteration and (iteration, IoUs) after validating
     stop     asked after each iteration; True ends the run so that ``resume`` continues it
@@ -84,7 +87,7 @@ def train_segmenter(
     if settings.crop % 16 != 1:
         near = settings.crop // 16 * 16 + 1
         raise UsageError(f"The crop must be of the form 16k+1, such as {near}, not {settings.crop}.")
-    regions = STREET if classes is None else regions_from_names(classes)
+    regions = STREET if classes is None else regions_from_names(classes, aliases)
     train, held = split_sources(folders, regions, settings.hold_back)
     torch.manual_seed(settings.seed)
     if len(settings.class_weights) not in (0, len(regions)):
@@ -125,10 +128,10 @@ class _Run:
         self.average = {k: v.detach().clone() for k, v in network.state_dict().items()}
         self.optimiser = torch.optim.AdamW(self._groups(), weight_decay=1e-4)
         self.iteration, self.best = 0, -1.0
-        self.history: dict[str, list[tuple[int, float]]] = {}
+        self.history = History()
         weights = settings.class_weights or (1.0,) * len(regions)
         self.weights = LossWeights(weights, settings.partial, settings.teacher, settings.pseudo)
-        self.autocast = _autocast(device)
+        self.autocast = autocast_dtype(device)
         self.scaler = torch.amp.GradScaler(enabled=device.type == "cuda" and self.autocast is torch.float16)
 
     def _groups(self) -> list[dict[str, Any]]:
@@ -144,7 +147,8 @@ class _Run:
     def go(self, report: Report, stop: Callable[[], bool]) -> Path:
         """Run to the last iteration (or until ``stop``)."""
         s, started, first = self.settings, time.monotonic(), self.iteration
-        sampler = data.Sampler(self.train, len(self.regions), self.channels, s.crop, s.batch, s.seed, s.scale)
+        mirrored = data.mirrored_classes([r.name for r in self.regions])
+        sampler = data.Sampler(self.train, len(self.regions), self.channels, s.crop, s.batch, s.seed, s.scale, mirrored)
         with ThreadPoolExecutor(1) as pool:
             ahead = min(self.iteration + 2, s.iterations)
             coming = [pool.submit(sampler.draw, i) for i in range(self.iteration, ahead)]
@@ -155,7 +159,7 @@ class _Run:
                 losses = self._step(batch)
                 self.iteration += 1
                 losses["seconds"] = (time.monotonic() - started) / (self.iteration - first)
-                self._note(losses)
+                self.history.note(self.iteration, losses)
                 report(self.iteration, losses)
                 last = self.iteration == s.iterations
                 if last or self.iteration % s.validate_every == 0:
@@ -209,11 +213,11 @@ class _Run:
             values |= {f"IoU {source.name} {name}": v for name, v in ious.items()}
             means.append(float(np.mean(list(ious.values()))) if ious else 0.0)
         values["mean IoU"] = float(np.mean(means)) if means else 0.0
-        self._note(values)
+        self.history.note(self.iteration, values)
         if values["mean IoU"] > self.best:
             self.best = values["mean IoU"]
             self._keep(values)
-        self._draw()
+        self.history.draw(self.out)
         return values
 
     def _keep(self, values: dict[str, float]) -> None:
@@ -222,17 +226,6 @@ class _Run:
         facts = {"long_side": str(self.settings.long_side), "iteration": str(self.iteration), **self.card}
         save(self.out / "best.safetensors", self._averaged(), self.regions, facts)
         write_card(self.out / "best.md", self.regions, self.settings, self.train, self.iteration, values, self.card)
-
-    def _note(self, values: dict[str, float]) -> None:
-        for name, value in values.items():
-            self.history.setdefault(name, []).append((self.iteration, round(value, 6)))
-
-    def _draw(self) -> None:
-        from segnst.train.curves import draw_curves
-
-        (self.out / "history.json").write_text(json.dumps(self.history))
-        smooth = {k: v for k, v in self.history.items() if k not in ("seconds",)}
-        draw_curves(smooth, self.out / "curves.png")
 
     def store(self) -> None:
         """Write all that is needed to go on from here."""
@@ -245,35 +238,25 @@ class _Run:
             "scaler": self.scaler.state_dict(),
             "iteration": self.iteration,
             "best": self.best,
-            "history": json.dumps(self.history),
+            "history": self.history.text(),
         }
-        partial = self.out / "run.pt.part"
-        torch.save(state, partial)
-        partial.replace(self.out / "run.pt")
+        write_run(self.out, state)
 
     def restore(self) -> None:
         """Go back to where ``store`` left off. Raises WeightsError when there is nothing usable."""
-        path = self.out / "run.pt"
-        if not path.is_file():
-            raise WeightsError(f"There is no run to resume in {self.out} (run.pt is missing).")
+        state = read_run(self.out, [r.name for r in self.regions], self.device)
         try:
-            state = torch.load(path, map_location=self.device, weights_only=True)
-            if state["classes"] != [r.name for r in self.regions]:
-                raise WeightsError(f"{path} was trained on other classes: {', '.join(state['classes'])}.")
             self.network.load_state_dict(state["network"])
             self.average = state["average"]
             self.optimiser.load_state_dict(state["optimiser"])
             self.scaler.load_state_dict(state["scaler"])
             self.iteration, self.best = int(state["iteration"]), float(state["best"])
-            self.history = {k: [(int(i), float(x)) for i, x in v] for k, v in json.loads(state["history"]).items()}
-        except WeightsError:
-            raise
-        except Exception as error:  # torch raises many kinds for a damaged or hostile file
-            kind = type(error).__name__
-            raise WeightsError(f"The run file {path} is damaged and cannot be resumed ({kind}).") from error
+            self.history = History(state["history"])
+        except Exception as error:  # torch raises many kinds for what does not fit
+            raise damaged(self.out, error) from error
 
 
-def _autocast(device: torch.device) -> torch.dtype | None:
+def autocast_dtype(device: torch.device) -> torch.dtype | None:
     """Mixed precision where the machine is made for it; None elsewhere (emulated bf16 is 50 times slower)."""
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16

@@ -22,6 +22,7 @@ class DataFolder:
 
     ``use``: "split" holds every n-th labelled photo back for measuring, "train" and "measure" use all for one.
     ``teach=False``: the labels are complete, no teacher is asked.
+    ``labels`` is the folder of the label maps, ``values`` the value of each class in them where not its index.
     """
 
     path: Path
@@ -30,6 +31,8 @@ class DataFolder:
     soft: Path | None = None
     use: Literal["split", "train", "measure"] = "split"
     teach: bool = True
+    labels: str = "labels"
+    values: tuple[int, ...] = ()
 
 
 def with_names(folders: Sequence[DataFolder]) -> list[DataFolder]:
@@ -54,10 +57,10 @@ def split_sources(
     train, held = [], []
     for folder in with_names(folders):
         name = folder.name
-        items = data.find_items(folder.path, [r.name for r in regions], folder.soft)
+        items = data.find_items(folder.path, [r.name for r in regions], folder.soft, folder.labels, folder.values)
         source = data.check_source(name, items, len(regions), folder.weight)
         every = {"split": hold_back, "train": 0, "measure": 1}[folder.use]
-        kept = [i for i in items if data.held_back(i, every)]
+        kept = [i for i in items if data.held_back(i.image, every)]
         if folder.use == "split" and len(kept) == len(items):
             kept = kept[1:]
         if any(i.label is not None for i in kept):

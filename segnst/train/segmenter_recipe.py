@@ -3,6 +3,9 @@
 start = "../shared/networks/deeplabv3_mobilenet_v2_voc.safetensors"     # paths are relative to the recipe
 classes = ["other", "cat"]                                             # default: the nine street classes
 
+[aliases]                                                              # optional: a name for several classes
+pet = ["cat"]                                                          # ["*"]: all but the first
+
 [teacher]                                                              # optional
 network = "…safetensors"
 cityscapes = "…tflite"                                                 # optional, needs ai-edge-litert
@@ -11,8 +14,8 @@ cityscapes = "…tflite"                                                 # optio
 iterations = 2000
 
 [[data]]
-path = "…"                                                             # also: weight, name, use, optional
-weight = 30
+path = "…"                                                             # also: weight, name, use, optional, teach,
+weight = 30                                                            # labels (folder), values (of each class)
 
 [card]                                                                 # lines of the model card
 terms = "…"
@@ -68,6 +71,7 @@ def train_from_recipe(
         folders,
         out,
         classes=classes,
+        aliases=plan.get("aliases"),
         start=base / plan["start"] if "start" in plan else None,
         settings=settings,
         device=device,
@@ -124,5 +128,13 @@ def _folder(entry: dict[str, Any], base: Path, recipe: Path) -> tuple[DataFolder
         raise UsageError(f"{recipe}: use must be split, train or measure, not '{use}'.")
     path = base / entry["path"]
     name = str(entry.get("name") or path.name)
-    folder = DataFolder(path, float(entry.get("weight", 1)), name, None, use, bool(entry.get("teach", True)))
+    folder = DataFolder(
+        path,
+        float(entry.get("weight", 1)),
+        name,
+        use=use,
+        teach=bool(entry.get("teach", True)),
+        labels=str(entry.get("labels", "labels")),
+        values=tuple(int(v) for v in entry.get("values", ())),
+    )
     return folder, bool(entry.get("optional", False))

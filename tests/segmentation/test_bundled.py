@@ -12,9 +12,10 @@ import torch
 from segnst.segmentation import deeplab
 from segnst.segmentation.base import label_map, resolve
 from segnst.segmentation.classes import STREET
+from segnst.train.segmentation_data import held_back, read_label
 
 ROOT = Path(__file__).parents[2]
-WEIGHTS = ROOT / "models" / deeplab.BUNDLED
+WEIGHTS = ROOT / "models" / deeplab.BUNDLED["deeplab"]
 SHARED = ROOT.parent / "shared"
 
 
@@ -47,3 +48,31 @@ def test_it_finds_the_parts_of_a_street() -> None:
     p, _ = deeplab.load_bundled("deeplab", device="cpu")(torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255)
     seen = set(label_map(p, (360, 480)).unique().tolist())
     assert {1, 2, 3, 4, 5} <= seen
+
+
+def test_the_parts_of_a_vehicle_have_names_of_their_own_and_together() -> None:
+    segmenter = deeplab.load_bundled("car_parts", device="cpu", offline=True)
+    assert len(segmenter.regions) == 19
+    assert len(resolve("car", segmenter.regions)) == 18
+    assert {r.name for r in resolve("headlight", segmenter.regions)} == {"front_left_light", "front_right_light"}
+    assert [r.name for r in resolve("hood", segmenter.regions)] == ["hood"]
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="needs shared/")
+def test_it_finds_the_doors_and_wheels_of_a_car_and_on_which_side_they_are() -> None:
+    """A photo that training held back, seen from the left; in the mirror it is seen from the right."""
+    folder = SHARED / "segmentation/car_parts/train"
+    photo = next(
+        p
+        for p in sorted((folder / "images").glob("*.jpg"))
+        if held_back(p, 6) and {4, 10, 19} <= set(np.unique(read_label(folder / f"parts/{p.stem}.png")))
+    )
+    truth, image = read_label(folder / f"parts/{photo.stem}.png"), cv2.imread(str(photo))[:, :, ::-1]
+    segmenter = deeplab.load_bundled("car_parts", device="cpu")
+    for mirror, side in ((1, "left"), (-1, "right")):
+        rgb = torch.from_numpy(image[:, ::mirror].copy()).permute(2, 0, 1)[None].float() / 255
+        label = label_map(segmenter(rgb)[0], truth.shape)[0].numpy()[:, ::mirror]
+        for name, values in ((f"{side}_door", (4, 10)), ("wheel", (19,))):
+            found = np.isin(label, [r.index for r in resolve(name, segmenter.regions)])
+            there = np.isin(truth, values)
+            assert (found & there).sum() / (found | there).sum() > 0.5

@@ -11,6 +11,7 @@ import torch
 
 from segnst.errors import InputError, UsageError, WeightsError
 from segnst.segmentation import deeplab
+from segnst.segmentation.base import resolve
 from segnst.segmentation.classes import STREET
 from segnst.segmentation.indexed_png import write_png
 from segnst.train import segmentation_data as data
@@ -147,10 +148,10 @@ def test_fine_tuning_keeps_what_the_checkpoint_knows(tmp_path: Path) -> None:
 
 def test_the_held_back_split_depends_on_names_alone() -> None:
     items = [data.Item(Path(f"{k}.jpg")) for k in range(800)]
-    kept = [i for i in items if data.held_back(i, 8)]
+    kept = [i for i in items if data.held_back(i.image, 8)]
     assert 70 < len(kept) < 130
-    assert kept == [i for i in reversed(items) if data.held_back(i, 8)][::-1]
-    assert not any(data.held_back(i, 0) for i in items)
+    assert kept == [i for i in reversed(items) if data.held_back(i.image, 8)][::-1]
+    assert not any(data.held_back(i.image, 0) for i in items)
 
 
 def test_batches_carry_labels_where_the_image_shows_them(tmp_path: Path) -> None:
@@ -181,3 +182,43 @@ def test_folders_of_one_name_are_told_apart(tmp_path: Path) -> None:
     assert (first.name, second.name) == ("train", "people-train")
     again, third = with_names([DataFolder(paths[0], name="x"), DataFolder(paths[0], name="x")])
     assert again.name != third.name
+
+
+PARTS = ["other", "hood", "left_door", "right_door", "left"]
+
+
+def test_left_and_right_change_places_in_a_mirrored_photo(tmp_path: Path) -> None:
+    assert data.mirrored_classes(PARTS) == (0, 1, 3, 2, 4)
+    for name in ("images", "parts"):
+        (tmp_path / name).mkdir()
+    image = np.zeros((64, 64, 3), np.uint8)
+    image[:, :32, 0] = 255  # blue where the left door is
+    label = np.where(np.arange(64) < 32, 7, 9).astype(np.uint8)[None].repeat(64, 0)
+    cv2.imwrite(str(tmp_path / "images/a.png"), image)
+    write_png(tmp_path / "parts/a.png", label)
+    items = data.find_items(tmp_path, PARTS, None, "parts", (0, 5, 7, 9))
+    source = data.check_source("doors", items, len(PARTS))
+    sampler = data.Sampler([source], len(PARTS), (), 65, 16, 0, (0.12, 0.12), data.mirrored_classes(PARTS))
+
+    def doors() -> set[int]:
+        """What most of the blue half is called, in each photo of a batch."""
+        batch = sampler.draw(0)
+        blue = (batch.image[:, 2, ::2, ::2] > batch.image[:, 0, ::2, ::2] + 0.3) & (batch.label != data.IGNORE)
+        return {int(label[where].mode().values) for label, where in zip(batch.label, blue, strict=True) if where.any()}
+
+    assert doors() == {2, 3}, "seen as it is, and mirrored"
+    sampler.mirrored = ()
+    assert doors() == {2}
+
+
+def test_values_of_a_label_map_become_classes_and_the_others_are_ignored(tmp_path: Path) -> None:
+    write_png(tmp_path / "a.png", np.array([[0, 2, 5, 9]], np.uint8))
+    assert data.read_label(tmp_path / "a.png", (0, 2, 9)).tolist() == [[0, 1, data.IGNORE, 2]]
+
+
+def test_an_alias_may_mean_several_classes() -> None:
+    regions = deeplab.regions_from_names(PARTS, {"door": ["left_door", "right_door"], "car": ["*"]})
+    assert [r.name for r in resolve("door", regions)] == ["left_door", "right_door"]
+    assert [r.index for r in resolve("car", regions)] == [1, 2, 3, 4]
+    with pytest.raises(UsageError, match=r"'doors'.*left_door|left_door.*'doors'|'doors', which is no class"):
+        deeplab.regions_from_names(PARTS, {"door": ["doors"]})

@@ -67,3 +67,17 @@ def test_the_bundled_recipe_is_readable() -> None:
     plan = recipes._read(path)
     assert recipes._settings(plan["settings"], path).batch == 8
     assert all(recipes._folder(entry, path.parent, path) for entry in plan["data"])
+
+
+def test_the_recipe_of_the_parts_names_every_class_once() -> None:
+    from segnst.segmentation.base import resolve
+    from segnst.train import segmenter_recipe as recipes
+
+    path = Path(__file__).parents[2] / "recipes/car_parts.toml"
+    plan = recipes._read(path)
+    folder, _ = recipes._folder(plan["data"][0], path.parent, path)
+    assert (folder.labels, len(folder.values)) == ("parts", len(plan["classes"]))
+    assert len(recipes._settings(plan["settings"], path).class_weights) == len(plan["classes"]) == 19
+    regions = deeplab.regions_from_names(plan["classes"], plan["aliases"])
+    assert len(resolve("car", regions)) == 18
+    assert len(resolve("door", regions)) == len(resolve("light", regions)) == 4
