@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import typer
 
-from segnst.cli import bench, evaluate, info, segment, style, train
+from segnst.cli import bench, evaluate, info, optimize, segment, style, train
 from segnst.errors import SegnstError
 
 INTERRUPTED = 130
@@ -24,6 +24,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("style")(style.style)
+app.command("optimize")(optimize.optimize)
+app.command("reconstruct")(optimize.reconstruct)
 app.command("segment")(segment.segment)
 app.add_typer(train.app, name="train")
 app.add_typer(evaluate.app, name="evaluate")
