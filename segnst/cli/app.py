@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import typer
 
-from segnst.cli import bench, evaluate, info, optimize, segment, style, train
+from segnst.cli import bench, compare, evaluate, info, inspect, optimize, segment, style, train
 from segnst.errors import SegnstError
 
 INTERRUPTED = 130
@@ -26,6 +26,8 @@ app = typer.Typer(
 app.command("style")(style.style)
 app.command("optimize")(optimize.optimize)
 app.command("reconstruct")(optimize.reconstruct)
+app.command("inspect")(inspect.inspect)
+app.command("compare")(compare.compare)
 app.command("segment")(segment.segment)
 app.add_typer(train.app, name="train")
 app.add_typer(evaluate.app, name="evaluate")

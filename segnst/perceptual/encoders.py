@@ -36,7 +36,7 @@ def vgg_layers(blocks: Iterable[int]) -> tuple[str, ...]:
 Pooling = Literal["max", "avg"]
 
 
-def _layer(tensors: tuple[Tensor, ...], pad_mode: str) -> nn.Module:
+def _layer(tensors: tuple[Tensor, ...], pad_mode: Literal["zeros", "reflect"]) -> nn.Module:
     """A 3x3 convolution, or one of low rank: 3x3 to a few channels without bias, then 1x1 to all of them."""
     if len(tensors) == 2:
         weight, bias = tensors

@@ -3,8 +3,8 @@
 For a picture x with features F_l(x), the content c and paintings p (Gatys 2016, eq. 7, every part relative):
 
     total    = content_weight * content + style_weight * style + tv_weight * tv + temporal_weight * temporal
-    content  = Σ_l w_l ‖F_l(x) − F_l(c)‖² / ‖F_l(c)‖²                              over content layers, Σ w_l = 1
-    style    = Σ_r a_r Σ_l w_l ‖G_lr(x) − A_lr‖² / ‖A_lr‖²                         over regions and style layers, Σ w_l = 1
+    content  = Σ_l w_l ‖F_l(x) − F_l(c)‖² / ‖F_l(c)‖²        over content layers, Σ w_l = 1
+    style    = Σ_r a_r Σ_l w_l ‖G_lr(x) − A_lr‖² / ‖A_lr‖²    over regions and style layers, Σ w_l = 1
     tv       = mean |difference of neighbours|, both directions
     temporal = mean square difference to the warped last picture where the flow is reliable (Ruder 2016, eq. 7)
 

@@ -26,7 +26,7 @@ FPS = 12.0
 
 @dataclass(frozen=True)
 class FilmOptions:
-    """every: keep each so many-th step; folder: as PNGs there; gif, mp4: as a film; curves: of the losses (PNG, JSON)."""
+    """Keep every so many-th step, as PNGs in a folder, as a film (gif, mp4); draw the curves of the losses (PNG, JSON)."""
 
     every: int | None = None
     folder: Path | None = None

@@ -52,7 +52,7 @@ def reconstruct_file(
     encoder.check((layer,))
     encoder.pooling = settings.pooling
     rgb = read_picture(path, max_size, "input").to(where)
-    layers = (layer,)
+    layers: tuple[str, ...] = (layer,)
     weights = LossWeights(content_layers=((layer, 1.0),), style_weight=0.0, tv_weight=tv_weight)
     if what == "style":
         layers = (*(n for n in STYLE_LAYERS if n < layer and n in encoder.layers), layer)

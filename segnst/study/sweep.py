@@ -45,8 +45,8 @@ class Sweep:
             raise UsageError(f"--sweep takes NAME=VALUE,VALUE,…, got '{text}'.")
         if len(words) > 12:
             raise UsageError(f"--sweep takes 12 values at most, got {len(words)}.")
-        owner: type = LossWeights if name in _LOSSES else OptimiseSettings
-        kind = {f.name: type(f.default) for f in dataclasses.fields(owner)}[name]
+        owner: Any = LossWeights if name in _LOSSES else OptimiseSettings
+        kind: Any = {f.name: type(f.default) for f in dataclasses.fields(owner)}[name]
         try:
             return cls(name, tuple(kind(w) for w in words))
         except ValueError:
@@ -65,7 +65,9 @@ class Sweep:
 def _curves(losses: list[dict[str, Any]], folder: Path) -> Tensor:
     chosen = {n: p for n, p in history(losses).items() if n in ("total", "content", "style")}
     draw_curves(chosen, folder / "curves.png", columns=1)
-    return from_bytes(cv2.imread(str(folder / "curves.png")))
+    drawn = cv2.imread(str(folder / "curves.png"))
+    assert drawn is not None
+    return from_bytes(drawn)
 
 
 def optimize_sweep(

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import deque
 
-import torch
 from torch import Tensor
 
 FIRST = 0.01  # root mean square of the first step, in units of RGB
@@ -62,4 +61,3 @@ class Lbfgs:
         """Begin anew, as from another point."""
         self.pairs.clear()
         self._last = None
-

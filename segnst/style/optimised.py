@@ -18,6 +18,8 @@ from segnst.plan import ORIGINAL, Plan
 from segnst.style.optimise import Losses, Optimised, OptimiseSettings, Watch, optimise, resized
 from segnst.types import LayerMasks
 
+Painted = tuple[str, list[tuple[Tensor, float]], Tensor | None]  # name, paintings with weights, mask
+
 LEAST_SHARE = 1e-3  # of the picture that a region must cover to be painted
 
 
@@ -37,7 +39,8 @@ def match_colours(painting: Tensor, content: Tensor, mask: Tensor | None = None)
 
     def power(matrix: Tensor, exponent: float) -> Tensor:
         values, vectors = torch.linalg.eigh(matrix)
-        return (vectors * values.clamp_min(1e-9) ** exponent) @ vectors.T
+        result: Tensor = (vectors * values.clamp_min(1e-9) ** exponent) @ vectors.T
+        return result
 
     mean_c, cov_c = moments(content, torch.ones_like(content[:, :1]) if mask is None else mask)
     mean_s, cov_s = moments(painting, torch.ones_like(painting[:, :1]))
@@ -55,7 +58,7 @@ class OptimisedCarry:
 
 
 class OptimisingStylizer:
-    """Paints a frame at a time by optimisation; each region after its paintings, in one picture, by guided Gram matrices.
+    """Paints a frame by optimisation, each region after its paintings, in one picture, by guided Gram matrices.
 
     paintings   {style of the plan: RGB [1,3,h,w]}
     flow        for video: a frame starts from the last, warped, and is held to it where the flow is reliable
@@ -83,10 +86,11 @@ class OptimisingStylizer:
         self.current: tuple[Tensor, LayerMasks | None] = (torch.empty(0), None)  # the frame being painted
         self.expected = settings.steps  # steps it takes at most
         self.converged = False
+        self._painted: list[Painted] = []
         encoder.pooling = settings.pooling
 
-    def _regions(self, rgb: Tensor, masks: LayerMasks | None) -> list[tuple[str, list[tuple[Tensor, float]], Tensor | None]]:
-        """(name, paintings with weights, mask) of all that is painted and seen."""
+    def _regions(self, rgb: Tensor, masks: LayerMasks | None) -> list[Painted]:
+        """All that is painted and seen."""
         found = []
         for k, entry in enumerate(self.plan.entries):
             mask = None if masks is None else masks.soft[:, k : k + 1]
@@ -121,9 +125,7 @@ class OptimisingStylizer:
                 sized.append(StyleRegion(small, here, name))
             before = resized(last, size) if last is not None else None
             trust = F.interpolate(reliable, size, mode="area") if reliable is not None else None
-            return Objective(
-                self.encoder, self.settings.losses, resized(rgb, size), sized, last=before, reliable=trust
-            )
+            return Objective(self.encoder, self.settings.losses, resized(rgb, size), sized, last=before, reliable=trust)
 
         return build
 

@@ -27,10 +27,9 @@ from segnst.errors import OutputError, SegnstError, UsageError, WeightsError
 from segnst.perceptual.encoders import SMALL_FORMAT, Encoder, _normalisation, load_encoder
 from segnst.perceptual.losses import content_loss, gram, gram_loss
 from segnst.train.curves import draw_curves
+from segnst.train.features_fit import Fit, Layer, patches
 from segnst.train.photos import Photos
 from segnst.weights import write_tensors
-
-Layer = tuple[Tensor, Tensor, Tensor]  # down [R,I,3,3], up [O,R,1,1], bias [O]
 
 
 @dataclass(frozen=True)
@@ -60,36 +59,6 @@ class FeatureSettings:
     seed: int = 1
 
 
-def _patches(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """3x3 neighbourhoods of x [1,C,H,W] at N positions, zeros beyond the border -> [N, C*9] in a kernel's order."""
-    padded = F.pad(x[0], (1, 1, 1, 1))
-    shifts = [padded[:, rows + dy, columns + dx] for dy in range(3) for dx in range(3)]
-    return torch.stack(shifts, 1).flatten(0, 1).T
-
-
-def reduced_rank(
-    xx: Tensor, xy: Tensor, mean_x: Tensor, mean_y: Tensor, rank: int, ridge: float
-) -> tuple[Layer, float]:
-    """The linear map of a given rank that explains y best.
-
-    xx [K,K], xy [K,O] centred second moments of patches x and responses y -> the layer, and the share of y's explained
-    variance that the rank leaves out. K = 9 I.
-    """
-    eye = torch.eye(len(xx), dtype=xx.dtype)
-    full = torch.linalg.solve(xx + ridge * xx.diagonal().mean() * eye, xy)  # [K,O]
-    fitted = full.T @ xx @ full
-    values, vectors = torch.linalg.eigh(fitted)
-    kept = vectors[:, -rank:]
-    down = (full @ kept).T  # [R,K]
-    # balanced, so that half precision serves both alike
-    scale = down.norm(dim=1, keepdim=True).clamp_min(1e-12)
-    up = kept * scale.T
-    down = down / scale
-    bias = mean_y - up @ (down @ mean_x)
-    lost = 1 - float(values[-rank:].sum() / values.sum().clamp_min(1e-12))
-    return (down.reshape(rank, -1, 3, 3).float(), up[:, :, None, None].float(), bias.float()), lost
-
-
 @dataclass
 class _Run:
     """What a checkpoint holds."""
@@ -109,35 +78,12 @@ def student(layers: dict[str, Layer]) -> Encoder:
     return Encoder("small", {n: layers[n] for n in sorted(layers)}, _normalisation())
 
 
-class _Fit:
-    """Second moments of patches and responses, centred at the end; in double where they are added up."""
-
-    def __init__(self) -> None:
-        self.sums: list[Tensor] | None = None
-        self.count = 0
-
-    def add(self, x: Tensor, y: Tensor) -> None:
-        """x [N,K] patches, y [N,O] responses."""
-        new = [x.T @ x, x.T @ y, x.sum(0), y.sum(0)]
-        if self.sums is None:
-            self.sums = [t.double() for t in new]
-        else:
-            for total, t in zip(self.sums, new, strict=True):
-                total += t
-        self.count += len(x)
-
-    def solve(self, rank: int, ridge: float) -> tuple[Layer, float]:
-        assert self.sums is not None
-        xx, xy, x, y = (t / self.count for t in self.sums)
-        return reduced_rank(xx - x[:, None] * x, xy - x[:, None] * y, x, y, min(rank, len(y)), ridge)
-
-
 def _fit_layer(
     layer: str, run: _Run, teacher: Encoder, crops: Sequence[Tensor], below: list[Tensor], settings: FeatureSettings
 ) -> float:
     """Fit one layer and move ``below``, the student's features under it for each crop, up by it."""
     generator = torch.Generator().manual_seed(settings.seed)
-    fit, conv = _Fit(), teacher.convs[layer]
+    fit, conv = Fit(), teacher.convs[layer]
     before = [n for n in teacher.layers if n < layer][-1:]
     for k, crop in enumerate(crops):
         x = below[k].float()
@@ -147,7 +93,7 @@ def _fit_layer(
         y = conv(t)[0]
         at = torch.randint(y[0].numel(), (settings.positions,), generator=generator)
         rows, columns = at // y.shape[-1], at % y.shape[-1]
-        fit.add(_patches(x, rows, columns), y[:, rows, columns].T)
+        fit.add(patches(x, rows, columns), y[:, rows, columns].T)
         below[k] = x.half()
     run.layers[layer], lost = fit.solve(dict(settings.ranks)[layer], settings.ridge)
     _climb(below, run, layer)
@@ -296,11 +242,12 @@ def train_features(
     with torch.no_grad():
         below = [first.first(c) for c in crops]
         for layer in [*shallow, *beyond]:
-            if layer == (beyond or [None])[0]:
+            if beyond and layer == beyond[0]:
                 foot = list(below)  # the features on which the deep layers stand
             if layer in run.layers:
                 if layer in shallow or run.iteration == 0:
-                    below = [F.max_pool2d(b.float(), 2) if layer.endswith("_1") and layer != "relu1_1" else b for b in below]
+                    pooled = layer.endswith("_1") and layer != "relu1_1"
+                    below = [F.max_pool2d(b.float(), 2) if pooled else b for b in below]
                     _climb(below, run, layer)
                 continue
             guide = first if layer in shallow else deep
@@ -330,7 +277,7 @@ def _export(
 ) -> Path:
     """The fp16 safetensors and its card."""
     today = datetime.datetime.now(datetime.UTC).date().isoformat()
-    tensors = {}
+    tensors: dict[str, Tensor] = {}
     for layer, (down, up, bias) in run.layers.items():
         tensors |= {f"{layer}.down": down, f"{layer}.up": up, f"{layer}.bias": bias}
     metadata = {
@@ -349,7 +296,8 @@ def _export(
     )
     card = f"""# {path.stem}
 
-A perceptual network distilled from VGG19, {count / 1e6:.2f} million parameters, {path.stat().st_size / 1e6:.2f} MB. {today}.
+A perceptual network distilled from VGG19: {count / 1e6:.2f} million parameters, {path.stat().st_size / 1e6:.2f} MB.
+{today}.
 
 - Teacher: `{Path(teacher).name}`{f", beyond its last layer `{Path(deep).name}`" if deep else ""}
 - Photos: {settings.photos} crops from {len(photos.paths)} in {", ".join(f"`{d.name}`" for d in data)}
