@@ -6,12 +6,13 @@ import os
 import signal
 import sys
 import traceback
-from typing import NoReturn
+import warnings
+from typing import Any, NoReturn
 
 import typer
 
 from segnst.cli import bench, compare, evaluate, info, inspect, optimize, segment, style, train
-from segnst.errors import SegnstError
+from segnst.errors import SegnstError, SegnstWarning
 
 INTERRUPTED = 130
 
@@ -57,10 +58,24 @@ def _interrupt(signum: int, frame: object) -> NoReturn:
     raise KeyboardInterrupt
 
 
+def _tell_warnings() -> None:
+    """Our own warnings as one line, without the place in the code."""
+    usual = warnings.showwarning
+
+    def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+        if issubclass(category, SegnstWarning):
+            print(f"segnst: warning: {message}", file=sys.stderr)
+        else:
+            usual(message, category, *place, **more)
+
+    warnings.showwarning = show
+
+
 def main() -> None:
     """Run the command line. Exit codes: 0 done, 1 failure, 2 wrong usage, 130 after Ctrl-C."""
     # a terminated run cleans up just as an interrupted one
     signal.signal(signal.SIGTERM, _interrupt)
+    _tell_warnings()
     try:
         code = app(standalone_mode=False)
         if code == INTERRUPTED:  # typer turns the interrupt into this exit code

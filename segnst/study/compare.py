@@ -67,6 +67,16 @@ class _Method:
     clip: Callable[[], Pipeline]
 
 
+def _short(name: str) -> str:
+    """A name or a path without its folder: reports are kept where the paths mean nothing."""
+    return Path(name).name
+
+
+def _told(options: CompareOptions) -> dict[str, Any]:
+    told = {k: v.name if isinstance(v, Path) else v for k, v in asdict(options).items()}
+    return told | {"features": _short(options.features), "methods": [_short(m) for m in options.methods]}
+
+
 def _peak_reset() -> None:
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
@@ -89,7 +99,7 @@ def _method(name: str, options: CompareOptions, encoder: Encoder, painting: Tens
         load_style(name)  # whatever is wrong with it is said before anything is computed
         settings = Settings(styles=(name,), device=options.device, offline=options.offline)
         return _Method(
-            name, lambda: build(replace(settings, stabilize=False)).pipeline, lambda: build(settings).pipeline
+            _short(name), lambda: build(replace(settings, stabilize=False)).pipeline, lambda: build(settings).pipeline
         )
     plan = whole_frame([str(options.painting)])
 
@@ -219,7 +229,7 @@ def compare_files(
         "methods": {},
         "warnings": warnings,
         "versions": versions(),
-        "options": {k: str(v.name) if isinstance(v, Path) else v for k, v in asdict(options).items()},
+        "options": _told(options),
     }
     rows = [[("picture", rgb[0])] for rgb in pictures.values()]
     rows[0].append(("painting", painting[0]))

@@ -26,7 +26,7 @@ FPS = 12.0
 
 @dataclass(frozen=True)
 class FilmOptions:
-    """Keep every so many-th step, as PNGs in a folder, as a film (gif, mp4); draw the curves of the losses (PNG, JSON)."""
+    """Keep each ``every``-th step: as PNGs in a folder, as a film (gif, mp4); draw curves of the losses (PNG, JSON)."""
 
     every: int | None = None
     folder: Path | None = None

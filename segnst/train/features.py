@@ -52,9 +52,9 @@ class FeatureSettings:
     positions: int = 500
     crop: int = 160
     ridge: float = 1e-4
-    iterations: int = 600
+    iterations: int = 300
     batch: int = 8
-    learning_rate: float = 2e-3
+    learning_rate: float = 5e-4
     gram_weight: float = 0.5
     seed: int = 1
 
@@ -112,12 +112,16 @@ def _teach_deep(
     deep: Encoder,
     crops: Sequence[Tensor],
     below: Sequence[Tensor],
+    block: str,
     settings: FeatureSettings,
     save: Callable[[], None],
     report: Callable[[str], None],
 ) -> None:
-    """Train the layers beyond the first teacher's last on its last features, which stay as they are."""
-    net = student({n: run.layers[n] for n in names})
+    """Train the layers beyond the first teacher's last on its last features (of a block), which stay as they are."""
+    # VGG's features run to hundreds; a step of Adam on weights that see them would be far too long
+    size = float(torch.stack([b.float().square().mean() for b in below]).mean().sqrt())
+    units = {n: size if n == names[0] else 1.0 for n in names}
+    net = student({n: (run.layers[n][0] * units[n], *run.layers[n][1:]) for n in names})
     net.requires_grad_(True)
     net.first.requires_grad_(False)
     optimiser = torch.optim.Adam(net.convs.parameters(), settings.learning_rate)
@@ -128,14 +132,13 @@ def _teach_deep(
     while run.iteration < settings.iterations:
         generator = torch.Generator().manual_seed(settings.seed * 1_000_003 + run.iteration)
         chosen = torch.randint(len(crops), (settings.batch,), generator=generator).tolist()
-        x = torch.cat([below[k] for k in chosen]).float()
+        x = torch.cat([below[k] for k in chosen]).float() / size
         for group in optimiser.param_groups:
             group["lr"] = settings.learning_rate * (1 - run.iteration / settings.iterations)
         terms: dict[str, Tensor] = {}
-        block = "3"
+        at = block
         for layer, conv in net.convs.items():
-            x = F.max_pool2d(x, 2) if layer[4] != block else x
-            block = layer[4]
+            x, at = (F.max_pool2d(x, 2) if layer[4] != at else x), layer[4]
             x = F.relu(conv(x))
             target = torch.cat([targets[k][layer] for k in chosen]).float()
             terms[layer] = content_loss(x, target)
@@ -147,14 +150,14 @@ def _teach_deep(
         total.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         run.iteration += 1
-        run.record(run.iteration, {"total": float(total)} | {n: float(v) for n, v in terms.items()})
-        if run.iteration % 100 == 0 or run.iteration == settings.iterations:
+        run.record(run.iteration, {n: float(v.detach()) for n, v in {"total": total, **terms}.items()})
+        if run.iteration % 50 == 0 or run.iteration == settings.iterations:
             state = net.convs.state_dict()
             for n in names:
-                run.layers[n] = (state[f"{n}.0.weight"].clone(), state[f"{n}.1.weight"].clone(),
+                run.layers[n] = (state[f"{n}.0.weight"] / units[n], state[f"{n}.1.weight"].clone(),
                                  state[f"{n}.1.bias"].clone())  # fmt: skip
             run.optimiser = optimiser.state_dict()
-            report(f"{run.iteration}/{settings.iterations} loss {float(total):.3f}")
+            report(f"{run.iteration}/{settings.iterations} loss {float(total.detach()):.3f}")
             save()
 
 
@@ -256,7 +259,7 @@ def train_features(
             report(f"{layer}: rank {run.layers[layer][0].shape[0]}, {lost:.2%} of the variance left out")
             save()
     if deep and beyond:
-        _teach_deep(beyond, run, deep, crops, foot, settings, save, report)
+        _teach_deep(beyond, run, deep, crops, foot, shallow[-1][4], settings, save, report)
     net = student(run.layers)
     table = agreement(net, first, held_out)
     if deep:
