@@ -161,9 +161,10 @@ def _teach_deep(
             save()
 
 
-def agreement(net: Encoder, teacher: Encoder, crops: Sequence[Tensor]) -> dict[str, tuple[float, float]]:
+def agreement(
+    net: Encoder, teacher: Encoder, crops: Sequence[Tensor], names: Sequence[str]
+) -> dict[str, tuple[float, float]]:
     """{layer: (content loss, Gram loss)} of a student's features against the teacher's, mean over crops [1,3,H,W]."""
-    names = [n for n in teacher.layers if n in net.layers]
     sums = {n: [0.0, 0.0] for n in names}
     with torch.no_grad():
         for crop in crops:
@@ -261,9 +262,9 @@ def train_features(
     if deep and beyond:
         _teach_deep(beyond, run, deep, crops, foot, shallow[-1][4], settings, save, report)
     net = student(run.layers)
-    table = agreement(net, first, held_out)
+    table = agreement(net, first, held_out, shallow)
     if deep:
-        table |= {n: v for n, v in agreement(net, deep, held_out).items() if n in beyond}
+        table |= agreement(net, deep, held_out, beyond)
     return _export(path, run, settings, photos, data, str(teacher), str(deep_teacher or ""), terms, table)
 
 

@@ -31,7 +31,7 @@ def test_a_page_shows_layers_channels_grams_and_saliency(run: Run, material: Pat
     assert code == 0, err
     page = Path("page.html").read_text()
     assert re.findall("<h2>(.*?)</h2>", page) == ["Saliency of car", "Layers", "Channels", "Gram matrices"]
-    pictures = re.findall("base64,([^\"]+)", page)
+    pictures = re.findall('base64,([^"]+)', page)
     assert len(pictures) == 4
     assert cv2.imdecode(np.frombuffer(base64.b64decode(pictures[0]), np.uint8), 1).std() > 10
     assert "http" not in page, "the page needs nothing else"

@@ -144,9 +144,7 @@ def test_a_class_that_is_not_in_the_picture_is_named(run: Run, material: Path) -
         (["red.png", "--gif", "film.mp4"], 1, "should end in .gif"),
     ],
 )
-def test_wrong_requests_are_explained(
-    run: Run, material: Path, arguments: list[str], code: int, said: str
-) -> None:
+def test_wrong_requests_are_explained(run: Run, material: Path, arguments: list[str], code: int, said: str) -> None:
     words = [str(material / a) if a.endswith(("red.png", "rad.png")) and "=" not in a else a for a in arguments]
     got, _, err = run("optimize", material / "photo.png", *words, "-o", "out.png", *options(material))
     assert got == code, err

@@ -51,7 +51,7 @@ def test_a_student_answers_as_its_teacher(material: Path) -> None:
     path = distil(material, terms="public domain")
     student, teacher = load_encoder(path), load_encoder(material / "vgg.safetensors")
     assert student.layers == ("relu1_1", "relu1_2", "relu2_1", "relu3_1")
-    table = agreement(student, teacher, [texture(32, 32, 9)[None]])
+    table = agreement(student, teacher, [texture(32, 32, 9)[None]], teacher.layers)
     assert table["relu1_2"][0] < 1e-3
     assert table["relu2_1"][0] < 0.05, "rank 10 of 12"
     card = path.with_suffix(".md").read_text()
@@ -117,6 +117,6 @@ def test_the_bundled_encoder_answers_as_vgg19(shared: Path) -> None:
     teacher = load_encoder(shared / "networks/vgg19_to_relu3_4.safetensors")
     photo = cv2.imread(str(shared / "photos/bsds500/100007.jpg"))[:128, :128, ::-1].copy()
     rgb = torch.from_numpy(photo).permute(2, 0, 1).float()[None] / 255
-    for layer, (features, grams) in agreement(load_encoder("small"), teacher, [rgb]).items():
+    for layer, (features, grams) in agreement(load_encoder("small"), teacher, [rgb], teacher.layers).items():
         assert features < 0.02, layer
         assert grams < 0.01, layer
