@@ -95,7 +95,7 @@ def catalogue() -> list[dict[str, Any]]:
                 metadata = file.metadata() or {}
         except (SafetensorError, OSError):
             metadata = {"terms": "damaged"}
-        kind = "style" if metadata.get("format") else "segmenter"
+        kind = metadata.get("kind") or ("style" if metadata.get("format") else "segmenter")
         terms = f"{metadata.get('terms', 'see its card')} ({path.with_suffix('.md').name})"
         rows.append({"name": path.stem, "kind": kind, "path": str(path), "url": "", "terms": terms})
     for weights in REMOTE:

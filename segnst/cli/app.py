@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 import typer
 
-from segnst.cli import bench, evaluate, info, segment, style, train
+from segnst.cli import bench, compare, evaluate, info, inspect, optimize, segment, style, train
 from segnst.errors import SegnstError, SegnstWarning
 
 INTERRUPTED = 130
@@ -25,6 +25,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("style")(style.style)
+app.command("optimize")(optimize.optimize)
+app.command("reconstruct")(optimize.reconstruct)
+app.command("inspect")(inspect.inspect)
+app.command("compare")(compare.compare)
 app.command("segment")(segment.segment)
 app.add_typer(train.app, name="train")
 app.add_typer(evaluate.app, name="evaluate")
@@ -54,21 +58,24 @@ def _interrupt(signum: int, frame: object) -> NoReturn:
     raise KeyboardInterrupt
 
 
-_show = warnings.showwarning
+def _tell_warnings() -> None:
+    """Our own warnings as one line, without the place in the code."""
+    usual = warnings.showwarning
 
+    def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+        if issubclass(category, SegnstWarning):
+            print(f"segnst: warning: {message}", file=sys.stderr)
+        else:
+            usual(message, category, *place, **more)
 
-def _warn(message: Warning | str, category: type[Warning], *rest: Any, **more: Any) -> None:
-    if issubclass(category, SegnstWarning):
-        print(f"segnst: warning: {message}", file=sys.stderr)
-    else:
-        _show(message, category, *rest, **more)
+    warnings.showwarning = show
 
 
 def main() -> None:
     """Run the command line. Exit codes: 0 done, 1 failure, 2 wrong usage, 130 after Ctrl-C."""
-    warnings.showwarning = _warn
     # a terminated run cleans up just as an interrupted one
     signal.signal(signal.SIGTERM, _interrupt)
+    _tell_warnings()
     try:
         code = app(standalone_mode=False)
         if code == INTERRUPTED:  # typer turns the interrupt into this exit code

@@ -200,3 +200,41 @@ def collection(
     if output is not None:
         output.with_suffix(".json").write_text(json_module.dumps(report, indent=1) + "\n")
         output.with_suffix(".md").write_text(text)
+
+
+@app.command()
+def gatys(
+    content: Annotated[Path, typer.Argument(metavar="CONTENT", help="A picture.")],
+    painting: Annotated[Path, typer.Argument(metavar="PAINTING", help="A painting.")],
+    steps: Annotated[int, typer.Option(min=1, help="Evaluations of loss and gradient.")] = 300,
+    max_size: Annotated[int, typer.Option(min=32, metavar="PX", help="Long side.")] = 512,
+    repeats: Annotated[int, typer.Option(min=1, help="Runs of each, in turn.")] = 1,
+    features: Annotated[str, typer.Option(help="vgg19, vgg16, small or a weights file.")] = "vgg19",
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="The figures as JSON.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
+    offline: Annotated[bool, typer.Option("--offline", help="Fetch nothing.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an output that exists.")] = False,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress.")] = False,
+) -> None:
+    """`segnst optimize` against a plain optimisation loop: time, and loss at full size."""
+    from segnst.bench.gatys import measure
+    from segnst.device import choose_device
+    from segnst.errors import OutputError
+    from segnst.perceptual.encoders import load_encoder
+    from segnst.study.pictures import read_picture, write_bytes
+
+    if output is not None and output.exists() and not overwrite:
+        raise OutputError(f"{output} exists already; choose another name or allow --overwrite.")
+    where = choose_device(device)
+    facts = measure(
+        lambda: load_encoder(features, offline=offline).to(where),
+        read_picture(content, max_size, "content").to(where),
+        read_picture(painting, max_size, "painting").to(where),
+        steps=steps,
+        repeats=repeats,
+        report=lambda text: None if quiet else print(text, file=sys.stderr, flush=True),
+    )
+    text = json_module.dumps(facts, indent=1)
+    if output is not None:
+        write_bytes(output, text.encode())
+    print(text)

@@ -1,4 +1,4 @@
-"""``segnst train style``, ``collection``, ``segmenter`` and ``instances``."""
+"""``segnst train style``, ``collection``, ``segmenter``, ``instances`` and ``features``."""
 
 from __future__ import annotations
 
@@ -307,4 +307,39 @@ def instances(
         card={"terms": terms},
         report=report,
     )
+    print(path)
+
+
+@app.command()
+def features(
+    data: Data,
+    name: Annotated[str, typer.Option("-o", "--name", help="Writes OUT/NAME.safetensors and its card.")],
+    out: Annotated[Path, typer.Option(help="Folder of the result.")] = Path(),
+    work: Work = Path("work"),
+    teacher: Annotated[str, typer.Option(help="VGG19: vgg19 (fetched), or a file.")] = "vgg19",
+    deep_teacher: Annotated[
+        str | None, typer.Option(help="An encoder for the layers beyond the teacher's last (file).")
+    ] = None,
+    photos: Annotated[int, typer.Option(min=4, help="Crops that every layer is fitted on.")] = 150,
+    crop: Annotated[int, typer.Option(min=32, help="Side of a crop, px.")] = 160,
+    iterations: Annotated[int, typer.Option(min=0, help="Steps by gradients, for the layers beyond.")] = 300,
+    learning_rate: Annotated[float, typer.Option(min=0)] = 5e-4,
+    seed: Annotated[int, typer.Option()] = 1,
+    terms: Annotated[str, typer.Option(help="Terms of teachers and photos; for the card.")] = "not stated",
+    restart: Restart = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a network of this name.")] = False,
+    offline: Offline = False,
+    quiet: Quiet = False,
+) -> None:
+    """Distil a small perceptual network from VGG19. Goes on where an interrupted run stopped."""
+    from segnst.train.features import FeatureSettings, train_features
+
+    target = Path(name.removesuffix(".safetensors"))
+    settings = FeatureSettings(
+        photos=photos, crop=crop, iterations=iterations, learning_rate=learning_rate, seed=seed
+    )  # fmt: skip
+    path = train_features(
+        data, target.name, teacher=teacher, deep_teacher=deep_teacher, out=out / target.parent, work=work,
+        settings=settings, terms=terms, restart=restart, overwrite=overwrite, offline=offline, quiet=quiet,
+    )  # fmt: skip
     print(path)

@@ -5,6 +5,7 @@ Layer names are those of the papers: ``relu{block}_{conv}`` (Simonyan & Zisserma
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal
@@ -14,14 +15,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from segnst.catalogue import fetch_named
-from segnst.errors import UsageError, WeightsError, did_you_mean
-from segnst.weights import read_tensors
+from segnst.errors import SegnstWarning, UsageError, WeightsError, did_you_mean
+from segnst.weights import bundled, read_tensors
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 # convolutions per block
 VGG_BLOCKS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
+SMALL = "small"  # the bundled encoder, distilled from VGG19 (segnst.train.features)
+SMALL_FORMAT = "segnst-features"
+LEAST = 2  # positions a side that a layer must have
 
 
 def vgg_layers(blocks: Iterable[int]) -> tuple[str, ...]:
@@ -29,32 +33,51 @@ def vgg_layers(blocks: Iterable[int]) -> tuple[str, ...]:
     return tuple(f"relu{b}_{k}" for b, n in enumerate(blocks, 1) for k in range(1, n + 1))
 
 
-class Encoder(nn.Module):
-    """A chain of 3x3 convolutions with max pooling between blocks, whose layers are read out by name.
+Pooling = Literal["max", "avg"]
 
-    weights   {layer: (weight [O,I,3,3], bias [O])}, in order of depth
+
+def _layer(tensors: tuple[Tensor, ...], pad_mode: Literal["zeros", "reflect"]) -> nn.Module:
+    """A 3x3 convolution, or one of low rank: 3x3 to a few channels without bias, then 1x1 to all of them."""
+    if len(tensors) == 2:
+        weight, bias = tensors
+        conv = nn.Conv2d(weight.shape[1], weight.shape[0], 3, padding=1, padding_mode=pad_mode)
+        conv.load_state_dict({"weight": weight.float(), "bias": bias.float()})
+        return conv
+    down, up, bias = tensors
+    narrow = nn.Conv2d(down.shape[1], down.shape[0], 3, padding=1, padding_mode=pad_mode, bias=False)
+    wide = nn.Conv2d(up.shape[1], up.shape[0], 1)
+    narrow.load_state_dict({"weight": down.float()})
+    wide.load_state_dict({"weight": up.float(), "bias": bias.float()})
+    return nn.Sequential(narrow, wide)
+
+
+class Encoder(nn.Module):
+    """A chain of 3x3 convolutions with pooling between blocks, whose layers are read out by name.
+
+    weights   {layer: (weight [O,I,3,3], bias [O])}, in order of depth; of low rank where three tensors are given,
+              (down [R,I,3,3], up [O,R,1,1], bias [O])
     first     (weight [3,3,1,1], bias [3]) applied to the input RGB in [0,1]: the preprocessing
     pad_mode  padding of the convolutions: "zeros" as in VGG, "reflect" as in distilled encoders
+    pooling   "max" as in VGG, or "avg" (Gatys 2016 found it to give slightly more appealing pictures); may be set later
     """
 
     def __init__(
         self,
         name: str,
-        weights: Mapping[str, tuple[Tensor, Tensor]],
+        weights: Mapping[str, tuple[Tensor, ...]],
         first: tuple[Tensor, Tensor],
         pad_mode: Literal["zeros", "reflect"] = "zeros",
     ) -> None:
         super().__init__()
         self.name = name
         self.layers = tuple(weights)
+        self.pooling: Pooling = "max"
         self.first = nn.Conv2d(3, 3, 1)
         self.convs = nn.ModuleDict()
         with torch.no_grad():
             self.first.load_state_dict({"weight": first[0].float(), "bias": first[1].float()})
-            for layer, (weight, bias) in weights.items():
-                conv = nn.Conv2d(weight.shape[1], weight.shape[0], 3, padding=1, padding_mode=pad_mode)
-                conv.load_state_dict({"weight": weight.float(), "bias": bias.float()})
-                self.convs[layer] = conv
+            for layer, tensors in weights.items():
+                self.convs[layer] = _layer(tensors, pad_mode)
         self.requires_grad_(False).eval()
 
     def check(self, layers: Iterable[str]) -> None:
@@ -66,17 +89,30 @@ class Encoder(nn.Module):
                     f"It has: {', '.join(self.layers)}."
                 )
 
+    def check_size(self, size: tuple[int, int], layers: Iterable[str]) -> None:
+        """Raise UsageError when a picture of (H, W) px leaves nothing to look at in one of the layers."""
+        for layer in sorted(layers):
+            least = LEAST << (int(layer[4]) - 1)
+            if min(size) < least:
+                raise UsageError(
+                    f"A picture of {size[1]}x{size[0]} px is too small for the layer {layer}, which needs {least} px "
+                    "a side. Give a larger --max-size or a layer that is less deep."
+                )
+
     def forward(self, rgb: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
         """RGB [B,3,H,W] in [0,1] -> {layer: [B,C,h,w]}; nothing deeper than the last named layer is computed."""
         wanted = set(layers)
         self.check(wanted)
         out: dict[str, Tensor] = {}
+        if not wanted:
+            return out
         x = self.first(rgb)
         block = "1"
         for layer, conv in self.convs.items():
             if layer[4] != block:
-                x, block = F.max_pool2d(x, 2), layer[4]
-            x = F.relu(conv(x))
+                x = F.max_pool2d(x, 2) if self.pooling == "max" else F.avg_pool2d(x, 2)
+                block = layer[4]
+            x = F.relu(conv(x), inplace=True)
             if layer in wanted:
                 out[layer] = x
                 if len(out) == len(wanted):
@@ -114,15 +150,38 @@ def _distilled(tensors: Mapping[str, Tensor]) -> Encoder:
     return Encoder("distilled", weights, (tensors["conv0.weight"], tensors["conv0.bias"]), "reflect")
 
 
-def load_encoder(source: str | Path, *, offline: bool = False) -> Encoder:
-    """``vgg16``, ``vgg19`` (torchvision's weights, fetched on first use) or the path of a file.
+def _small(tensors: Mapping[str, Tensor]) -> Encoder:
+    """Our own distilled encoders: LAYER.down, LAYER.up, LAYER.bias, in order of depth by their names."""
+    layers = sorted(k.removesuffix(".bias") for k in tensors if k.endswith(".bias"))
+    weights = {n: (tensors[f"{n}.down"], tensors[f"{n}.up"], tensors[f"{n}.bias"]) for n in layers}
+    return Encoder(SMALL, weights, _normalisation())
 
-    Raises WeightsError when the file is missing, broken or of another kind.
+
+def load_encoder(source: str | Path, *, offline: bool = False) -> Encoder:
+    """``vgg16``, ``vgg19`` (torchvision's weights, fetched on first use), ``small`` (bundled) or the path of a file.
+
+    Where VGG cannot be had, ``small`` stands in for it and a SegnstWarning says so.
+    Raises WeightsError when a file is missing, broken or of another kind.
     """
     if str(source) in VGG_BLOCKS:
-        path = fetch_named(str(source), offline=offline)
+        try:
+            path = fetch_named(str(source), offline=offline)
+        except WeightsError as error:
+            small = load_encoder(SMALL)
+            reason = str(error).removesuffix(".")
+            warnings.warn(f"The bundled small encoder stands in for {source}: {reason}.", SegnstWarning, stacklevel=2)
+            return small
         return _vgg(read_tensors(path)[0], str(path))
-    tensors, _ = read_tensors(Path(source))
+    path = bundled("features_small.safetensors") if str(source) == SMALL else Path(source)
+    if str(source) != SMALL and not path.is_file() and not path.suffix and len(path.parts) == 1:
+        known = (*VGG_BLOCKS, SMALL)
+        raise WeightsError(
+            f"There is no perceptual network '{source}'.{did_you_mean(str(source), known)} Known: {', '.join(known)}; "
+            "a path to a weights file works too."
+        )
+    tensors, metadata = read_tensors(path)
+    if metadata.get("format") == SMALL_FORMAT:
+        return _small(tensors)
     if "conv0.weight" in tensors and "conv11.weight" in tensors:
         return _distilled(tensors)
     return _vgg(tensors, str(source))

@@ -1,0 +1,58 @@
+"""``segnst compare``."""
+
+from __future__ import annotations
+
+import json as json_module
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def compare(
+    contents: Annotated[list[Path], typer.Argument(metavar="CONTENT…", help="Pictures.")],
+    painting: Annotated[Path, typer.Option(help="The painting that style losses are measured against.")],
+    methods: Annotated[
+        str, typer.Option(help="Separated by commas: lbfgs, adam, names of styles, paths of checkpoints.")
+    ] = "lbfgs,adam",
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="X", help="Writes X.json, X.md and X.png.")] = Path(
+        "results/compare"
+    ),
+    steps: Annotated[int, typer.Option(min=1, help="Of an optimisation.")] = 200,
+    max_size: Annotated[int, typer.Option(min=32, metavar="PX", help="Long side.")] = 512,
+    features: Annotated[str, typer.Option(help="vgg19, vgg16, small or a weights file: measures all.")] = "vgg19",
+    clip: Annotated[Path | None, typer.Option(help="Measure the temporal error on this video, too.")] = None,
+    clip_frames: Annotated[int, typer.Option(min=2, help="Its first so many frames.")] = 6,
+    clip_steps: Annotated[int, typer.Option(min=1, help="Steps of its first frame; later ones take a quarter.")] = 40,
+    clip_size: Annotated[int, typer.Option(min=32, metavar="PX", help="Long side of its frames.")] = 256,
+    raft: Annotated[Path | None, typer.Option(help="RAFT small weights to measure by; fetched otherwise.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
+    offline: Annotated[bool, typer.Option("--offline", help="Fetch nothing.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a report that exists.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="The report on stdout as JSON.")] = False,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress.")] = False,
+) -> None:
+    """Optimisation and networks on the same pictures: losses by layer, time, memory, steadiness, one sheet.
+
+    Example: segnst compare street.jpg --painting night.jpg --methods lbfgs,starry_night,mine.safetensors -o study
+    """
+    from segnst.study.compare import CompareOptions, compare_files
+
+    options = CompareOptions(
+        painting=painting, methods=tuple(m.strip() for m in methods.split(",") if m.strip()), steps=steps,
+        max_size=max_size, features=features, clip=clip, clip_frames=clip_frames, clip_steps=clip_steps,
+        clip_size=clip_size, raft=raft, device=device, offline=offline,
+    )  # fmt: skip
+    facts = compare_files(
+        contents, output, options, overwrite=overwrite,
+        report=lambda text: None if quiet else print(text, file=sys.stderr, flush=True),
+    )  # fmt: skip
+    for warning in facts["warnings"]:
+        print(f"segnst: warning: {warning}", file=sys.stderr)
+    if json:
+        print(json_module.dumps(facts, indent=1))
+    elif not quiet:
+        for suffix in (".json", ".md", ".png"):
+            stem = output.with_suffix("") if output.suffix in (".json", ".md", ".png") else output
+            print(stem.with_name(stem.name + suffix))

@@ -1,0 +1,257 @@
+"""The comparative study: several methods on the same pictures, measured alike. ``segnst compare``.
+
+A method is ``lbfgs`` or ``adam`` (optimisation after the painting) or a style: a name or the path of a checkpoint of
+any kind that ``segnst style`` takes. Every result is measured on the same encoder, at full size, unweighted and
+relative to the target's energy (segnst.perceptual.objective). Style losses are against one painting: networks of
+another painting are far from it by right.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from segnst.bench.clips import find_clip, open_clip
+from segnst.bench.measure import measuring_flow
+from segnst.bench.metrics import masked_mean, squared_difference
+from segnst.config import Settings
+from segnst.device import choose_device
+from segnst.errors import OutputError, UsageError
+from segnst.flow.dis import DisFlow
+from segnst.perceptual.encoders import Encoder
+from segnst.perceptual.objective import CONTENT_LAYERS, STYLE_LAYERS, LossWeights, Objective, StyleRegion
+from segnst.pipeline import Pipeline, State
+from segnst.run import build, versions
+from segnst.sheet import write_sheet
+from segnst.study.optimize import load_features, whole_frame
+from segnst.study.pictures import read_picture, write_bytes
+from segnst.style.checkpoints import load_style
+from segnst.style.optimise import OptimiseSettings, resized
+from segnst.style.optimised import OptimisingStylizer
+
+OPTIMISERS = ("lbfgs", "adam")
+
+
+@dataclass(frozen=True)
+class CompareOptions:
+    """steps of an optimisation; clip_steps of one frame of a clip; features: whose losses are told and optimised."""
+
+    painting: Path
+    methods: tuple[str, ...]
+    steps: int = 200
+    max_size: int = 512
+    features: str = "vgg19"
+    clip: Path | None = None
+    clip_frames: int = 6
+    clip_steps: int = 40
+    clip_size: int = 256
+    raft: Path | None = None
+    device: str = "auto"
+    offline: bool = False
+
+
+@dataclass
+class _Method:
+    """A pipeline for stills and for clips, and how the method is called."""
+
+    name: str
+    still: Callable[[], Pipeline]
+    clip: Callable[[], Pipeline]
+
+
+def _short(name: str) -> str:
+    """A name or a path without its folder: reports are kept where the paths mean nothing."""
+    return Path(name).name
+
+
+def _told(options: CompareOptions) -> dict[str, Any]:
+    told = {k: v.name if isinstance(v, Path) else v for k, v in asdict(options).items()}
+    return told | {"features": _short(options.features), "methods": [_short(m) for m in options.methods]}
+
+
+def _peak_reset() -> None:
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def _peak() -> float | None:
+    """Most memory in use since the last reset, MB; None where the system does not tell."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        return None
+    found = [line for line in lines if line.startswith("VmHWM")]
+    return int(found[0].split()[1]) / 1024 if found else None
+
+
+def _method(name: str, options: CompareOptions, encoder: Encoder, painting: Tensor) -> _Method:
+    """Raises WeightsError for an unknown style, with the nearest name."""
+    device = choose_device(options.device)
+    if name not in OPTIMISERS:
+        load_style(name)  # whatever is wrong with it is said before anything is computed
+        settings = Settings(styles=(name,), device=options.device, offline=options.offline)
+        return _Method(
+            _short(name), lambda: build(replace(settings, stabilize=False)).pipeline, lambda: build(settings).pipeline
+        )
+    plan = whole_frame([str(options.painting)])
+
+    def pipeline(steps: int, moving: bool) -> Pipeline:
+        settings = OptimiseSettings(steps=steps, optimizer=name)  # type: ignore[arg-type]
+        flow = DisFlow() if moving else None
+        paintings = {str(options.painting): painting.to(device)}
+        return Pipeline(plan, OptimisingStylizer(plan, paintings, encoder, settings, flow=flow), device=device)
+
+    return _Method(name, lambda: pipeline(options.steps, False), lambda: pipeline(options.clip_steps, True))
+
+
+class _Judge:
+    """Content and style losses of a picture, by layer."""
+
+    def __init__(self, encoder: Encoder, content: Tensor, painting: Tensor) -> None:
+        content_layers = tuple((n, 1.0) for n in CONTENT_LAYERS if n in encoder.layers)
+        style_layers = tuple((n, 1.0) for n in (*STYLE_LAYERS, "relu3_4") if n in encoder.layers)
+        weights = LossWeights(content_layers=content_layers or ((encoder.layers[-1], 1.0),), style_layers=style_layers)
+        scale = max(content.shape[-2:]) / max(painting.shape[-2:])
+        size = (round(painting.shape[-2] * scale), round(painting.shape[-1] * scale))
+        self.objective = Objective(encoder, weights, content, [StyleRegion([(resized(painting, size), 1.0)])])
+
+    @torch.no_grad()
+    def __call__(self, picture: Tensor) -> dict[str, float]:
+        _, terms = self.objective(picture)
+        return {name: float(value) for name, value in terms.items()}
+
+
+def _temporal(method: _Method, options: CompareOptions) -> tuple[float | None, str]:
+    """E_warp x1000 over the first frames of the clip, and by which flow."""
+    assert options.clip is not None
+    clip = find_clip(options.clip)
+    flow, _ = measuring_flow(clip, options.raft, choose_device(options.device), offline=options.offline)
+    pipeline, state, last = method.clip(), State(), None
+    errors: list[float] = []
+    with open_clip(clip, options.clip_size) as reader:
+        for number, each in enumerate(reader):
+            if number == options.clip_frames:
+                break
+            styled, state = pipeline.frame(each.rgb, state)
+            now = (each.rgb, styled.rgb.cpu())
+            if last is not None:
+                pair = flow(number, now[0], last[0])
+                error = masked_mean(squared_difference(now[1], last[1], pair.flow), pair.valid)
+                errors += [] if error is None else [1000 * error]
+            last = now
+    return (sum(errors) / len(errors) if errors else None), getattr(flow, "name", "truth")
+
+
+def _table(report: dict[str, Any]) -> str:
+    """Markdown: a method a row."""
+    rows = report["methods"]
+    layers = [k for k in next(iter(rows.values()))["losses"] if " " in k]
+    heads = ["method", "content", "style", *layers, "seconds a picture", "memory MB"]
+    clip = report["options"]["clip"] is not None
+    heads += ["E_warp x1000"] if clip else []
+    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
+    for name, row in rows.items():
+        cells = [name, *(f"{row['losses'][k]:.3g}" for k in ("content", "style", *layers))]
+        cells += [f"{row['seconds']:.2f}", "" if row["memory_mb"] is None else f"{row['memory_mb']:.0f}"]
+        if clip:
+            cells.append("" if row["e_warp"] is None else f"{row['e_warp']:.2f}")
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def markdown(report: dict[str, Any], sheet: str) -> str:
+    """The report to read."""
+    options = report["options"]
+    text = (
+        f"# Comparison: {Path(options['painting']).name}\n\n"
+        f"{', '.join(report['pictures'])} at {options['max_size']} px, losses on {report['encoder']}, mean over "
+        f"pictures, relative to the target's energy; lower is nearer. Optimisation: {options['steps']} steps. Seconds "
+        f"by the wall on {report['threads']} thread(s); memory is the peak of the whole process while the method ran.\n"
+    )
+    if options["clip"]:
+        text += (
+            f"\nE_warp (Lai 2018): first {options['clip_frames']} frames of {Path(options['clip']).name} at "
+            f"{options['clip_size']} px, flow: {report['flow']}; optimisation with {options['clip_steps']} steps for "
+            "the first frame and a quarter for the others, networks with `segnst style`'s own stabilising.\n"
+        )
+    return f"{text}\n{_table(report)}\n\n![The pictures]({sheet})\n"
+
+
+def check_report(out: Path, overwrite: bool) -> tuple[Path, Path, Path]:
+    """X.json, X.md, X.png for X or X.json. Raises OutputError."""
+    stem = out.with_suffix("") if out.suffix in (".json", ".md", ".png") else out
+    paths = (stem.with_name(stem.name + ".json"), stem.with_name(stem.name + ".md"), stem.with_name(stem.name + ".png"))
+    if not stem.parent.is_dir():
+        raise OutputError(f"The folder {stem.parent} for the report does not exist; create it first.")
+    for path in paths:
+        if path.exists() and not overwrite:
+            raise OutputError(f"{path} exists already; choose another name or allow --overwrite.")
+    return paths
+
+
+def compare_files(
+    contents: Sequence[Path],
+    out: Path,
+    options: CompareOptions,
+    *,
+    overwrite: bool = False,
+    report: Callable[[str], None] = lambda text: None,
+) -> dict[str, Any]:
+    """Run all methods on all pictures; write OUT.json, OUT.md and OUT.png (the sheet); return the report.
+
+    Raises UsageError, InputError, OutputError, WeightsError before anything is computed.
+    """
+    paths = check_report(out, overwrite)
+    if not options.methods or len(set(options.methods)) < len(options.methods):
+        raise UsageError("--methods names each method once, separated by commas: lbfgs,starry_night")
+    device = choose_device(options.device)
+    painting = read_picture(options.painting, what="painting")
+    pictures = {p.name: read_picture(p, options.max_size, "input") for p in contents}
+    if len(pictures) < len(contents):
+        raise UsageError("Two of the pictures have the same name.")
+    if options.clip is not None:
+        find_clip(options.clip)
+    encoder, warnings = load_features(options.features, offline=options.offline, device=device)
+    methods = [_method(name, options, encoder, painting) for name in options.methods]
+    facts: dict[str, Any] = {
+        "encoder": encoder.name,
+        "pictures": list(pictures),
+        "threads": torch.get_num_threads(),
+        "flow": None,
+        "methods": {},
+        "warnings": warnings,
+        "versions": versions(),
+        "options": _told(options),
+    }
+    rows = [[("picture", rgb[0])] for rgb in pictures.values()]
+    rows[0].append(("painting", painting[0]))
+    for row in rows[1:]:
+        row.append(("", torch.ones_like(painting[0])))
+    for method in methods:
+        _peak_reset()
+        began, sums = 0.0, dict[str, float]()
+        for row, rgb in zip(rows, pictures.values(), strict=True):
+            pipeline = method.still()
+            mark = time.perf_counter()
+            painted = pipeline.frame(rgb, State())[0].rgb
+            began += time.perf_counter() - mark
+            for name, value in _Judge(encoder, rgb.to(device), painting.to(device))(painted.clone()).items():
+                sums[name] = sums.get(name, 0.0) + value / len(pictures)
+            row.append((method.name, painted[0].cpu()))
+        entry = {"losses": sums, "seconds": began / len(pictures), "memory_mb": _peak(), "e_warp": None}
+        if options.clip is not None:
+            entry["e_warp"], facts["flow"] = _temporal(method, options)
+        facts["methods"][method.name] = entry
+        report(f"{method.name}: content {sums['content']:.3g}  style {sums['style']:.3g}  {entry['seconds']:.1f} s")
+    write_sheet(paths[2], rows, width=320)
+    write_bytes(paths[1], markdown(facts, paths[2].name).encode())
+    write_bytes(paths[0], json.dumps(facts, indent=1).encode())
+    return facts

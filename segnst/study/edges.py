@@ -1,0 +1,101 @@
+"""Every way to draw the border between layers, side by side and enlarged: ``segnst inspect --edges``."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from segnst.config import Settings
+from segnst.errors import InputError, UsageError
+from segnst.filters import box_mean
+from segnst.pipeline import State, Styled
+from segnst.run import build, memory_advice
+from segnst.sheet import layer_picture, to_bytes, write_sheet
+from segnst.stabilize.masks import Edge
+from segnst.study.pictures import check_png
+from segnst.video.read import open_reader
+
+Row = list[tuple[str, Tensor]]
+
+CHOICES = ("guided", "feather:4", "feather:16", "hard", "threshold:0.5", "threshold:0.8")
+ZOOM = 4
+FRAMES = 6  # of a video run before the one that is shown: borders are steadied over time there
+
+
+def _window(soft: Tensor, side: int) -> tuple[int, int]:
+    """Top left corner of the square that holds most of the border between layers; soft [L,H,W]."""
+    label = soft.argmax(0)
+    border = torch.zeros(label.shape)
+    border[1:] += (label[1:] != label[:-1]).float()
+    border[:, 1:] += (label[:, 1:] != label[:, :-1]).float()
+    if not border.any():
+        raise InputError("There is no border between regions in the picture: it is all one of them.")
+    half = side // 2
+    # the centre lies so that the square is inside the picture
+    dense = box_mean(border.clamp(max=1)[None, None], side | 1)[0, 0]
+    dense = dense[half : label.shape[0] - half, half : label.shape[1] - half]
+    at = int(dense.argmax())
+    return at // dense.shape[1], at % dense.shape[1]
+
+
+def _last(path: Path, settings: Settings) -> tuple[Tensor, Styled]:
+    """The picture, or a frame of the video after a few that steady it; and how it was styled."""
+    parts = build(settings)
+    state, last = State(), None
+    with (
+        open_reader(path, start=settings.start, end=settings.end, max_size=settings.max_size) as reader,
+        memory_advice(f"{reader.width}x{reader.height}"),
+    ):
+        for number, clip in enumerate(reader):
+            styled, state = parts.pipeline.frame(clip.rgb, state)
+            last = (clip.rgb, styled)
+            if number + 1 == FRAMES:
+                break
+    if last is None:
+        raise InputError(f"{path} has no frame.")
+    return last
+
+
+def edges_file(path: Path, out: Path, settings: Settings, *, overwrite: bool = False) -> dict[str, Any]:
+    """Write the strip (PNG): where it is taken from, then each choice's result and masks at 400 %.
+
+    Raises what a styling run raises; InputError when the picture shows no border; UsageError for a whole-frame plan.
+    """
+    check_png(out, overwrite=overwrite)
+    results: Row = []
+    masks: Row = []
+    corner, side, whole = (0, 0), 0, None
+    for choice in CHOICES:
+        Edge.parse(choice)
+        rgb, styled = _last(path, replace(settings, edge=choice))
+        if styled.masks is None:
+            raise UsageError("There are no edges in a style of the whole frame; name a region: -s car=starry_night.")
+        soft = styled.masks.soft[0].cpu()
+        if whole is None:
+            side = max(32, min(96, min(rgb.shape[-2:]) // 3))
+            side = min(side, *rgb.shape[-2:])
+            corner = _window(soft, side)
+            whole = _framed(styled.rgb[0].cpu(), corner, side)
+        for row, picture in ((results, styled.rgb[0].cpu()), (masks, layer_picture(soft, rgb[0]))):
+            top, left = corner
+            crop = picture[:, top : top + side, left : left + side]
+            row.append((choice, F.interpolate(crop[None], scale_factor=ZOOM, mode="nearest")[0]))
+    assert whole is not None
+    height, width = whole.shape[-2:]
+    overview = ("where", F.interpolate(whole[None], (round(height * ZOOM * side / width), ZOOM * side), mode="area")[0])
+    write_sheet(out, [[overview, *results], [("masks", torch.ones_like(overview[1])), *masks]], width=ZOOM * side)
+    return {"output": str(out), "edges": list(CHOICES), "window": [corner[1], corner[0], side, side], "warnings": []}
+
+
+def _framed(rgb: Tensor, corner: tuple[int, int], side: int) -> Tensor:
+    picture = np.ascontiguousarray(to_bytes(rgb))
+    top, left = corner
+    cv2.rectangle(picture, (left, top), (left + side, top + side), (255, 40, 40), 3)
+    return torch.from_numpy(picture).permute(2, 0, 1).float() / 255

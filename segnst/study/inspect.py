@@ -1,0 +1,209 @@
+"""What the networks see of a picture, on one page: ``segnst inspect``."""
+
+from __future__ import annotations
+
+import base64
+import html
+import tempfile
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from segnst.device import choose_device
+from segnst.errors import OutputError
+from segnst.perceptual.encoders import Encoder
+from segnst.perceptual.losses import gram
+from segnst.perceptual.objective import STYLE_LAYERS
+from segnst.run import load_segmenter, memory_advice
+from segnst.sheet import write_sheet
+from segnst.study.optimize import load_features
+from segnst.study.pictures import from_bytes, read_picture, write_bytes, write_picture
+from segnst.study.saliency import choose_class, grad_cam, gradient_map, smooth_grad
+from segnst.video.paths import check_output
+
+Row = list[tuple[str, Tensor]]
+GRAM_CHANNELS = 64  # those of most energy are drawn
+
+
+@dataclass(frozen=True)
+class Section:
+    """Rows of titled pictures [3,H,W] under a heading, with a sentence that says what they are."""
+
+    heading: str
+    text: str
+    rows: list[Row]
+
+
+def heat(values: Tensor, rgb: Tensor | None = None, top: float = 0.995) -> Tensor:
+    """[h,w] from 0 on as colours [3,h,w], the brightest at the quantile ``top``; over a grey picture if given."""
+    high = float(values.float().flatten().quantile(top)) if values.numel() < 1 << 24 else float(values.max())
+    scaled = (values.float() / max(high, 1e-12)).clamp(0, 1)
+    colours = from_bytes(cv2.applyColorMap((scaled.cpu().numpy() * 255).astype(np.uint8), cv2.COLORMAP_INFERNO))
+    if rgb is None:
+        return colours
+    grey = rgb.cpu().mean(0, keepdim=True).expand(3, -1, -1)
+    weight = scaled.cpu()[None].sqrt()
+    return (1 - weight) * 0.6 * grey + weight * colours
+
+
+def _enlarged(values: Tensor, size: tuple[int, int]) -> Tensor:
+    """[h,w] -> [H,W] with visible cells."""
+    return F.interpolate(values[None, None], size, mode="nearest")[0, 0]
+
+
+def feature_sections(encoder: Encoder, rgb: Tensor, layers: Sequence[str], channels: int) -> list[Section]:
+    """Energy of each layer, its most varied channels, its Gram matrix."""
+    size = (rgb.shape[-2], rgb.shape[-1])
+    with torch.no_grad():
+        features = encoder(rgb, layers)
+    energy = [(n, heat(_enlarged(features[n][0].square().mean(0).sqrt(), size))) for n in layers]
+    rows: list[Row] = []
+    for name in layers:
+        f = features[name][0]
+        # some channels answer to the zeros beyond the border and to nothing else
+        inner = f[:, 2:-2, 2:-2] if min(f.shape[-2:]) > 8 else f
+        best = inner.flatten(1).std(1).argsort(descending=True)[:channels].tolist()
+        rows.append([(f"{name} #{c}", heat(_enlarged(f[c], size))) for c in best])
+    grams = []
+    for name in layers:
+        matrix = gram(features[name])[0]
+        strongest = matrix.diagonal().argsort(descending=True)[:GRAM_CHANNELS]
+        part = matrix[strongest][:, strongest]
+        unit = part / (part.diagonal().clamp_min(1e-9).sqrt()[:, None] * part.diagonal().clamp_min(1e-9).sqrt())
+        side = 256 // len(part) * len(part) if len(part) <= 256 else len(part)
+        grams.append((f"{name}: {len(part)} of {len(matrix)}", heat(_enlarged(unit, (side, side)), top=1.0)))
+    return [
+        Section("Layers", "Root mean square of all channels at each place: what a layer answers to.",
+                [[("picture", rgb[0].cpu()), *energy]]),
+        Section("Channels", "The channels that vary most over the picture; bright is a strong answer.", rows),
+        Section("Gram matrices", "How often two channels answer together (1, bright: always), the strongest channels "
+                "first. This, without any place, is what style is matched by.", [grams]),
+    ]  # fmt: skip
+
+
+def saliency_section(segmenter: Any, rgb: Tensor, name: str | None, samples: int) -> Section:
+    """Gradient, SmoothGrad and Grad-CAM of a class."""
+    regions = choose_class(segmenter, rgb, name)
+    called = name or regions[0].name
+    with torch.no_grad():
+        found = segmenter(rgb, None)[0][:, [r.index for r in regions]].sum(1)
+    mask = F.interpolate(found[None], rgb.shape[-2:], mode="bilinear", align_corners=True)[0, 0]
+    picture = rgb[0]
+    row: Row = [
+        ("picture", picture.cpu()),
+        (f"probability of {called}", heat(mask, picture, 1.0)),
+        ("gradient", heat(gradient_map(segmenter, rgb, regions)[0, 0])),
+        (f"SmoothGrad, {samples} samples", heat(smooth_grad(segmenter, rgb, regions, samples)[0, 0])),
+        ("Grad-CAM", heat(grad_cam(segmenter, rgb, regions)[0, 0], picture, 1.0)),
+    ]
+    text = (
+        f"Where the segmenter {segmenter.name} looks when it says '{called}': pixels whose change would change its "
+        "answer most (gradient; SmoothGrad is its mean over noisy copies), and where its last features speak for the "
+        "class (Grad-CAM)."
+    )
+    return Section(f"Saliency of {called}", text, [row])
+
+
+def _png(rows: Sequence[Row], width: int) -> bytes:
+    with tempfile.TemporaryDirectory(prefix="segnst-page-") as folder:
+        return write_sheet(Path(folder) / "page.png", rows, width=width).read_bytes()
+
+
+def _title(section: Section, width: int) -> Tensor:
+    """Heading and text over the whole width, [3,h,W]."""
+    lines = textwrap.wrap(section.text, max(20, width // 8))
+    canvas = np.full((38 + 20 * len(lines), width, 3), 245, np.uint8)
+    cv2.putText(canvas, section.heading, (4, 24), cv2.FONT_HERSHEY_SIMPLEX, 0.8, (20, 20, 20), 2, cv2.LINE_AA)
+    for k, line in enumerate(lines):
+        cv2.putText(canvas, line, (4, 48 + 20 * k), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (60, 60, 60), 1, cv2.LINE_AA)
+    return from_bytes(canvas)
+
+
+def write_page(out: Path, title: str, sections: Sequence[Section], width: int) -> None:
+    """As one PNG, or as an HTML page with its pictures inside. Raises OutputError."""
+    if out.suffix.lower() == ".html":
+        parts = []
+        for section in sections:
+            data = base64.b64encode(_png(section.rows, width)).decode()
+            parts.append(
+                f"<h2>{html.escape(section.heading)}</h2><p>{html.escape(section.text)}</p>"
+                f'<img alt="{html.escape(section.heading)}" src="data:image/png;base64,{data}">'
+            )
+        page = (
+            '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+            f"<title>{html.escape(title)}</title><style>body{{font:16px/1.5 sans-serif;max-width:1400px;"
+            "margin:2em auto;padding:0 1em;color:#222;background:#fff}img{max-width:100%;height:auto}</style>"
+            f"<h1>{html.escape(title)}</h1>{''.join(parts)}</html>"
+        )
+        write_bytes(out, page.encode())
+        return
+    pictures = []
+    for section in sections:
+        pixels = cv2.imdecode(np.frombuffer(_png(section.rows, width), np.uint8), cv2.IMREAD_COLOR)
+        assert pixels is not None
+        pictures.append((section, from_bytes(pixels)))
+    whole = max(p.shape[-1] for _, p in pictures)
+    blocks = []
+    for section, picture in pictures:
+        blocks += [_title(section, whole), F.pad(picture, (0, whole - picture.shape[-1]), value=1.0)]
+    write_picture(out, torch.cat(blocks, 1))
+
+
+def check_page(out: Path, path: Path, overwrite: bool) -> None:
+    """Raises OutputError for a page that cannot be written."""
+    if out.suffix.lower() not in (".png", ".html"):
+        raise OutputError(f"{out} should end in .png or .html.")
+    if out.suffix.lower() == ".png":
+        check_output(out, path, overwrite=overwrite)
+    elif out.exists() and not overwrite:
+        raise OutputError(f"{out} exists already; choose another name or allow --overwrite.")
+    elif not out.parent.is_dir():
+        raise OutputError(f"The folder {out.parent} for the output does not exist; create it first.")
+
+
+def inspect_file(
+    path: Path,
+    out: Path,
+    *,
+    layers: Sequence[str] = (),
+    channels: int = 6,
+    features: str = "vgg19",
+    segmenter: str = "deeplab",
+    region: str | None = None,
+    samples: int = 12,
+    max_size: int = 384,
+    device: str = "auto",
+    offline: bool = False,
+    overwrite: bool = False,
+) -> dict[str, Any]:
+    """Write the page; return its facts. Raises UsageError, PlanError, InputError, OutputError, WeightsError."""
+    check_page(out, path, overwrite)
+    where = choose_device(device)
+    rgb = read_picture(path, max_size, "input").to(where)
+    encoder, warnings = load_features(features, offline=offline, device=where)
+    names = tuple(layers) or tuple(n for n in STYLE_LAYERS if n in encoder.layers)
+    encoder.check(names)
+    encoder.check_size((rgb.shape[-2], rgb.shape[-1]), names)
+    network = load_segmenter(segmenter, where, offline=offline)
+    with memory_advice(f"{rgb.shape[-1]}x{rgb.shape[-2]}"):
+        sections = [
+            saliency_section(network, rgb, region, samples),
+            *feature_sections(encoder, rgb, names, channels),
+        ]
+        write_page(out, f"{path.name}, seen by {encoder.name} and {network.name}", sections, 240)
+    return {
+        "output": str(out),
+        "features": encoder.name,
+        "layers": list(names),
+        "segmenter": network.name,
+        "sections": [s.heading for s in sections],
+        "warnings": warnings,
+    }

@@ -1,0 +1,61 @@
+"""Reading and writing single pictures, with errors that help."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from segnst.errors import InputError, OutputError, did_you_mean
+from segnst.sheet import to_bytes
+from segnst.video.images import STILL_SUFFIXES
+from segnst.video.paths import check_output, temporary_name
+from segnst.video.read import open_reader
+
+
+def read_picture(path: str | Path, max_size: int | None = None, what: str = "picture") -> Tensor:
+    """The picture, or the first frame of a video: RGB [1,3,H,W] in [0,1], upright. Raises InputError."""
+    path = Path(path).expanduser()
+    if not path.exists():
+        beside = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+        stems = {Path(name).stem: name for name in beside if Path(name).suffix.lower() in STILL_SUFFIXES}
+        near = did_you_mean(path.name, beside) or did_you_mean(path.stem, stems)
+        raise InputError(f"The {what} {path} does not exist.{near} Give the path of an image file.")
+    with open_reader(path, max_size=max_size, threaded=False) as reader:
+        return next(iter(reader)).rgb
+
+
+def check_png(path: Path, *, overwrite: bool = False) -> Path:
+    """A path for a PNG that can be written. Raises OutputError."""
+    if path.suffix.lower() != ".png":
+        raise OutputError(f"{path} should be a PNG; give it the suffix .png.")
+    return check_output(path, None, overwrite=overwrite)
+
+
+def write_picture(path: Path, rgb: Tensor) -> None:
+    """[1,3,H,W] or [3,H,W] in [0,1] as a still, complete or not at all. Raises OutputError."""
+    picture = cv2.cvtColor(to_bytes(rgb.reshape(rgb.shape[-3:])), cv2.COLOR_RGB2BGR)
+    ok, data = cv2.imencode(path.suffix.lower(), picture)
+    if not ok:
+        raise OutputError(f"{path} cannot be encoded.")
+    write_bytes(path, data.tobytes())
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """A file, complete or not at all. Raises OutputError."""
+    temporary = temporary_name(path)
+    try:
+        temporary.write_bytes(data)
+        temporary.replace(path)
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written ({error.strerror or error}).") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def from_bytes(bgr: np.ndarray) -> Tensor:
+    """uint8 [H,W,3] BGR, as OpenCV has it -> RGB [3,H,W] in [0,1]."""
+    return torch.from_numpy(np.ascontiguousarray(bgr[..., ::-1])).permute(2, 0, 1).float() / 255

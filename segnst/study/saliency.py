@@ -1,0 +1,119 @@
+"""Which pixels a segmenter's answer hangs on: gradients, SmoothGrad, Grad-CAM.
+
+The answer looked at is y_c, the mean over the class's own pixels of the logarithm of its probability
+(Vinogradova 2020, arXiv 2002.11434, eq. 2, with log-probabilities for logits).
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from segnst.errors import UsageError
+from segnst.segmentation.base import Segmenter, resolve
+from segnst.types import Region
+
+Regions = tuple[Region, ...]
+
+
+def probabilities(segmenter: Segmenter, rgb: Tensor) -> Tensor:
+    """[1,3,H,W] -> [1,K,h,w], with gradients: segmenters switch them off for themselves."""
+    call: Callable[..., tuple[Tensor, Any]] = inspect.unwrap(type(segmenter).__call__)
+    found, _ = call(segmenter, rgb, None)
+    return found
+
+
+def choose_class(segmenter: Segmenter, rgb: Tensor, name: str | None) -> Regions:
+    """The regions a name means; without one, the largest thing in the picture that is no background.
+
+    Raises PlanError for an unknown name, UsageError when it is nowhere in the picture.
+    """
+    with torch.no_grad():
+        likeliest = probabilities(segmenter, rgb).argmax(1)
+    share = {r.index: float((likeliest == r.index).float().mean()) for r in segmenter.regions}
+    if name is not None:
+        regions = resolve(name, segmenter.regions)
+        if sum(share[r.index] for r in regions) == 0:
+            seen = ", ".join(r.name for r in segmenter.regions if share[r.index] > 0.005)
+            raise UsageError(f"The segmenter {segmenter.name} finds no '{name}' in the picture. It finds: {seen}.")
+        return regions
+    wide = {"other", "sky", "road", "pavement", "building", "vegetation"}
+    things = [r for r in segmenter.regions if r.name not in wide and share[r.index] > 0.005]
+    return (max(things or segmenter.regions, key=lambda r: share[r.index]),)
+
+
+def _answer(segmenter: Segmenter, rgb: Tensor, regions: Regions, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+    """y_c, and the mask [1,h,w] of the class's pixels that it was taken over."""
+    found = probabilities(segmenter, rgb)
+    mine = found[:, [r.index for r in regions]].sum(1)
+    if mask is None:
+        mask = torch.stack([found.argmax(1) == r.index for r in regions]).any(0).to(mine.dtype)
+    return (mine.clamp_min(1e-6).log() * mask).sum() / mask.sum().clamp_min(1), mask
+
+
+def _gradient(segmenter: Segmenter, rgb: Tensor, regions: Regions, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+    x = rgb.detach().clone().requires_grad_(True)
+    answer, mask = _answer(segmenter, x, regions, mask)
+    (gradient,) = torch.autograd.grad(answer, x)
+    return gradient.abs().amax(1, keepdim=True), mask.detach()
+
+
+def gradient_map(segmenter: Segmenter, rgb: Tensor, regions: Regions) -> Tensor:
+    """|∂y_c/∂rgb|, the largest of the three channels (Simonyan 2013, arXiv 1312.6034): [1,3,H,W] -> [1,1,H,W]."""
+    return _gradient(segmenter, rgb, regions, None)[0]
+
+
+def smooth_grad(
+    segmenter: Segmenter, rgb: Tensor, regions: Regions, count: int = 12, noise: float = 0.1, seed: int = 1
+) -> Tensor:
+    """Mean gradient map over noisy copies (Smilkov 2017, arXiv 1706.03825), y_c over the clean picture's mask."""
+    generator = torch.Generator().manual_seed(seed)
+    _, mask = _gradient(segmenter, rgb, regions, None)
+    total = torch.zeros_like(rgb[:, :1])
+    for _ in range(count):
+        noisy = rgb + noise * torch.randn(rgb.shape, generator=generator).to(rgb)
+        total += _gradient(segmenter, noisy, regions, mask)[0] / count
+    return total
+
+
+def _last_features(network: nn.Module, run: Callable[[], Any]) -> nn.Module:
+    """The last convolution at the coarsest resolution whose output is wide: where the classes are decided upon."""
+    seen: list[tuple[int, nn.Module]] = []
+
+    def note(module: nn.Module, inputs: Any, output: Tensor) -> None:
+        if output.shape[1] >= 64 and min(output.shape[-2:]) > 1:
+            seen.append((output.shape[-1], module))
+
+    handles = [m.register_forward_hook(note) for m in network.modules() if isinstance(m, nn.Conv2d)]
+    try:
+        run()
+    finally:
+        for handle in handles:
+            handle.remove()
+    coarsest = min(width for width, _ in seen)
+    return [module for width, module in seen if width == coarsest][-1]
+
+
+def grad_cam(segmenter: Segmenter, rgb: Tensor, regions: Regions) -> Tensor:
+    """Grad-CAM (Selvaraju 2017, arXiv 1610.02391) at the last wide convolution: [1,3,H,W] -> [1,1,H,W], 0 and above.
+
+    Raises UsageError for a segmenter without a network.
+    """
+    network = getattr(segmenter, "network", None)
+    if not isinstance(network, nn.Module):
+        raise UsageError(f"The segmenter {segmenter.name} has no network to look into.")
+    module = _last_features(network, lambda: probabilities(segmenter, rgb))
+    kept: list[Tensor] = []
+    handle = module.register_forward_hook(lambda m, i, o: kept.append(o))
+    try:
+        answer, _ = _answer(segmenter, rgb.detach().clone().requires_grad_(True), regions, None)
+    finally:
+        handle.remove()
+    (gradient,) = torch.autograd.grad(answer, kept[-1])
+    cam = F.relu((gradient.mean((2, 3), keepdim=True) * kept[-1]).sum(1, keepdim=True)).detach()
+    return F.interpolate(cam.float(), rgb.shape[-2:], mode="bilinear", align_corners=True)

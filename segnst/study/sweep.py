@@ -1,0 +1,118 @@
+"""One picture for each value of a setting: a grid with its curves."""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+from torch import Tensor
+
+from segnst.errors import UsageError, did_you_mean
+from segnst.perceptual.objective import LossWeights
+from segnst.plan import Plan
+from segnst.sheet import write_sheet
+from segnst.study.film import FilmOptions, history
+from segnst.study.optimize import OptimizeOptions, Progress, optimize_file
+from segnst.study.pictures import check_png, from_bytes, read_picture
+from segnst.style.optimise import OptimiseSettings
+from segnst.train.curves import draw_curves
+
+_LOSSES = ("content_weight", "style_weight", "tv_weight")
+_SETTINGS = ("steps", "optimizer", "init", "pooling", "scales", "learning_rate", "style_scale", "seed")
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A setting's name and its values, of the setting's type."""
+
+    name: str
+    values: tuple[Any, ...]
+
+    @classmethod
+    def parse(cls, text: str) -> Sweep:
+        """Read ``style_weight=1e3,1e4``. Raises UsageError."""
+        name, equals, listed = text.partition("=")
+        name = name.strip().replace("-", "_")
+        known = (*_LOSSES, *_SETTINGS)
+        if name not in known:
+            raise UsageError(f"'{name}' cannot be swept.{did_you_mean(name, known)} Known: {', '.join(known)}.")
+        words = [w.strip() for w in listed.split(",") if w.strip()]
+        if not equals or not words:
+            raise UsageError(f"--sweep takes NAME=VALUE,VALUE,…, got '{text}'.")
+        if len(words) > 12:
+            raise UsageError(f"--sweep takes 12 values at most, got {len(words)}.")
+        owner: Any = LossWeights if name in _LOSSES else OptimiseSettings
+        kind: Any = {f.name: type(f.default) for f in dataclasses.fields(owner)}[name]
+        try:
+            return cls(name, tuple(kind(w) for w in words))
+        except ValueError:
+            raise UsageError(f"The values of {name} in '{text}' must be numbers.") from None
+
+    def apply(self, options: OptimizeOptions, value: Any) -> OptimizeOptions:
+        """The options with one of the values. Raises UsageError where it is out of range."""
+        settings = options.settings
+        if self.name in _LOSSES:
+            settings = replace(settings, losses=replace(settings.losses, **{self.name: value}))
+        else:
+            settings = replace(settings, **{self.name: value})
+        return replace(options, settings=settings)
+
+
+def _curves(losses: list[dict[str, Any]], folder: Path) -> Tensor:
+    chosen = {n: p for n, p in history(losses).items() if n in ("total", "content", "style")}
+    draw_curves(chosen, folder / "curves.png", columns=1)
+    drawn = cv2.imread(str(folder / "curves.png"))
+    assert drawn is not None
+    return from_bytes(drawn)
+
+
+def optimize_sweep(
+    path: Path,
+    out: Path,
+    plan: Plan,
+    sweep: Sweep,
+    options: OptimizeOptions,
+    *,
+    film: FilmOptions,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Paint a still once for each value; ``out`` (PNG) shows pictures above their curves. Returns the facts.
+
+    Raises as ``optimize_file``.
+    """
+    if film != FilmOptions():
+        raise UsageError("--every, --gif, --mp4 and --curves are for one picture, not for a --sweep.")
+    check_png(out, overwrite=overwrite)
+    each = [sweep.apply(options, value) for value in sweep.values]
+    top: list[tuple[str, Tensor]] = []
+    below: list[tuple[str, Tensor]] = []
+    runs = []
+    with tempfile.TemporaryDirectory(prefix="segnst-sweep-") as name:
+        folder = Path(name)
+        for k, (value, chosen) in enumerate(zip(sweep.values, each, strict=True)):
+            report = optimize_file(path, folder / f"{k}.png", plan, chosen, progress=progress)
+            last = report.losses[-1]
+            top.append((f"{sweep.name} {value}", read_picture(report.output)[0]))
+            below.append((f"content {last['content']:.3g}  style {last['style']:.3g}", _curves(report.losses, folder)))
+            runs.append({"value": value, "steps": report.steps, "seconds": report.seconds, "losses": report.losses})
+        # rows of at most four, each picture above its curves
+        rows = [r[k : k + 4] for k in range(0, len(top), 4) for r in (top, below)]
+        write_sheet(out, rows, width=384)
+    return {
+        "output": str(out),
+        "sweep": sweep.name,
+        "runs": runs,
+        "steps": sum(r["steps"] for r in runs),
+        "seconds": sum(r["seconds"] for r in runs),
+        "features": report.features,
+        "converged": report.converged,
+        "losses": runs[-1]["losses"],
+        "warnings": report.warnings,
+        "files": [],
+        "settings": asdict(options),
+    }

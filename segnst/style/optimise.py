@@ -1,0 +1,193 @@
+"""Painting by optimisation (Gatys 2016, CVPR): the picture itself is what is learnt.
+
+One step is one evaluation of loss and gradient. Large pictures are done coarse to fine (Gatys 2017, section 6): most
+strokes are laid at a fraction of the cost where they are a few pixels wide, and the full size refines them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from segnst.errors import SegnstError, UsageError
+from segnst.perceptual.objective import LossWeights, Objective
+from segnst.style.lbfgs import Lbfgs
+
+Losses = dict[str, float | int]
+Watch = Callable[[int, Tensor, Losses], None]  # step from 1, picture [1,3,h,w] (not clamped), its losses
+SMALLEST_SCALE = 128  # px of the long side that a coarse scale has at least
+LAST_SHARE = 0.3  # of the steps are done at full size
+SETTLED, WINDOW = 1e-5, 25  # converged: a smaller share of the loss was gained over so many steps
+RUINED = 10.0  # times the best loss of a scale: begin again from the best picture
+
+
+class Diverged(SegnstError):
+    """The loss is no longer finite. ``picture`` [1,3,H,W] is the last good one, ``losses`` those until then."""
+
+    def __init__(self, step: int, picture: Tensor, losses: list[Losses]) -> None:
+        super().__init__(f"The loss is no longer finite at step {step}.")
+        self.step, self.picture, self.losses = step, picture, losses
+
+
+@dataclass(frozen=True)
+class OptimiseSettings:
+    """How a picture is optimised, and what for (see segnst.perceptual.objective).
+
+    steps        evaluations of loss and gradient over all scales
+    frame_steps  of every frame of a video but a shot's first, which starts from the warped last; None: a quarter
+    init         what the first picture starts from
+    scales       sizes, each twice the one before; 0: as many as leave the smallest ``SMALLEST_SCALE`` px or more, at
+                 most three
+    learning_rate  of Adam, in units of RGB, falling to a tenth
+    style_scale  size of the painting against the picture (long sides): larger, larger strokes
+    """
+
+    steps: int = 300
+    frame_steps: int | None = None
+    optimizer: Literal["lbfgs", "adam"] = "lbfgs"
+    init: Literal["content", "style", "noise"] = "content"
+    pooling: Literal["max", "avg"] = "max"
+    scales: int = 0
+    learning_rate: float = 0.02
+    style_scale: float = 1.0
+    history: int = 20
+    seed: int = 1
+    losses: LossWeights = field(default_factory=LossWeights)
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or (self.frame_steps is not None and self.frame_steps < 1):
+            raise UsageError("--steps and --frame-steps must be 1 or more.")
+        if not 0 <= self.scales <= 6:
+            raise UsageError(f"--scales must lie between 1 and 6 (0: by the size), got {self.scales}.")
+        for name, known in (("optimizer", ("lbfgs", "adam")), ("init", ("content", "style", "noise"))):
+            if getattr(self, name) not in known:
+                raise UsageError(f"--{name} must be one of {', '.join(known)}, got '{getattr(self, name)}'.")
+        if self.pooling not in ("max", "avg"):
+            raise UsageError(f"--pooling must be max or avg, got '{self.pooling}'.")
+        weights = (self.losses.content_weight, self.losses.style_weight, self.losses.tv_weight)
+        if not all(0 <= w < float("inf") for w in (*weights, self.losses.temporal_weight)):
+            raise UsageError("The weights of the losses must be numbers from 0 on.")
+        if not (weights[0] or weights[1]):
+            raise UsageError("--content-weight and --style-weight are both 0, so there is nothing to paint.")
+        if not 0 < self.learning_rate < float("inf"):
+            raise UsageError(f"--learning-rate must be above 0, got {self.learning_rate:g}.")
+        if not 0.1 <= self.style_scale <= 10:
+            raise UsageError(f"--style-scale must lie between 0.1 and 10, got {self.style_scale:g}.")
+
+
+@dataclass
+class Optimised:
+    """A picture [1,3,H,W] in [0,1], the losses of every step, and whether it ended early because nothing changed.
+
+    The picture is the one that the last losses were measured on, clamped.
+    """
+
+    picture: Tensor
+    losses: list[Losses]
+    converged: bool
+
+
+def resized(rgb: Tensor, size: tuple[int, int]) -> Tensor:
+    """[B,C,H,W] at another size (H, W), antialiased where it shrinks."""
+    if rgb.shape[-2:] == size:
+        return rgb
+    return F.interpolate(rgb, size, mode="bicubic", antialias=True, align_corners=False).clamp(0, 1)
+
+
+def plan_scales(size: tuple[int, int], steps: int, scales: int) -> list[tuple[tuple[int, int], int]]:
+    """((H, W), steps) of each scale, coarse to fine; the steps sum to ``steps``."""
+    count = scales
+    if not count:
+        count = 1
+        while count < 3 and max(size) >> count >= SMALLEST_SCALE:
+            count += 1
+    count = min(count, steps)
+    sizes = [(max(1, size[0] >> k), max(1, size[1] >> k)) for k in range(count)][::-1]
+    # most of the steps where they are cheap: two scales take 0.48 of the time of all at full size, three 0.41
+    last = steps if count == 1 else max(1, round(LAST_SHARE * steps))
+    rest = steps - last
+    shares = [rest // (count - 1) + (k < rest % (count - 1)) for k in range(count - 1)] if count > 1 else []
+    return [(s, n) for s, n in zip(sizes, [*shares, last], strict=True) if n]
+
+
+class _Descent:
+    """One scale: a picture, its objective and the method that improves it."""
+
+    def __init__(self, objective: Objective, picture: Tensor, settings: OptimiseSettings, steps: int) -> None:
+        self.objective, self.steps = objective, steps
+        self.picture = picture.detach().clone(memory_format=torch.contiguous_format)
+        self.lbfgs = Lbfgs(settings.history) if settings.optimizer == "lbfgs" else None
+        self.adam = torch.optim.Adam([self.picture], settings.learning_rate) if self.lbfgs is None else None
+        self.rate = settings.learning_rate
+        self.best, self.best_picture = float("inf"), self.picture.clone()
+
+    def evaluate(self) -> tuple[float, dict[str, Tensor], Tensor]:
+        """Loss, terms, gradient at the picture."""
+        x = self.picture.detach().requires_grad_(True)
+        total, terms = self.objective(x)
+        (gradient,) = torch.autograd.grad(total, x)
+        return float(total.detach()), terms, gradient
+
+    def move(self, step: int, total: float, gradient: Tensor) -> None:
+        """Change the picture; ``step`` from 0 within the scale."""
+        if total < self.best:
+            self.best = total
+            self.best_picture.copy_(self.picture)
+        if self.adam is not None:
+            for group in self.adam.param_groups:
+                group["lr"] = self.rate * 0.1 ** (step / max(1, self.steps - 1))
+            self.picture.grad = gradient
+            self.adam.step()
+            self.picture.clamp_(0, 1)
+        elif self.lbfgs is not None:
+            if total > RUINED * self.best:  # what the line search would have refused
+                self.picture.copy_(self.best_picture)
+                self.lbfgs.forget()
+            else:
+                self.lbfgs.step(self.picture, gradient)
+
+
+def optimise(
+    build: Callable[[tuple[int, int]], Objective],
+    start: Tensor,
+    settings: OptimiseSettings,
+    *,
+    steps: int | None = None,
+    scales: int | None = None,
+    watch: Watch | None = None,
+) -> Optimised:
+    """Optimise from ``start`` [1,3,H,W]; ``build`` gives the objective at a size (H, W).
+
+    steps, scales  instead of the settings'. Raises Diverged, UsageError.
+    """
+    size = (start.shape[-2], start.shape[-1])
+    plan = plan_scales(size, steps or settings.steps, settings.scales if scales is None else scales)
+    picture, history, converged = start, list[Losses](), False
+    for (height, width), count in plan:
+        descent = _Descent(build((height, width)), resized(picture, (height, width)), settings, count)
+        shown, recent = descent.picture.clone(), list[float]()
+        for k in range(count):
+            total, terms, gradient = descent.evaluate()
+            if not (total < float("inf") and bool(torch.isfinite(gradient).all())):
+                raise Diverged(len(history) + 1, resized(shown.clamp(0, 1), size), history)
+            shown.copy_(descent.picture)
+            losses: Losses = {"step": len(history) + 1, "size": max(height, width), "total": total}
+            losses |= {name: float(value.detach()) for name, value in terms.items()}
+            history.append(losses)
+            if watch:
+                watch(len(history), shown, losses)
+            recent.append(total)
+            flat = not gradient.any()
+            if flat or (len(recent) > WINDOW and min(recent[:-WINDOW]) - min(recent) < SETTLED * min(recent)):
+                converged = True
+                break
+            converged = False
+            if k + 1 < count:
+                descent.move(k, total, gradient)
+        picture = shown.clamp(0, 1)
+    return Optimised(resized(picture, size), history, converged)
