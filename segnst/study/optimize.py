@@ -151,7 +151,7 @@ class _Run:
             segmenter=segmenter,
             flow=flow(device=device, offline=options.offline) if moving and segmenter else None,
             edge=Edge.parse(options.edge),
-            keep_colors=options.keep_colors == "luminance",
+            keep_colors=[options.keep_colors == "luminance"] * len(plan.entries),
             device=device,
         )
         self.film = Film(film, settings.steps, self.finish)
@@ -162,7 +162,7 @@ class _Run:
         """An optimised picture as the output would show it."""
         rgb, masks = self.stylizer.current
         painted = resized(picture, (rgb.shape[-2], rgb.shape[-1])).clamp(0, 1)
-        return compose(rgb, painted, masks, self.plan, self.pipeline.keep_colors).detach().cpu()
+        return compose(rgb, painted, masks, self.stylizer.amounts, self.pipeline.keep_colors).detach().cpu()
 
     def _watch(self, step: int, picture: Tensor, losses: Losses) -> None:
         frame = len(self.stylizer.results)

@@ -81,6 +81,7 @@ class OptimisingStylizer:
         watch: Watch | None = None,
     ) -> None:
         self.plan, self.paintings, self.encoder, self.settings = plan, paintings, encoder, settings
+        self.amounts = tuple(0.0 if e.original else e.strength for e in plan.entries)
         self.flow, self.match, self.demand, self.watch = flow, match, demand, watch
         self.results: list[list[Losses]] = []
         self.current: tuple[Tensor, LayerMasks | None] = (torch.empty(0), None)  # the frame being painted
@@ -146,7 +147,7 @@ class OptimisingStylizer:
         return start.clamp(0, 1)
 
     def __call__(
-        self, rgb: Tensor, masks: LayerMasks | None, carry: OptimisedCarry | None
+        self, rgb: Tensor, masks: LayerMasks | None, carry: OptimisedCarry | None = None, seconds: float = 0.0
     ) -> tuple[Tensor, OptimisedCarry]:
         # the pipeline runs without gradients, and tensors made there cannot take part in one
         with torch.inference_mode(False), torch.enable_grad():
