@@ -20,7 +20,9 @@ SEGMENTERS = {
 }
 
 # load(name, *, device, offline) -> Selector
-SELECTORS: dict[str, str] = {}
+SELECTORS: dict[str, str] = {
+    "grabcut": "segnst.segmentation.grabcut:load",
+}
 
 # load(*, device, offline) -> FlowEstimator
 FLOWS = {

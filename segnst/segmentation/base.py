@@ -9,6 +9,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 from segnst.errors import PlanError, did_you_mean
 from segnst.types import Region
 
+FOREGROUND = "foreground"
+# classes without a shape of their own, of the bundled segmenter and of what people train
+STUFF = frozenset(
+    "other none background unlabelled void sky building wall road street pavement sidewalk ground terrain vegetation "
+    "tree grass water".split()
+)
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -62,8 +69,14 @@ class Selector(Protocol):
     def __call__(self, rgb: Tensor, prompt: Prompt) -> Tensor: ...
 
 
+def objects(regions: Sequence[Region]) -> tuple[Region, ...]:
+    """The regions that are things and not ground, sky or the rest: what ``foreground`` means."""
+    return tuple(r for r in regions if r.name not in STUFF)
+
+
 def resolve(name: str, regions: Sequence[Region]) -> tuple[Region, ...]:
-    """Return the regions that a name means: the region so called, else all that have it as an alias.
+    """Return the regions that a name means: the region so called, else all that have it as an alias;
+    ``foreground`` means every object.
 
     Case and surrounding blanks do not count. Raises PlanError that suggests the nearest name and lists all.
     """
@@ -71,6 +84,8 @@ def resolve(name: str, regions: Sequence[Region]) -> tuple[Region, ...]:
     found = tuple(r for r in regions if r.name == word) or tuple(r for r in regions if word in r.aliases)
     if found:
         return found
+    if word == FOREGROUND:
+        return objects(regions)
     known = [r.name for r in regions]
     near = did_you_mean(word, [*known, *(a for r in regions for a in r.aliases)])
     raise PlanError(f"This segmenter has no class '{name}'.{near} It knows: {', '.join(known)}.")
