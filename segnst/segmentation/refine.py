@@ -106,8 +106,8 @@ def follow_edges(picture: np.ndarray, mask: np.ndarray, radius: int, smooth: flo
 
 
 def connected(mask: np.ndarray, seeds: Sequence[np.ndarray], share: float = 0.1) -> np.ndarray:
-    """Keep of a bool mask [H,W] the parts that touch a seed (bool [H,W]) or have ``share`` of the largest part's area;
-    small holes are filled."""
+    """Keep of a bool mask [H,W] the parts that touch a seed (bool [H,W]) or have ``share`` of the largest part's area
+    (above 1: none has); small holes are filled."""
     count, parts, facts, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
     if count > 1:
         keep = facts[:, cv2.CC_STAT_AREA] >= share * facts[1:, cv2.CC_STAT_AREA].max()
