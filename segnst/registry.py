@@ -11,12 +11,14 @@ from typing import Any
 
 from segnst.errors import UsageError, did_you_mean
 
-# load(name, *, device, offline, weights=None) -> Segmenter
+# load(name, *, device, offline, weights=None) -> Segmenter; name may be NAME:ARGUMENT
 SEGMENTERS = {
     "deeplab": "segnst.segmentation.deeplab:load_bundled",
     "deeplabv3_mobilenet_v3_large": "segnst.segmentation.torchvision_deeplab:load",
     "deeplabv3_resnet50": "segnst.segmentation.torchvision_deeplab:load",
     "deeplabv3_resnet101": "segnst.segmentation.torchvision_deeplab:load",
+    "kmeans": "segnst.segmentation.kmeans:load",
+    "files": "segnst.segmentation.files:load",
 }
 
 # load(name, *, device, offline) -> Selector

@@ -20,15 +20,18 @@ from segnst.device import choose_device
 from segnst.errors import OutputError, ResourceError, UsageError
 from segnst.pipeline import Pipeline, State
 from segnst.plan import Plan, parse_plan
-from segnst.segmentation.base import Segmenter
+from segnst.segmentation.base import Segmenter, notes
+from segnst.segmentation.choose import load_segmenter, segmenter_for
 from segnst.sheet import write_sheet
 from segnst.stabilize.masks import Edge
 from segnst.stabilize.output import BlendStabilizer
 from segnst.style.base import SeparateStylizer
 from segnst.style.checkpoints import StyleWeights, load_style
-from segnst.video.read import open_reader
+from segnst.video.read import Reader, open_reader
 from segnst.video.write import check_output, default_output, open_writer
 from segnst.weights import sha256
+
+__all__ = ["Parts", "Report", "build", "load_segmenter", "style_video"]
 
 Progress = Callable[[int, int | None], None]  # frames done, frames expected
 
@@ -72,18 +75,10 @@ def versions() -> dict[str, str]:
     return found
 
 
-def load_segmenter(name: str, device: torch.device, *, offline: bool = False) -> Segmenter:
-    """A segmenter by registered name, or a fine-tuned checkpoint by path. Raises UsageError, WeightsError."""
-    if name not in registry.SEGMENTERS and (Path(name).suffix or "/" in name):
-        loader = registry.get(registry.SEGMENTERS, "deeplab", "segmenter")
-        segmenter: Segmenter = loader(name, device=device, offline=offline, weights=Path(name))
-        return segmenter
-    segmenter = registry.get(registry.SEGMENTERS, name, "segmenter")(name, device=device, offline=offline)
-    return segmenter
-
-
-def build(settings: Settings) -> Parts:
+def build(settings: Settings, reader: Reader | None = None) -> Parts:
     """Load what the plan needs and put the pipeline together.
+
+    reader  the input, for settings that point at something in it
 
     Raises PlanError, UsageError, WeightsError before any frame is read.
     """
@@ -93,7 +88,7 @@ def build(settings: Settings) -> Parts:
     flow_loader = registry.get(registry.FLOWS, settings.flow, "optical flow")
     styles = tuple(load_style(name) for name in plan.styles)
     networks = {name: style.net for name, style in zip(plan.styles, styles, strict=True)}
-    segmenter = None if plan.whole_frame else load_segmenter(settings.segmenter, device, offline=settings.offline)
+    segmenter = None if plan.whole_frame else segmenter_for(settings, device, reader)
     steady = settings.stabilize and settings.stability > 0
     pipeline = Pipeline(
         plan,
@@ -205,7 +200,7 @@ def style_video(
     began = time.perf_counter()
     reader = open_reader(path, start=settings.start, end=settings.end, max_size=settings.max_size, fps=settings.fps)
     with reader:
-        parts = build(settings)
+        parts = build(settings, reader)
         output_path(path, out, parsed, overwrite=overwrite)  # only now: a run that cannot begin leaves no folder
         writer = open_writer(
             output,
@@ -244,7 +239,7 @@ def style_video(
         frames=frames,
         seconds=time.perf_counter() - began,
         stages=stages,
-        warnings=[*reader.warnings, *writer.warnings],
+        warnings=[*reader.warnings, *writer.warnings, *notes(parts.segmenter, state.segmenter)],
         versions=versions(),
         weights=weights_used(parts),
         settings=asdict(settings),

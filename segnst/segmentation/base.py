@@ -29,6 +29,9 @@ class Segmenter(Protocol):
     Calling it: rgb ``[T,3,H,W]`` float in [0,1] and the carry of the frames before (None at first) give
     probabilities ``[T,K,h,w]`` that sum to 1 over K, at the network's resolution, corners aligned with the
     frame's, and the carry for the frames that follow.
+
+    A segmenter that counts frames, or must see all of them in order, also has ``after_cut(carry)``: the carry that a
+    new scene begins with (others begin anew), and may have ``notes(carry)``: warnings for the user at the end.
     """
 
     name: str
@@ -67,6 +70,18 @@ class Selector(Protocol):
     name: str
 
     def __call__(self, rgb: Tensor, prompt: Prompt) -> Tensor: ...
+
+
+def after_cut(segmenter: Segmenter | None, carry: Any) -> Any:
+    """What a segmenter still knows when a new scene begins."""
+    keep = getattr(segmenter, "after_cut", None)
+    return None if keep is None or carry is None else keep(carry)
+
+
+def notes(segmenter: Segmenter | None, carry: Any) -> list[str]:
+    """What a segmenter has to say at the end of a clip."""
+    say = getattr(segmenter, "notes", None)
+    return [] if say is None or carry is None else list(say(carry))
 
 
 def objects(regions: Sequence[Region]) -> tuple[Region, ...]:
