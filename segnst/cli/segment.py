@@ -5,15 +5,42 @@ from __future__ import annotations
 import json as json_module
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Optional
 
 import typer
 
+from segnst.cli import options
+
 
 def segment(
+    context: typer.Context,
     input: Annotated[Path, typer.Argument(metavar="INPUT", help="Video, still or folder of photos or frames.")],  # noqa: A002
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder for the label maps.")],
-    segmenter: Annotated[str, typer.Option(help="A name, or the path of a trained one.")] = "deeplab",
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder for the masks.")],
+    segmenter: Annotated[
+        str, typer.Option(help="A name (deeplab, grabcut, kmeans:K, files:PATH …), or the path of a trained one.")
+    ] = "deeplab",
+    box: options.Boxes = None,
+    point: options.Points = None,
+    not_point: options.NotPoints = None,
+    foreground: options.Foreground = None,
+    background: options.Background = None,
+    at: options.AtTime = None,
+    masks: options.Masks = None,
+    masks_override: options.Override = None,
+    mask_classes: options.MaskClasses = None,
+    formats: Annotated[
+        Optional[list[str]],  # noqa: UP045 - typer reads the annotation
+        typer.Option(
+            "--format",
+            help="indexed (PNG, the default), soft16 (16-bit PNG a region), coco (JSON), overlay (mp4), alpha (mov), "
+            "alpha-webm. Repeat it.",
+        ),
+    ] = None,
+    check: Annotated[
+        str | None,
+        typer.Option(metavar="OTHER", help="Compare with another segmenter: agreement, and a sheet check.png."),
+    ] = None,
+    max_size: Annotated[int | None, typer.Option(metavar="PX", help="Reduce the long side to this.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     offline: Annotated[bool, typer.Option("--offline", help="Fetch nothing.")] = False,
     overwrite: Annotated[
@@ -22,29 +49,68 @@ def segment(
     json: Annotated[bool, typer.Option("--json", help="Report on stdout as JSON.")] = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress, no summary.")] = False,
 ) -> None:
-    """Write one indexed PNG a frame, or one for each photo under its own name; pixel value = class index."""
-    from segnst.cli.progress import ProgressBar
-    from segnst.device import choose_device
-    from segnst.run import load_segmenter, memory_advice
-    from segnst.segmentation.to_folder import segment_to_folder
+    """Write one indexed PNG a frame, or one for each photo under its own name; pixel value = region's index.
 
-    network = load_segmenter(segmenter, choose_device(device), offline=offline)
+    What is pointed at (--box, --point, --foreground) is region 1, object; named ones follow in order. Unnamed boxes
+    together are one object. A folder of photos is no sequence, unless something in it is pointed at.
+    """
+    from segnst.bench.agreement import Agreement
+    from segnst.cli.progress import ProgressBar
+    from segnst.config import Settings
+    from segnst.device import choose_device
+    from segnst.run import load_segmenter, memory_advice, segmenter_for
+    from segnst.segmentation.selection import is_selection
+    from segnst.segmentation.to_folder import segment_to_folder
+    from segnst.stabilize.cuts import is_cut
+    from segnst.video.read import open_reader
+
+    given: dict[str, Any] = {name: context.params[name] for name in options.NAMES}
+    given |= {name: tuple(given[name] or ()) for name in ("box", "point", "not_point")}
+    given |= options.as_text(given)
+    settings = Settings(
+        segmenter=segmenter, max_size=max_size, device=device, offline=offline, **given
+    )
+    chosen = choose_device(device)
+    sequence = not input.is_dir() or is_selection(settings) or masks_override is not None or masks is not None
+    reader = open_reader(input, max_size=max_size) if sequence else None
     bar = ProgressBar(quiet)
     try:
         with memory_advice("this size"):
-            report = segment_to_folder(input, output, network, overwrite=overwrite, progress=bar)
+            network = segmenter_for(settings, chosen, reader)
+            agreement = Agreement(network, load_segmenter(check, chosen, offline=offline)) if check else None
+            report = segment_to_folder(
+                input,
+                output,
+                agreement or network,
+                formats=formats or ("indexed",),
+                reader=reader,
+                cut=is_cut,
+                overwrite=overwrite,
+                progress=bar,
+            )
     finally:
         bar.close()
+        if reader is not None:
+            reader.close()
+    facts: dict[str, Any] = {
+        "output": str(output),
+        "frames": report.frames,
+        "classes": [{"index": r.index, "name": r.name} for r in network.regions],
+        "warnings": report.warnings,
+    }
+    carry = report.carry[0] if agreement is not None and report.carry else report.carry
+    confidence = getattr(carry, "confidence", None)
+    if confidence:
+        facts["confidence"] = {r.name: [round(c[r.index - 1], 3) for c in confidence] for r in network.regions[1:]}
+    if agreement is not None:
+        facts["agreement"] = agreement.figures()
+        agreement.write_sheet(output / "check.png")
     for warning in report.warnings:
         print(f"segnst: warning: {warning}", file=sys.stderr)
     if json:
-        classes = [{"index": r.index, "name": r.name} for r in network.regions]
-        print(
-            json_module.dumps(
-                {"output": str(output), "frames": report.frames, "classes": classes, "warnings": report.warnings},
-                indent=2,
-            )
-        )
+        print(json_module.dumps(facts, indent=2))
     elif not quiet:
+        if agreement is not None:
+            print(agreement.table(), file=sys.stderr)
         print(f"{report.frames} label maps", file=sys.stderr)
         print(output)

@@ -162,7 +162,7 @@ def _pictures(
 ) -> tuple[tuple[Region, ...], list[Load]]:
     """Label maps or soft masks of one object; the first picture says which."""
     if names is None and classes.is_file():
-        names = _read_classes(classes)
+        names = read_classes(classes)
     indexed = _is_indexed(files[0])
     if names is None and not indexed:
         return _two(), [partial(_soft_row, (f,)) for f in files]
@@ -186,7 +186,8 @@ def _labels(file: Path, count: int) -> np.ndarray:
     return labels
 
 
-def _read_classes(path: Path) -> list[str]:
+def read_classes(path: Path) -> list[str]:
+    """Names in order of their values, from the ``classes.json`` that `segnst segment` writes. Raises InputError."""
     try:
         entries = json.loads(path.read_text(encoding="utf-8"))["classes"]
         found = {int(e["index"]): str(e["name"]) for e in entries}

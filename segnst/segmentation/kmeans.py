@@ -6,8 +6,6 @@ its clusters numbered from the largest to the smallest.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import cv2
 import numpy as np
 import torch
@@ -45,6 +43,11 @@ class KMeansSegmenter:
         assert centres is not None
         return torch.cat(out).to(rgb.device), centres
 
+    def colours(self, centres: np.ndarray) -> np.ndarray:
+        """The clusters' mean colours, uint8 RGB [count,3]: a palette that makes label maps a picture of them."""
+        lab = np.ascontiguousarray(centres[None, :, :3].astype(np.float32))
+        return np.asarray((cv2.cvtColor(lab, cv2.COLOR_LAB2RGB)[0].clip(0, 1) * 255).round().astype(np.uint8))
+
 
 def _points(frame: Tensor) -> tuple[np.ndarray, tuple[int, int]]:
     """[1,3,H,W] -> float32 [h*w,5] and (h, w)."""
@@ -76,13 +79,7 @@ def _go_on(points: np.ndarray, centres: np.ndarray) -> np.ndarray:
     return centres
 
 
-def cluster_colours(centres: np.ndarray) -> np.ndarray:
-    """Centres [K,5] -> their mean colours, uint8 RGB [K,3]: a palette to draw the clusters in."""
-    rgb = cv2.cvtColor(np.ascontiguousarray(centres[None, :, :3].astype(np.float32)), cv2.COLOR_LAB2RGB)[0]
-    return np.asarray((rgb.clip(0, 1) * 255).round().astype(np.uint8))
-
-
-def load(name: str, *, device: torch.device, offline: bool = False, weights: Sequence[str] | None = None) -> KMeansSegmenter:
+def load(name: str, *, device: torch.device, offline: bool = False) -> KMeansSegmenter:
     """Registry entry ``kmeans:K``, K from 2 to 32 (``kmeans`` alone: 5). Raises UsageError."""
     _, colon, text = name.partition(":")
     try:
