@@ -17,8 +17,9 @@ class Settings:
 
     styles       entries of the plan (segnst.plan)
     segmenter    registered name (NAME or NAME:ARGUMENT), or path of a fine-tuned checkpoint
-    box, point, not_point, foreground, background   what is pointed at, in the input's upright pixels: ``[NAME:]x,y,…[@TIME]``
-                 and mask files; followed through the clip as the region NAME (``object`` without one)
+    box, point, not_point   what is pointed at, ``[NAME:]x,y,…[@TIME]`` in the input's upright pixels, and followed
+                 through the clip as the region NAME (``object`` without one)
+    foreground, background   files of strokes on it and beside it
     at           where in the clip, unless the box or point says so: seconds (2.5) or a frame (60f)
     masks        masks from a file instead of a segmenter;  masks_override  label maps that win on their frames;
                  mask_classes  names of the values in masks, in order, separated by commas

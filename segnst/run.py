@@ -31,7 +31,7 @@ from segnst.video.read import Reader, open_reader
 from segnst.video.write import check_output, default_output, open_writer
 from segnst.weights import sha256
 
-__all__ = ["Parts", "Report", "build", "load_segmenter", "style_video"]
+__all__ = ["Parts", "Report", "build", "load_segmenter", "segmenter_for", "style_video"]
 
 Progress = Callable[[int, int | None], None]  # frames done, frames expected
 

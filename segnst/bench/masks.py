@@ -144,7 +144,7 @@ def table(result: dict[str, Any]) -> str:
 
     lines = ["| class | IoU | boundary F | precision | recall |", "|---|---|---|---|---|"]
     lines += [
-        f"| {name} | {number(f['iou'])} | {number(f['boundary_f'])} | {number(f['precision'])} | {number(f['recall'])} |"
+        f"| {name} | " + " | ".join(number(f[k]) for k in ("iou", "boundary_f", "precision", "recall")) + " |"
         for name, f in result["classes"].items()
         if f["pixels"]
     ]

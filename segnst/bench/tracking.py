@@ -43,7 +43,8 @@ def follow_clip(
             if segmenter is None:
                 guide: Any = load_segmenter("deeplab", device)
                 flow = registry.get(registry.FLOWS, "dis", "optical flow")(device=device, offline=True)
-                selector = registry.get(registry.SELECTORS, "grabcut", "selector")("grabcut", device=device, offline=True)
+                load = registry.get(registry.SELECTORS, "grabcut", "selector")
+                selector = load("grabcut", device=device, offline=True)
                 segmenter = TrackingSegmenter([Mark("object", 0, mask=true)], selector, guide, flow)
             began = time.perf_counter()
             found, carry = segmenter(frame.rgb, carry)
@@ -87,10 +88,15 @@ def follow_clips(
 
 def table(report: dict[str, Any]) -> str:
     """The figures as Markdown."""
-    lines = ["| sequence | frames | J (mean IoU) | F (boundary) | J of the last frame | s a frame |", "|---|---|---|---|---|---|"]
+    lines = [
+        "| sequence | frames | J (mean IoU) | F (boundary) | J of the last frame | s a frame |",
+        "|---|---|---|---|---|---|",
+    ]
     for name, r in report["clips"].items():
         lines.append(
             f"| {name} | {r['frames']} | {r['j']:.3f} | {r['f']:.3f} | {r['j_last']:.3f} | {r['seconds_a_frame']:.2f} |"
         )
     mean = report["mean"]
-    return "\n".join([*lines, f"| **mean** | | **{mean['j']:.3f}** | **{mean['f']:.3f}** | | {mean['seconds_a_frame']:.2f} |"])
+    seconds = mean["seconds_a_frame"]
+    lines.append(f"| **mean** | | **{mean['j']:.3f}** | **{mean['f']:.3f}** | | {seconds:.2f} |")
+    return "\n".join(lines)

@@ -24,7 +24,9 @@ def masks(
     truth: Annotated[Path, typer.Argument(metavar="TRUTH_DIR", help="True label maps under the same names.")],
     classes: Annotated[
         str | None,
-        typer.Option(help="Names in order of their values, separated by commas. Default: classes.json beside PRED_DIR, else the bundled nine."),
+        typer.Option(
+            help="Names in order of their values, separated by commas. Default: classes.json in PRED_DIR, or the nine."
+        ),
     ] = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Also write the figures here (JSON).")] = None,
     json: Annotated[bool, typer.Option("--json", help="Figures on stdout as JSON instead of a table.")] = False,

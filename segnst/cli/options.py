@@ -14,7 +14,7 @@ Boxes = Annotated[
     typer.Option(
         "--box",
         metavar="[NAME:]X,Y,W,H[@TIME]",
-        help="An object, by a box round it, in pixels; followed through the clip as the region NAME (object). Repeat it.",
+        help="An object, by a box round it (px), followed through the clip as the region NAME (object). Repeat it.",
     ),
 ]
 Points = Annotated[

@@ -67,9 +67,7 @@ def segment(
     given: dict[str, Any] = {name: context.params[name] for name in options.NAMES}
     given |= {name: tuple(given[name] or ()) for name in ("box", "point", "not_point")}
     given |= options.as_text(given)
-    settings = Settings(
-        segmenter=segmenter, max_size=max_size, device=device, offline=offline, **given
-    )
+    settings = Settings(segmenter=segmenter, max_size=max_size, device=device, offline=offline, **given)
     chosen = choose_device(device)
     sequence = not input.is_dir() or is_selection(settings) or masks_override is not None or masks is not None
     reader = open_reader(input, max_size=max_size) if sequence else None

@@ -138,8 +138,8 @@ def _until(reader: Reader, places: Sequence[At]) -> tuple[dict[int, Tensor], lis
             break
     missing = [p for p, n in zip(places, numbers, strict=True) if n is None]
     if missing:
-        place = f"frame {missing[0].frame}" if missing[0].frame is not None else f"{missing[0].seconds:g} s"
-        raise UsageError(f"There is nothing to select at {place}: {info.path} has {count} frames.")
+        where = f"frame {missing[0].frame}" if missing[0].frame is not None else f"{missing[0].seconds:g} s"
+        raise UsageError(f"There is nothing to select at {where}: {info.path} has {count} frames.")
     return frames, [n for n in numbers if n is not None]
 
 

@@ -81,7 +81,7 @@ class Soft16:
 
 
 class Coco:
-    """``coco.json``: one annotation a region and frame, as run lengths; regions called other or background have none."""
+    """``coco.json``: one annotation a region and frame, as run lengths; what is other or background has none."""
 
     def __init__(self, folder: Path, regions: Sequence[Region], reader: Reader | None, stack: ExitStack) -> None:
         self.file = folder / "coco.json"

@@ -59,9 +59,11 @@ class FileSegmenter:
     def notes(self, carry: int) -> list[str]:
         """A warning where masks are left over."""
         left = len(self.masks) - carry
-        return [f"{self.source} has masks for {left} more frames than the input has."] if carry and left > 0 < len(
-            self.masks
-        ) - 1 else []
+        return (
+            [f"{self.source} has masks for {left} more frames than the input has."]
+            if carry and left > 0 < len(self.masks) - 1
+            else []
+        )
 
     def _probabilities(self, mask: np.ndarray, number: int, rgb: Tensor) -> Tensor:
         if mask.ndim == 2:

@@ -113,7 +113,7 @@ def _bins(lab: np.ndarray) -> np.ndarray:
 
 def _histogram(bins: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """Weighted distribution over colours, smoothed by one bin each way."""
-    counts = np.bincount(bins.ravel(), weight.ravel(), BINS**3).reshape(BINS, BINS, BINS)
+    counts: np.ndarray = np.bincount(bins.ravel(), weight.ravel(), BINS**3).reshape(BINS, BINS, BINS)
     for axis in range(3):
         counts = (np.roll(counts, 1, axis) + 2 * counts + np.roll(counts, -1, axis)) / 4
     return np.asarray((counts / max(counts.sum(), 1e-6)).astype(np.float32))
@@ -195,8 +195,9 @@ class Follower:
         ratio = cv2.GaussianBlur(ratio.astype(np.float32), (0, 0), 1.5).clip(-3, 3)
         known = target.first_looks.mixed(target.looks, 0.5)
         weight = torch.linalg.solve(known.gram + 3.0 * torch.eye(len(known.right)).double(), known.right).float()
-        looks = torch.einsum("fhw,f->hw", seen.features, weight)[None, None]
-        looks = F.interpolate(looks, ratio.shape, mode="bilinear", align_corners=True).clamp(-1, 1)[0, 0].numpy()
+        side = torch.einsum("fhw,f->hw", seen.features, weight)[None, None]
+        side = F.interpolate(side, ratio.shape, mode="bilinear", align_corners=True).clamp(-1, 1)
+        looks = side[0, 0].numpy()
         return np.asarray(w.classes * _logit(chance, 0.03) + w.colour * ratio + w.looks * looks)
 
     def _learn(
@@ -228,9 +229,7 @@ class Follower:
             area=area,
         )
 
-    def _confidence(
-        self, mask: np.ndarray, prior: np.ndarray, evidence: np.ndarray, target: Target
-    ) -> float:
+    def _confidence(self, mask: np.ndarray, prior: np.ndarray, evidence: np.ndarray, target: Target) -> float:
         """How sure it is that this is still the object: witnesses beside those of the selection, and mask beside
         moved mask."""
         agreement = _agreement(evidence, mask) / max(target.agreement, 0.1)

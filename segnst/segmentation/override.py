@@ -102,7 +102,7 @@ class OverrideSegmenter:
         for number, labels in overrides.items():
             if labels.max() >= count:
                 raise InputError(
-                    f"The mask for frame {number} holds the value {labels.max()}, but '{self.name}' has {count} regions."
+                    f"The mask for frame {number} holds the value {labels.max()}; '{self.name}' has {count} regions."
                 )
 
     def __call__(self, rgb: Tensor, carry: Any = None) -> tuple[Tensor, Any]:

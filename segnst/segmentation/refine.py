@@ -56,7 +56,7 @@ class Window:
         whole = np.zeros(frame, np.float32)
         size = (self.right - self.left, self.bottom - self.top)
         how = cv2.INTER_LINEAR if self.scale < 1 else cv2.INTER_AREA
-        whole[self.top : self.bottom, self.left : self.right] = cv2.resize(inside, size, interpolation=how)
+        whole[self.top : self.bottom, self.left : self.right] = cv2.resize(inside, size, interpolation=how).clip(0, 1)
         return whole
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,7 +37,7 @@ class At:
             else:
                 value = cls(None, float(word.removesuffix("s")))
         except ValueError:
-            raise UsageError(f"'{text}' is no place in the clip: use seconds (2.5) or a frame's number (60f).") from None
+            raise UsageError(f"'{text}' is no place in the clip: use seconds (2.5) or a frame (60f).") from None
         place = value.frame if value.frame is not None else value.seconds
         if place is None or not 0 <= place < math.inf:
             raise UsageError(f"'{text}' is no place in the clip: it must not lie before its beginning.")
@@ -104,9 +103,7 @@ def parse_selections(settings: Settings, size: tuple[int, int], scale: float = 1
         for text in texts:
             name, (x, y), at = _split(text, option, 2, default)
             groups.setdefault((name, at), _Group()).points.append((x * scale, y * scale, belongs))
-    strokes = [
-        read_stroke(Path(path), size) if path else None for path in (settings.foreground, settings.background)
-    ]
+    strokes = [read_stroke(Path(path), size) if path else None for path in (settings.foreground, settings.background)]
     if any(s is not None for s in strokes):
         names = list(dict.fromkeys(groups)) or [(OBJECT, default)]
         if len(names) > 1:

@@ -56,7 +56,8 @@ def segment_to_folder(
     input, output = Path(input), Path(output)  # noqa: A001
     unknown = next((f for f in formats if f not in FORMATS), None)
     if unknown is not None:
-        raise UsageError(f"There is no format '{unknown}'.{did_you_mean(unknown, FORMATS)} Known: {', '.join(FORMATS)}.")
+        near = did_you_mean(unknown, FORMATS)
+        raise UsageError(f"There is no format '{unknown}'.{near} Known: {', '.join(FORMATS)}.")
     _check_output(input, output, overwrite)
     report = SegmentReport()
     sequence = reader is not None or not input.is_dir()

@@ -86,7 +86,7 @@ class TrackingSegmenter:
             *(Region(k + 1, name) for k, name in enumerate(self.names)),
         )
         self.marks, self.selector, self.flow = tuple(marks), selector, flow
-        self.before = before or {}
+        self.before = dict(before or {})
         self.follower = Follower(guide)
 
     @torch.inference_mode()

@@ -18,7 +18,7 @@ from segnst.video.guard import writing
 # suffix: encoder, pixel format, options
 FORMATS = {
     ".mov": ("prores_ks", "yuva444p10le", {"profile": "4444", "alpha_bits": "16"}),
-    ".webm": ("libvpx-vp9", "yuva420p", {"crf": "20", "b": "0", "auto-alt-ref": "0", "deadline": "good", "cpu-used": "4"}),
+    ".webm": ("libvpx-vp9", "yuva420p", {"crf": "20", "b": "0", "auto-alt-ref": "0", "cpu-used": "4"}),
 }
 
 
