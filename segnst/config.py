@@ -16,7 +16,13 @@ class Settings:
     """Settings of a styling run.
 
     styles       entries of the plan (segnst.plan)
-    segmenter    registered name, or path of a fine-tuned checkpoint
+    segmenter    registered name (NAME or NAME:ARGUMENT), or path of a fine-tuned checkpoint
+    box, point, not_point   what is pointed at, ``[NAME:]x,y,…[@TIME]`` in the input's upright pixels, and followed
+                 through the clip as the region NAME (``object`` without one)
+    foreground, background   files of strokes on it and beside it
+    at           where in the clip, unless the box or point says so: seconds (2.5) or a frame (60f)
+    masks        masks from a file instead of a segmenter;  masks_override  label maps that win on their frames;
+                 mask_classes  names of the values in masks, in order, separated by commas
     flow         optical flow that steadies masks and paint
     edge         how borders between layers are drawn: guided, feather:PX, hard, threshold:X
     stabilize    whether anything of the past is used;  stability  how much, 0…1
@@ -31,6 +37,15 @@ class Settings:
 
     styles: tuple[str, ...] = ()
     segmenter: str = "deeplab"
+    box: tuple[str, ...] = ()
+    point: tuple[str, ...] = ()
+    not_point: tuple[str, ...] = ()
+    foreground: str | None = None
+    background: str | None = None
+    at: str | None = None
+    masks: str | None = None
+    masks_override: str | None = None
+    mask_classes: str | None = None
     flow: str = "dis"
     edge: str = "guided"
     stabilize: bool = True
@@ -81,7 +96,7 @@ def read_plan_file(path: Path) -> dict[str, Any]:
                 f"{path}: there is no setting '{key}'.{did_you_mean(key, fields)} Known: {', '.join(fields)}."
             )
         kind = str(fields[key].type)
-        if key == "styles":
+        if "tuple" in kind:
             good = isinstance(value, list) and all(isinstance(v, str) for v in value)
         elif "bool" in kind:
             good = isinstance(value, bool)
@@ -93,6 +108,4 @@ def read_plan_file(path: Path) -> dict[str, Any]:
             good = isinstance(value, str)
         if not good:
             raise PlanError(f"{path}: the setting '{key}' should be {kind.replace(' | None', '')}, got {value!r}.")
-    if "styles" in values:
-        values["styles"] = tuple(values["styles"])
-    return values
+    return {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}

@@ -19,7 +19,7 @@ from torch import Tensor
 from segnst.errors import PlanError, did_you_mean
 from segnst.flow.base import FlowEstimator, estimate_motion
 from segnst.plan import BACKGROUND, Entry, Plan
-from segnst.segmentation.base import Segmenter, resolve
+from segnst.segmentation.base import Segmenter, after_cut, resolve
 from segnst.stabilize.cuts import CutCarry, is_cut
 from segnst.stabilize.masks import Edge, MaskCarry, merge_regions, steady_masks
 from segnst.stabilize.output import Stabilizer
@@ -171,7 +171,9 @@ class Pipeline:
             return Styled(rgb, rgb, None, None, False), state
         with self._stage("cuts"):
             cut, scene = is_cut(rgb, state.scene)
-        state = replace(State(began=state.began) if cut else state, scene=scene)
+        if cut:
+            state = State(began=state.began, segmenter=after_cut(self.segmenter, state.segmenter))
+        state = replace(state, scene=scene)
         motion = None
         if self.flow is not None and state.previous is not None:
             with self._stage("flow"):

@@ -34,7 +34,7 @@ def survey(path: Path, out: Path | None, settings: Settings, *, overwrite: bool 
     plan = parse_plan(settings.styles)
     output = output_path(path, out, plan, overwrite=overwrite, make_folder=False)
     with _open(path, settings) as reader:
-        parts = build(settings)
+        parts = build(settings, reader)
         frame: Clip | None = next(iter(reader), None)
         if frame is None:
             raise InputError(f"{path} has no frame.")
@@ -105,7 +105,7 @@ def preview_sheet(
         raise OutputError(f"A preview is a PNG; {out} has another suffix.")
     output = output_path(path, out, plan, overwrite=overwrite)
     with _open(path, settings) as reader:
-        parts = build(settings)
+        parts = build(settings, reader)
         expected = reader.frames_expected or sum(1 for _ in reader)
         wanted = (
             {round((k + 0.5) * expected / count - 0.5) for k in range(count)}
@@ -114,9 +114,13 @@ def preview_sheet(
         )
         rows = []
         with memory_advice(f"{reader.width}x{reader.height}"):
+            carry = None
+            follows = hasattr(parts.segmenter, "after_cut")  # it must see every frame
             for number, clip in enumerate(reader):
                 if number in wanted:
-                    rows.append(_row(parts, number, clip.rgb, State()))
+                    rows.append(_row(parts, number, clip.rgb, State(segmenter=carry)))
+                if parts.segmenter is not None and follows:
+                    _, carry = parts.segmenter(clip.rgb.to(parts.pipeline.device), carry)
                 if number >= max(wanted):
                     break
     if not rows:

@@ -11,7 +11,7 @@ from typing import Any
 
 from segnst.errors import UsageError, did_you_mean
 
-# load(name, *, device, offline, weights=None) -> Segmenter
+# load(name, *, device, offline, weights=None) -> Segmenter; name may be NAME:ARGUMENT
 SEGMENTERS = {
     "deeplab": "segnst.segmentation.deeplab:load_bundled",
     "deeplabv3_mobilenet_v3_large": "segnst.segmentation.torchvision_deeplab:load",
@@ -21,6 +21,8 @@ SEGMENTERS = {
     "mask_rcnn": "segnst.segmentation.mask_rcnn:load",
     "detect_sam": "segnst.segmentation.detect:load_segmenter",
     "detect_grabcut": "segnst.segmentation.detect:load_segmenter",
+    "kmeans": "segnst.segmentation.kmeans:load",
+    "files": "segnst.segmentation.files:load",
 }
 
 # the same, for files: by the architecture that their metadata name
@@ -32,6 +34,7 @@ SEGMENTER_FILES = {
 
 # load(name, *, device, offline) -> Selector
 SELECTORS: dict[str, str] = {
+    "grabcut": "segnst.segmentation.grabcut:load",
     "sam": "segnst.segmentation.sam:load",
     "sam_vit_b": "segnst.segmentation.sam:load",
 }

@@ -20,17 +20,18 @@ from segnst.device import choose_device
 from segnst.errors import OutputError, ResourceError, UsageError
 from segnst.pipeline import Pipeline, State, layers_that_keep_colors
 from segnst.plan import Plan, parse_plan
-from segnst.segmentation.base import Segmenter, select_regions
-from segnst.segmentation.deeplab import ARCHITECTURE
-from segnst.segmentation.instances import InstanceSegmenter
+from segnst.segmentation.base import Segmenter, notes, select_regions
+from segnst.segmentation.choose import load_objects, load_segmenter, segmenter_for
 from segnst.sheet import write_sheet
 from segnst.stabilize.masks import Edge
 from segnst.stabilize.output import BlendStabilizer
 from segnst.style.base import PlanStylizer, Scale
 from segnst.style.checkpoints import StyleWeights, load_style
-from segnst.video.read import open_reader
+from segnst.video.read import Reader, open_reader
 from segnst.video.write import check_output, default_output, open_writer
-from segnst.weights import read_metadata, sha256
+from segnst.weights import sha256
+
+__all__ = ["Parts", "Report", "build", "load_objects", "load_segmenter", "segmenter_for", "style_video"]
 
 Progress = Callable[[int, int | None], None]  # frames done, frames expected
 
@@ -74,35 +75,10 @@ def versions() -> dict[str, str]:
     return found
 
 
-def load_segmenter(name: str, device: torch.device, *, offline: bool = False) -> Segmenter:
-    """A segmenter by registered name, or a fine-tuned checkpoint by path. Raises UsageError, WeightsError."""
-    if name not in registry.SEGMENTERS and (Path(name).suffix or "/" in name):
-        kind = read_metadata(Path(name)).get("architecture", "")
-        # what names no architecture that is known is left to the usual loader, which says what is wrong with it
-        loader = registry.get(registry.SEGMENTER_FILES, kind if kind in registry.SEGMENTER_FILES else ARCHITECTURE, "")
-        segmenter: Segmenter = loader(name, device=device, offline=offline, weights=Path(name))
-        return segmenter
-    segmenter = registry.get(registry.SEGMENTERS, name, "segmenter")(name, device=device, offline=offline)
-    return segmenter
-
-
-def load_objects(
-    names: Sequence[str], *, selector: str, detector: str | None, device: torch.device, offline: bool = False
-) -> InstanceSegmenter:
-    """What finds the objects called ``names`` and cuts each out (:mod:`segnst.segmentation.detect`).
-
-    Raises UsageError, PlanError, WeightsError.
-    """
-    from segnst.segmentation.detect import load
-
-    wanted = [name.strip() for name in names if name.strip()]
-    if not wanted:
-        raise UsageError("--detect needs names of objects, separated by commas. Example: --detect person,dog")
-    return InstanceSegmenter(load(wanted, detector=detector, selector=selector, device=device, offline=offline))
-
-
-def build(settings: Settings) -> Parts:
+def build(settings: Settings, reader: Reader | None = None) -> Parts:
     """Load what the plan needs and put the pipeline together.
+
+    reader  the input, for settings that point at something in it
 
     Raises PlanError, UsageError, WeightsError before any frame is read.
     """
@@ -116,8 +92,7 @@ def build(settings: Settings) -> Parts:
     painters = {name: style.painter for name, style in zip(plan.styles, styles, strict=True)}
     segmenter = None
     if not plan.whole_frame:
-        segmenter = load_segmenter(settings.segmenter, device, offline=settings.offline)
-        segmenter = select_regions(segmenter, plan.regions)
+        segmenter = select_regions(segmenter_for(settings, device, reader), plan.regions)
     steady = settings.stabilize and settings.stability > 0
     pipeline = Pipeline(
         plan,
@@ -233,7 +208,7 @@ def style_video(
     began = time.perf_counter()
     reader = open_reader(path, start=settings.start, end=settings.end, max_size=settings.max_size, fps=settings.fps)
     with reader:
-        parts = build(settings)
+        parts = build(settings, reader)
         output_path(path, out, parsed, overwrite=overwrite)  # only now: a run that cannot begin leaves no folder
         writer = open_writer(
             output,
@@ -272,7 +247,7 @@ def style_video(
         frames=frames,
         seconds=time.perf_counter() - began,
         stages=stages,
-        warnings=[*reader.warnings, *writer.warnings],
+        warnings=[*reader.warnings, *writer.warnings, *notes(parts.segmenter, state.segmenter)],
         versions=versions(),
         weights=weights_used(parts),
         settings=asdict(settings),

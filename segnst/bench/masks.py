@@ -13,31 +13,44 @@ from typing import Any
 
 import numpy as np
 
+from segnst.bench.boundary import boundary_f
 from segnst.errors import InputError
 from segnst.segmentation.classes import STREET
+from segnst.segmentation.files import CLASSES_FILE, read_classes
 from segnst.segmentation.indexed_png import read_png
 
 PARTIAL, IGNORE = 254, 255
 _NAMES = tuple(region.name for region in STREET)
+_ONE = ("background", "object")  # what a mask of one object holds
 
 
-def evaluate_masks(pred_dir: Path, truth_dir: Path, classes: Sequence[str] = _NAMES) -> dict[str, Any]:
+def evaluate_masks(pred_dir: Path, truth_dir: Path, classes: Sequence[str] | None = None) -> dict[str, Any]:
     """Compare indexed PNGs of the same name (or ``NAME_mask.png`` in ``truth_dir``).
 
     Pixels are summed over all images before dividing, as VOC and Cityscapes do. A class that occurs in no
     truth has IoU None and no part in the mean: where it was predicted, the class that is there pays for it.
-    Truth of 0 and 255 alone (a DAVIS mask) is read as "the one object", see ``object_iou``.
+    ``classes`` default to those of ``classes.json`` beside the predictions, or else the bundled nine. Where all truths
+    and predictions are of one object (0 and 255, as DAVIS has them, or 0 and 1) they are compared as such.
 
-    Returns ``{"images", "missing", "classes": {name: {"iou", "precision", "recall", "pixels"}}, "mean_iou",
-    "accuracy"}``. Raises InputError: no pairs, differing sizes, values that are no class.
+    Returns ``{"images", "missing", "classes": {name: {"iou", "precision", "recall", "pixels", "boundary_f"}},
+    "mean_iou", "mean_boundary_f", "accuracy", "frames": {name of the file: {class: {"iou", "boundary_f"}}}}``. The
+    boundary F of a class is the mean over the images whose truth has it, its outline counted where the truth says
+    something. Raises InputError: no pairs, differing sizes, values that are no class.
     """
     pairs, missing = _pairs(Path(pred_dir), Path(truth_dir))
+    seen = _values([truth for _, truth in pairs])
+    one = classes is None and seen <= {0, 255} and 255 in seen and _values([p for p, _ in pairs]) <= {0, 1, 255}
+    classes = _ONE if one else tuple(classes or _names_beside(Path(pred_dir)))
     count = len(classes)
-    partial = _partial_classes([truth for _, truth in pairs], count)
+    partial = frozenset(v for v in seen if v < count) if PARTIAL in seen else frozenset()
     sums = np.zeros((count, 4), np.int64)  # both, predicted, true, judged truth
+    frames: dict[str, dict[str, dict[str, float]]] = {}
+    outlines: dict[str, list[float]] = {name: [] for name in classes}
     right = judged_pixels = 0
     for prediction_path, truth_path in pairs:
         prediction, truth = read_png(prediction_path), read_png(truth_path)
+        if one:
+            prediction, truth = (prediction > 0).astype(np.uint8), (truth > 0).astype(np.uint8)
         if prediction.shape != truth.shape:
             raise InputError(
                 f"{prediction_path} is {prediction.shape[1]}x{prediction.shape[0]}, the truth {truth_path.name} is "
@@ -51,7 +64,13 @@ def evaluate_masks(pred_dir: Path, truth_dir: Path, classes: Sequence[str] = _NA
         for k in range(count):
             judged = plain | (truth == PARTIAL) if k in partial else plain
             ours, theirs = (prediction == k) & judged, truth == k
-            sums[k] += (ours & theirs).sum(), ours.sum(), theirs.sum(), judged.sum()
+            both, mine, true = int((ours & theirs).sum()), int(ours.sum()), int(theirs.sum())
+            sums[k] += both, mine, true, int(judged.sum())
+            if true:
+                fit = boundary_f(ours, theirs)
+                outlines[classes[k]].append(fit)
+                here = frames.setdefault(prediction_path.stem, {})
+                here[classes[k]] = {"iou": both / (mine + true - both), "boundary_f": fit}
     figures: dict[str, Any] = {}
     for name, (both, ours, theirs, _) in zip(classes, sums.tolist(), strict=True):
         figures[name] = {
@@ -59,14 +78,18 @@ def evaluate_masks(pred_dir: Path, truth_dir: Path, classes: Sequence[str] = _NA
             "precision": both / ours if ours and theirs else None,
             "recall": both / theirs if theirs else None,
             "pixels": theirs,
+            "boundary_f": float(np.mean(outlines[name])) if outlines[name] else None,
         }
+    fits = [f["boundary_f"] for f in figures.values() if f["boundary_f"] is not None]
     known = [f["iou"] for f in figures.values() if f["iou"] is not None]
     return {
         "images": len(pairs),
         "missing": missing,
         "classes": figures,
         "mean_iou": float(np.mean(known)) if known else None,
+        "mean_boundary_f": float(np.mean(fits)) if fits else None,
         "accuracy": right / judged_pixels if judged_pixels else None,
+        "frames": frames,
     }
 
 
@@ -82,11 +105,13 @@ def _pairs(pred_dir: Path, truth_dir: Path) -> tuple[list[tuple[Path, Path]], in
     return found, len(pairs) - len(found)
 
 
-def _partial_classes(truths: Sequence[Path], count: int) -> frozenset[int]:
-    seen: set[int] = set()
-    for path in truths:
-        seen |= {int(v) for v in np.unique(read_png(path))}
-    return frozenset(v for v in seen if v < count) if PARTIAL in seen else frozenset()
+def _values(files: Sequence[Path]) -> set[int]:
+    return {int(v) for path in files for v in np.unique(read_png(path))}
+
+
+def _names_beside(folder: Path) -> Sequence[str]:
+    file = folder / CLASSES_FILE
+    return read_classes(file) if file.is_file() else _NAMES
 
 
 def _check_values(labels: np.ndarray, path: Path, count: int, special: tuple[int, ...]) -> None:
@@ -117,13 +142,13 @@ def table(result: dict[str, Any]) -> str:
     def number(value: float | None) -> str:
         return "-" if value is None else f"{value:.3f}"
 
-    lines = ["| class | IoU | precision | recall |", "|---|---|---|---|"]
+    lines = ["| class | IoU | boundary F | precision | recall |", "|---|---|---|---|---|"]
     lines += [
-        f"| {name} | {number(f['iou'])} | {number(f['precision'])} | {number(f['recall'])} |"
+        f"| {name} | " + " | ".join(number(f[k]) for k in ("iou", "boundary_f", "precision", "recall")) + " |"
         for name, f in result["classes"].items()
         if f["pixels"]
     ]
-    lines.append(f"| **mean** | **{number(result['mean_iou'])}** | | |")
+    lines.append(f"| **mean** | **{number(result['mean_iou'])}** | **{number(result['mean_boundary_f'])}** | | |")
     lines += ["", f"{result['images']} images, pixel accuracy {number(result['accuracy'])}"]
     if result["missing"]:
         lines[-1] += f"; {result['missing']} truths have no prediction"

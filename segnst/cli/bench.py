@@ -238,3 +238,37 @@ def gatys(
     if output is not None:
         write_bytes(output, text.encode())
     print(text)
+
+
+@app.command()
+def tracking(
+    clips: Annotated[
+        list[Path], typer.Argument(metavar="DIR…", help="Folders of frames with NAME_mask.png beside each frame.")
+    ],
+    frames: Annotated[int | None, typer.Option(min=2, help="Only the first so many frames.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
+    output: Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE", help="Also write JSON here.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Figures on stdout as JSON instead of a table.")] = False,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress.")] = False,
+) -> None:
+    """Follow an object whose true mask is given on the first frame; J and F of the frames that follow."""
+    from segnst.bench.clips import gather
+    from segnst.bench.plots import write_whole
+    from segnst.bench.tracking import follow_clips, table
+    from segnst.cli.progress import ProgressBar
+    from segnst.device import choose_device
+    from segnst.errors import OutputError
+
+    bar = ProgressBar(quiet)
+    try:
+        report = follow_clips(gather(clips), device=choose_device(device), frames=frames, progress=bar)
+    finally:
+        bar.close()
+    text = json_module.dumps(report, indent=1)
+    print(text if json else table(report))
+    if output is not None:
+        try:
+            write_whole((text + "\n").encode(), output)
+        except OSError as error:
+            raise OutputError(f"{output} cannot be written ({error.strerror}).") from error
+        _tell([output], quiet)

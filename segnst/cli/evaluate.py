@@ -24,17 +24,19 @@ def masks(
     truth: Annotated[Path, typer.Argument(metavar="TRUTH_DIR", help="True label maps under the same names.")],
     classes: Annotated[
         str | None,
-        typer.Option(help="Names in order of their values, separated by commas. Default: the bundled nine."),
+        typer.Option(
+            help="Names in order of their values, separated by commas. Default: classes.json in PRED_DIR, or the nine."
+        ),
     ] = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Also write the figures here (JSON).")] = None,
     json: Annotated[bool, typer.Option("--json", help="Figures on stdout as JSON instead of a table.")] = False,
 ) -> None:
-    """Intersection over union of each class: predicted label maps against true ones (255 is ignored)."""
+    """IoU and boundary F of each class: predicted label maps against true ones (255 is ignored)."""
     from segnst.bench.masks import evaluate_masks, table
     from segnst.errors import OutputError
 
     names = [c.strip() for c in classes.split(",")] if classes else None
-    result = evaluate_masks(prediction, truth, classes=names) if names else evaluate_masks(prediction, truth)
+    result = evaluate_masks(prediction, truth, classes=names)
     text = json_module.dumps(result, indent=2)
     if output is not None:
         try:

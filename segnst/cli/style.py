@@ -9,6 +9,8 @@ from typing import Annotated, Any, Optional
 
 import typer
 
+from segnst.cli import options
+
 Entry = Annotated[
     Optional[list[str]],  # noqa: UP045 - typer reads the annotation
     typer.Option("-s", "--style", help="REGION[,REGION]=STYLE[@STRENGTH], or STYLE for the whole frame. Repeat it."),
@@ -37,6 +39,15 @@ def style(
     segmenter: Annotated[
         str, typer.Option(help="What finds the regions: a name, or the path of a trained one.")
     ] = "deeplab",
+    box: options.Boxes = None,
+    point: options.Points = None,
+    not_point: options.NotPoints = None,
+    foreground: options.Foreground = None,
+    background: options.Background = None,
+    at: options.AtTime = None,
+    masks: options.Masks = None,
+    masks_override: options.Override = None,
+    mask_classes: options.MaskClasses = None,
     flow: Annotated[str, typer.Option(help="Optical flow: dis or raft.")] = "dis",
     edge: Annotated[str, typer.Option(help="Borders: guided, feather:PX, hard, threshold:X.")] = "guided",
     stabilize: Annotated[bool, typer.Option("--stabilize/--no-stabilize", help="Hold the paint steady.")] = True,
@@ -79,7 +90,9 @@ def style(
     from segnst.errors import UsageError
 
     given: dict[str, Any] = {name: context.params[name] for name in Settings.__dataclass_fields__}
-    given["styles"] = (*(styles or ()), *(fade or ()))
+    given |= {name: tuple(given[name] or ()) for name in ("styles", "box", "point", "not_point")}
+    given |= options.as_text(given)
+    given["styles"] += tuple(fade or ())
     if plan is not None:
         from_file = read_plan_file(plan)
         for name, value in from_file.items():

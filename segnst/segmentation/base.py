@@ -9,6 +9,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 from segnst.errors import PlanError, did_you_mean
 from segnst.types import Region
 
+FOREGROUND = "foreground"
+# classes without a shape of their own, of the bundled segmenter and of what people train
+STUFF = frozenset((
+    "other", "none", "background", "unlabelled", "void", "sky", "building", "wall", "road", "street", "pavement",
+    "sidewalk", "ground", "terrain", "vegetation", "tree", "grass", "water",
+))  # fmt: skip
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -22,6 +29,9 @@ class Segmenter(Protocol):
     Calling it: rgb ``[T,3,H,W]`` float in [0,1] and the carry of the frames before (None at first) give
     probabilities ``[T,K,h,w]`` that sum to 1 over K, at the network's resolution, corners aligned with the
     frame's, and the carry for the frames that follow.
+
+    A segmenter that counts frames, or must see all of them in order, also has ``after_cut(carry)``: the carry that a
+    new scene begins with (others begin anew), and may have ``notes(carry)``: warnings for the user at the end.
     """
 
     name: str
@@ -72,8 +82,26 @@ def select_regions(segmenter: Segmenter, names: Sequence[str]) -> Segmenter:
     return select(names) if select is not None and names else segmenter
 
 
+def after_cut(segmenter: Segmenter | None, carry: Any) -> Any:
+    """What a segmenter still knows when a new scene begins."""
+    keep = getattr(segmenter, "after_cut", None)
+    return None if keep is None or carry is None else keep(carry)
+
+
+def notes(segmenter: Segmenter | None, carry: Any) -> list[str]:
+    """What a segmenter has to say at the end of a clip."""
+    say = getattr(segmenter, "notes", None)
+    return [] if say is None or carry is None else list(say(carry))
+
+
+def objects(regions: Sequence[Region]) -> tuple[Region, ...]:
+    """The regions that are things and not ground, sky or the rest: what ``foreground`` means."""
+    return tuple(r for r in regions if r.name not in STUFF)
+
+
 def resolve(name: str, regions: Sequence[Region]) -> tuple[Region, ...]:
-    """Return the regions that a name means: the region so called, else all that have it as an alias.
+    """Return the regions that a name means: the region so called, else all that have it as an alias;
+    ``foreground`` means every object.
 
     Case and surrounding blanks do not count. Raises PlanError that suggests the nearest name and lists all.
     """
@@ -81,6 +109,8 @@ def resolve(name: str, regions: Sequence[Region]) -> tuple[Region, ...]:
     found = tuple(r for r in regions if r.name == word) or tuple(r for r in regions if word in r.aliases)
     if found:
         return found
+    if word == FOREGROUND:
+        return objects(regions)
     if ":" in word:
         raise PlanError(
             f"'{name}' asks for one object, and this segmenter cannot tell one {word.partition(':')[0]} from another. "

@@ -151,6 +151,14 @@ def decode_rle(counts: str | Sequence[int], size: tuple[int, ...]) -> np.ndarray
     return np.repeat(values, runs).reshape(width, height).T.copy()
 
 
+def encode_rle(mask: np.ndarray) -> list[int]:
+    """bool [H,W] -> COCO's plain run lengths, down the columns, the first run of what is not set."""
+    flat = mask.T.ravel()
+    ends = np.flatnonzero(np.diff(flat)) + 1
+    runs = np.diff(np.concatenate(([0], ends, [flat.size]))).tolist()
+    return [0, *runs] if flat[0] else runs
+
+
 def _uncompress(text: str) -> list[int]:
     """COCO's compressed run lengths: six bits a character, five of them data, differences to two runs before."""
     runs: list[int] = []

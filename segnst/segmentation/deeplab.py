@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,15 +40,22 @@ class DeepLabSegmenter:
 
     @torch.inference_mode()
     def __call__(self, rgb: Tensor, carry: Any = None) -> tuple[Tensor, Any]:
+        return torch.cat([self.network(x).float().softmax(1) for x in self._inputs(rgb, self.long_side)]), None
+
+    @torch.inference_mode()
+    def look(self, rgb: Tensor, long_side: int) -> tuple[Tensor, Tensor]:
+        """Probabilities [T,K,h,w] and features [T,F,h,w] at a quarter of ``long_side``, to know an object again by."""
+        found = [self.network.look(x) for x in self._inputs(rgb, long_side)]
+        return torch.cat([logits.float().softmax(1) for logits, _ in found]), torch.cat([f.float() for _, f in found])
+
+    def _inputs(self, rgb: Tensor, long_side: int) -> Iterator[Tensor]:
+        """What the network is given, a few frames at a time."""
         weight = self.network.stem.weight
-        size = network_size((rgb.shape[2], rgb.shape[3]), self.long_side)
-        out = []
+        size = network_size((rgb.shape[2], rgb.shape[3]), long_side)
         for frame in torch.split(rgb.to(weight.device), 1 if weight.device.type == "cpu" else 8):
             shrinks = frame.shape[2] > size[0]
             x = F.interpolate(frame.float(), size, mode="bilinear", align_corners=not shrinks, antialias=shrinks)
-            x = (x * 2 - 1).to(weight.dtype).contiguous(memory_format=torch.channels_last)
-            out.append(self.network(x).float().softmax(1))
-        return torch.cat(out), None
+            yield (x * 2 - 1).to(weight.dtype).contiguous(memory_format=torch.channels_last)
 
 
 def regions_from_names(

@@ -27,6 +27,7 @@ _BLOCKS = (
 )  # fmt: skip
 _STEM = 32
 _LOW = 2  # index of the last block at stride 4; its output feeds the decoder
+_DEPTHS = (5, 12)  # blocks at stride 8 and 16 whose output tells things of one class apart
 RATES = (6, 12, 18)
 
 
@@ -91,7 +92,23 @@ class DeepLab(nn.Module):
         return low, x
 
     def forward(self, x: Tensor) -> Tensor:
-        low, x = self.backbone(x)
+        return self._decode(*self.backbone(x))[0]
+
+    def look(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits, and what tells one car from another: features of several depths at stride 4, [B,F,h,w]."""
+        kept = []
+        x = F.relu6(self.stem(x))
+        for i, block in enumerate(self.blocks):
+            x = block(x)
+            if i in (_LOW, *_DEPTHS):
+                kept.append(x)
+        logits, hidden = self._decode(kept[0], x)
+        size = hidden.shape[2:]
+        deep = [F.interpolate(k, size, mode="bilinear", align_corners=True) for k in kept[1:]]
+        return logits, torch.cat([hidden, kept[0], *deep], 1)
+
+    def _decode(self, low: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Features at stride 4 and 16 -> logits at stride 4, and the last hidden layer before them."""
         whole = F.relu(self.whole(x.mean((2, 3), keepdim=True))).expand(-1, -1, *x.shape[2:])
         branches = [whole, F.relu(self.point(x)), *(branch(x) for branch in self.atrous)]
         x = F.relu(self.merge(torch.cat(branches, 1)))
@@ -99,8 +116,8 @@ class DeepLab(nn.Module):
         both = torch.cat([coarse, self.high(x)], 1)
         both = F.interpolate(both, low.shape[2:], mode="bilinear", align_corners=True)
         coarse, high = both[:, : coarse.shape[1]], both[:, coarse.shape[1] :]
-        fine = self.refine(torch.cat([F.relu(self.low(low)), F.relu(high), coarse.softmax(1)], 1))
-        return cast(Tensor, coarse + fine)
+        hidden = self.refine[:-1](torch.cat([F.relu(self.low(low)), F.relu(high), coarse.softmax(1)], 1))
+        return coarse + self.refine[-1](hidden), hidden
 
     def start_neutral(self) -> None:
         """Make atrous branches and decoder contribute nothing at first, so that they only learn to improve."""

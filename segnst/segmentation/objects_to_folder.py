@@ -11,8 +11,10 @@ from torch import Tensor
 
 from segnst.errors import InputError
 from segnst.segmentation.base import label_map
+from segnst.segmentation.export import Segmented
 from segnst.segmentation.instances import InstanceSegmenter, compose
-from segnst.segmentation.to_folder import Progress, SegmentReport, labels_to_folder
+from segnst.segmentation.to_folder import Progress, SegmentReport, masks_to_folder
+from segnst.types import Clip
 
 LIST = "objects.json"
 MOST = 253  # values that a label map has for objects
@@ -34,7 +36,8 @@ def objects_to_folder(
     """
     listed: dict[str, list[dict[str, Any]]] = {}
 
-    def draw(name: str, rgb: Tensor, carry: Any) -> tuple[Tensor, Any]:
+    def look(name: str, clip: Clip, carry: Any) -> tuple[Segmented, Any]:
+        rgb = clip.rgb
         found, numbers, carry = segmenter.objects(rgb, carry)
         if numbers and max(numbers) >= MOST:
             raise InputError(f"{input} shows more than {MOST} objects; name fewer classes, or a part of the clip.")
@@ -51,12 +54,13 @@ def objects_to_folder(
             }
             for number, k in sorted((number, k) for k, number in enumerate(numbers))
         ]
-        return values[slots.long()], carry
+        labels = values[slots.long()].cpu().numpy()
+        return Segmented(name, clip, labels, found.masks), carry
 
     def finish(folder: Path) -> None:
         (folder / LIST).write_text(json.dumps(listed, indent=1) + "\n")
 
-    report = labels_to_folder(input, output, draw, overwrite=overwrite, progress=progress, finish=finish)
+    report = masks_to_folder(input, output, look, segmenter, overwrite=overwrite, progress=progress, finish=finish)
     if not any(listed.values()):
         names = " and no ".join(r.name for r in segmenter.finder.classes[1:])
         report.warnings.append(f"No {names} was found in {input}.")

@@ -51,7 +51,7 @@ def test_a_folder_of_photos_of_any_sizes(tmp_path: Path) -> None:
     assert report.frames == 2
     assert steps == [(1, 2), (2, 2)]
     assert segmenter.carries == [None, None]  # photos are no sequence
-    assert sorted(p.name for p in (tmp_path / "deep/out").iterdir()) == ["one.png", "two.png"]
+    assert sorted(p.name for p in (tmp_path / "deep/out").iterdir()) == ["classes.json", "one.png", "two.png"]
     for name, want in wants.items():
         assert (read_png(tmp_path / f"deep/out/{name}.png") == want).all()
     assert sorted(p.name for p in (tmp_path / "deep").iterdir()) == ["out"]

@@ -1,0 +1,113 @@
+"""Two segmenters side by side: where they disagree, drawn, and how far they agree, in figures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from segnst.segmentation.base import Segmenter, after_cut, label_map, notes
+from segnst.segmentation.indexed_png import palette
+from segnst.sheet import write_sheet
+from segnst.types import Region
+
+ROWS = 8  # of the sheet
+WIDTH = 360  # px, of a picture on the sheet
+
+
+def matching(ours: tuple[Region, ...], theirs: tuple[Region, ...]) -> np.ndarray:
+    """For each region of theirs the one of ours that means the same by name or alias; else ours with index 0."""
+    index = []
+    for region in theirs:
+        words = (region.name, *region.aliases)
+        found = [r for r in ours if r.name == region.name]
+        found = found or [r for r in ours if region.name in r.aliases] or [r for r in ours if r.name in words]
+        index.append(found[0].index if found else 0)
+    return np.array(index, np.uint8)
+
+
+class Agreement:
+    """A segmenter that answers as its first one, and counts where the second one says something else."""
+
+    def __init__(self, ours: Segmenter, theirs: Segmenter) -> None:
+        self.ours, self.theirs = ours, theirs
+        self.name, self.regions = ours.name, ours.regions
+        self.index = matching(ours.regions, theirs.regions)
+        self.counts = np.zeros((len(ours.regions), 3), np.int64)  # both, ours, theirs
+        self.same = self.pixels = self.frames = 0
+        self.step = 1
+        self.rows: list[tuple[int, list[tuple[str, Tensor]]]] = []
+
+    def __call__(self, rgb: Tensor, carry: Any = None) -> tuple[Tensor, Any]:
+        first, second = carry or (None, None)
+        found, first = self.ours(rgb, first)
+        other, second = self.theirs(rgb, second)
+        size = (rgb.shape[2], rgb.shape[3])
+        for frame, a, b in zip(rgb, label_map(found, size).cpu(), label_map(other, size).cpu(), strict=True):
+            self._add(frame.cpu(), a.numpy(), self.index[b.numpy()])
+        return found, (first, second)
+
+    def after_cut(self, carry: Any) -> Any:
+        return after_cut(self.ours, carry[0]), after_cut(self.theirs, carry[1])
+
+    def notes(self, carry: Any) -> list[str]:
+        return [*notes(self.ours, carry[0]), *notes(self.theirs, carry[1])]
+
+    def _add(self, frame: Tensor, ours: np.ndarray, theirs: np.ndarray) -> None:
+        for k in range(len(self.regions)):
+            a, b = ours == k, theirs == k
+            self.counts[k] += (a & b).sum(), a.sum(), b.sum()
+        agreed = ours == theirs
+        self.same, self.pixels = self.same + int(agreed.sum()), self.pixels + agreed.size
+        if self.frames % self.step == 0:
+            # reduced at once: the frames of a long clip would not fit
+            small = max(1, round(max(frame.shape[1:]) / WIDTH / 2))
+            picture, a, b = frame[:, ::small, ::small], ours[::small, ::small], theirs[::small, ::small]
+            grey = 0.35 * picture.mean(0, keepdim=True).expand(3, -1, -1)
+            red = torch.tensor([1.0, 0.2, 0.1])[:, None, None]
+            wrong = torch.from_numpy(a != b)[None]
+            share = f"disagree {100 * (1 - agreed.mean()):.1f} %"
+            self.rows.append(
+                (
+                    self.frames,
+                    [
+                        (f"frame {self.frames}", picture),
+                        (self.ours.name, _drawn(picture, a)),
+                        (self.theirs.name, _drawn(picture, b)),
+                        (share, torch.where(wrong, grey + 0.65 * red, grey)),
+                    ],
+                )
+            )
+            if len(self.rows) == 2 * ROWS:
+                self.rows, self.step = self.rows[::2], 2 * self.step
+        self.frames += 1
+
+    def figures(self) -> dict[str, Any]:
+        """``{"with", "pixels": share on which both agree, "classes": {name: IoU, None where neither sees it}}``;
+        classes that only one of the two knows are left out."""
+        shared = {int(k) for k in self.index} | {0}
+        classes = {}
+        for region, (both, a, b) in zip(self.regions, self.counts.tolist(), strict=True):
+            if region.index in shared:
+                classes[region.name] = both / (a + b - both) if a + b - both else None
+        share = self.same / self.pixels if self.pixels else None
+        return {"with": self.theirs.name, "frames": self.frames, "pixels": share, "classes": classes}
+
+    def table(self) -> str:
+        """The figures as Markdown."""
+        facts = self.figures()
+        lines = [f"| {self.ours.name} and {self.theirs.name} | IoU of the two |", "|---|---|"]
+        lines += [f"| {name} | {v:.3f} |" for name, v in facts["classes"].items() if v is not None]
+        return "\n".join([*lines, f"| **pixels alike** | **{facts['pixels']:.3f}** |"])
+
+    def write_sheet(self, path: Path) -> Path:
+        """Up to 16 frames: picture, both segmenters, where they disagree in red. Raises OutputError."""
+        return write_sheet(path, [row for _, row in self.rows], width=WIDTH)
+
+
+def _drawn(picture: Tensor, labels: np.ndarray) -> Tensor:
+    colours = torch.from_numpy(palette()[labels].astype(np.float32) / 255).permute(2, 0, 1)
+    return 0.5 * picture + 0.5 * colours

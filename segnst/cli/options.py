@@ -1,0 +1,60 @@
+"""Options that several commands share: what the user points at, and masks from files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+
+# typer reads the annotations: Optional and list as they stand
+Boxes = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option(
+        "--box",
+        metavar="[NAME:]X,Y,W,H[@TIME]",
+        help="An object, by a box round it (px), followed through the clip as the region NAME (object). Repeat it.",
+    ),
+]
+Points = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option("--point", metavar="[NAME:]X,Y[@TIME]", help="A pixel of the object. Repeat it."),
+]
+NotPoints = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option("--not-point", metavar="[NAME:]X,Y[@TIME]", help="A pixel beside the object. Repeat it."),
+]
+Foreground = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option(metavar="MASK.png", help="Strokes on the object (not black) of the frame's shape."),
+]
+Background = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option(metavar="MASK.png", help="Strokes beside the object."),
+]
+AtTime = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--at", metavar="TIME", help="Where in the clip it was pointed: seconds (2.5) or a frame (60f)."),
+]
+Masks = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option(metavar="PATH", help="Masks from files: a folder of PNGs, a mask video, a still, COCO JSON."),
+]
+Override = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option(metavar="DIR", help="Label maps (000012.png) that win on their frames and tell those beside them."),
+]
+MaskClasses = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(metavar="NAME,NAME…", help="Names of the values in --masks, in order."),
+]
+NAMES = ("box", "point", "not_point", "foreground", "background", "at", "masks", "masks_override", "mask_classes")
+
+
+def as_text(given: Mapping[str, Any]) -> dict[str, str | None]:
+    """Paths as the settings hold them."""
+    return {
+        name: None if given[name] is None else str(given[name])
+        for name in ("foreground", "background", "masks", "masks_override")
+    }

@@ -1,0 +1,91 @@
+"""Clusters of colour and position as segments (k-means, Lloyd 1982, with k-means++ seeds), steady over time.
+
+A frame's clusters start from the last frame's centres, so that cluster 3 stays cluster 3; a new scene begins anew,
+its clusters numbered from the largest to the smallest.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from segnst.errors import UsageError
+from segnst.types import Region
+
+SIDE = 160  # px, long side of what is clustered
+POSITION = 40.0  # how much the frame's long side counts, in units of Lab (white is 100 from black)
+SOFTNESS = 40.0  # squared distance by which a pixel may belong to either of two clusters
+ROUNDS = 4  # of Lloyd's, from the last frame's centres
+
+
+class KMeansSegmenter:
+    """A :class:`~segnst.segmentation.base.Segmenter` of ``count`` clusters, regions ``cluster1`` and on.
+
+    rgb [T,3,H,W] -> probabilities [T,count,h,w]; the carry is the centres, float32 [count,5]: Lab, x, y.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.name = f"kmeans:{count}"
+        self.count = count
+        self.regions = tuple(Region(k, f"cluster{k + 1}") for k in range(count))
+
+    def __call__(self, rgb: Tensor, carry: np.ndarray | None = None) -> tuple[Tensor, np.ndarray]:
+        out, centres = [], carry
+        for frame in rgb.split(1):  # type: ignore[no-untyped-call]
+            points, size = _points(frame)
+            centres = _begin(points, self.count) if centres is None else _go_on(points, centres)
+            distance = ((points[:, None] - centres[None]) ** 2).sum(2)
+            soft = torch.from_numpy(distance).neg().div(SOFTNESS).softmax(1)
+            out.append(soft.T.reshape(1, self.count, *size))
+        assert centres is not None
+        return torch.cat(out).to(rgb.device), centres
+
+    def colours(self, centres: np.ndarray) -> np.ndarray:
+        """The clusters' mean colours, uint8 RGB [count,3]: a palette that makes label maps a picture of them."""
+        lab = np.ascontiguousarray(centres[None, :, :3].astype(np.float32))
+        return np.asarray((cv2.cvtColor(lab, cv2.COLOR_LAB2RGB)[0].clip(0, 1) * 255).round().astype(np.uint8))
+
+
+def _points(frame: Tensor) -> tuple[np.ndarray, tuple[int, int]]:
+    """[1,3,H,W] -> float32 [h*w,5] and (h, w)."""
+    scale = min(1.0, SIDE / max(frame.shape[2:]))
+    size = (max(2, round(frame.shape[2] * scale)), max(2, round(frame.shape[3] * scale)))
+    small = F.interpolate(frame.detach().cpu().float(), size, mode="area")[0].permute(1, 2, 0).contiguous().numpy()
+    lab = cv2.cvtColor(small, cv2.COLOR_RGB2LAB)  # L 0…100, a and b about ±100
+    y, x = np.mgrid[: size[0], : size[1]].astype(np.float32) * (POSITION / max(size))
+    return np.concatenate((lab, x[..., None], y[..., None]), 2).reshape(-1, 5).astype(np.float32), size
+
+
+def _begin(points: np.ndarray, count: int) -> np.ndarray:
+    if len(points) < count:
+        raise UsageError(f"A frame of {len(points)} px cannot have {count} clusters.")
+    cv2.setRNGSeed(0)
+    stop = (cv2.TERM_CRITERIA_EPS + cv2.TERM_CRITERIA_MAX_ITER, 30, 0.1)
+    _, labels, centres = cv2.kmeans(points, count, None, stop, 3, cv2.KMEANS_PP_CENTERS)  # type: ignore[call-overload]
+    order = np.argsort(-np.bincount(labels.ravel(), minlength=count), kind="stable")
+    return np.asarray(centres[order], np.float32)
+
+
+def _go_on(points: np.ndarray, centres: np.ndarray) -> np.ndarray:
+    for _ in range(ROUNDS):
+        nearest = ((points[:, None] - centres[None]) ** 2).sum(2).argmin(1)
+        counts = np.bincount(nearest, minlength=len(centres)).astype(np.float32)
+        sums = np.stack([np.bincount(nearest, points[:, k], len(centres)) for k in range(5)], 1)
+        # an empty cluster waits where it was
+        centres = np.where(counts[:, None] > 0, sums / np.maximum(counts, 1)[:, None], centres).astype(np.float32)
+    return centres
+
+
+def load(name: str, *, device: torch.device, offline: bool = False) -> KMeansSegmenter:
+    """Registry entry ``kmeans:K``, K from 2 to 32 (``kmeans`` alone: 5). Raises UsageError."""
+    _, colon, text = name.partition(":")
+    try:
+        count = int(text) if colon else 5
+    except ValueError:
+        count = 0
+    if not 2 <= count <= 32:
+        raise UsageError(f"'{name}' should be kmeans:K with K clusters, 2 to 32.")
+    return KMeansSegmenter(count)

@@ -1,0 +1,64 @@
+"""Video with transparency: ProRes 4444 in mov, VP9 in webm. No sound: it is laid over what has it."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import av
+import numpy as np
+
+from segnst.errors import OutputError
+from segnst.video.codecs import available
+from segnst.video.guard import writing
+
+# suffix: encoder, pixel format, options
+FORMATS = {
+    ".mov": ("prores_ks", "yuva444p10le", {"profile": "4444", "alpha_bits": "16"}),
+    ".webm": ("libvpx-vp9", "yuva420p", {"crf": "20", "b": "0", "auto-alt-ref": "0", "cpu-used": "4"}),
+}
+
+
+class AlphaVideo:
+    """Writes RGBA frames; a context manager. The suffix of ``path`` is mov or webm; times as in the source.
+
+    Raises OutputError where this PyAV lacks the encoder or the file cannot be written.
+    """
+
+    def __init__(self, path: Path, size: tuple[int, int], rate: Fraction, time_base: Fraction) -> None:
+        encoder, pixel_format, options = FORMATS[path.suffix.lower()]
+        if not available(encoder):
+            raise OutputError(f"This PyAV has no encoder {encoder}, which {path.name} needs.")
+        self._path, self._time_base = path, time_base
+        with writing(path):
+            self._output = av.open(str(path), "w")
+            stream: Any = self._output.add_stream(encoder, rate=rate.limit_denominator(100_000), options=options)
+            stream.width, stream.height, stream.pix_fmt = size[1], size[0], pixel_format
+            stream.codec_context.time_base = time_base
+            self._stream = stream
+        self._first: int | None = None
+
+    def write(self, rgba: np.ndarray, pts: int) -> None:
+        """uint8 [H,W,4], pts in ``time_base``."""
+        self._first = pts if self._first is None else self._first
+        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(rgba), "rgba")
+        frame.pts, frame.time_base = pts - self._first, self._time_base
+        with writing(self._path):
+            self._output.mux(self._stream.encode(frame))
+
+    def __enter__(self) -> AlphaVideo:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None:
+            with suppress(av.FFmpegError, OSError, ValueError):
+                self._output.close()
+            return
+        with writing(self._path):
+            self._output.mux(self._stream.encode(None))
+            self._output.close()
