@@ -55,7 +55,7 @@ def objects_to_folder(
             for number, k in sorted((number, k) for k, number in enumerate(numbers))
         ]
         labels = values[slots.long()].cpu().numpy()
-        return Segmented(name, clip, labels, found.masks), carry
+        return Segmented(name, clip, labels, found.masks[None]), carry
 
     def finish(folder: Path) -> None:
         (folder / LIST).write_text(json.dumps(listed, indent=1) + "\n")
