@@ -138,7 +138,8 @@ def measure_clip(clip: BenchClip, options: Options, progress: Progress | None = 
     Frames stream through all methods at once; memory grows by 1.2 MB a frame of 640x360 (the flows).
     Returns ``{"frames", "size", "sha256", "cuts", "measured_with", "notes", "methods": {name: figures},
     "error_over_time": {name: E_warp a frame}, "seconds_a_frame", "weights"}``.
-    Raises InputError (fewer than two frames, bad files), WeightsError, ResourceError.
+    Raises InputError (fewer than two frames, bad files), PlanError (an unknown ``options.mask``), WeightsError,
+    ResourceError.
     """
     bench = Bench.build(options.settings)
     flow, note = measuring_flow(
