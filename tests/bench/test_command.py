@@ -115,7 +115,7 @@ def test_other_frames_are_refused(run: Run, material: Path, saved: Path) -> None
 
 
 def test_a_plan_with_masks_on_a_davis_folder(run: Run, material: Path, no_weights: None) -> None:
-    folder = davis(Path("car").resolve(), 6)
+    folder = davis(Path("car").resolve(), 6, height=47)  # odd: the encoder adds a line
     style = material / "tiny.safetensors"
     code, out, err = run(folder, "-s", f"vehicle={style}", "--offline", "-o", "out", "--json", "-q")
     assert (code, err) == (0, "")
@@ -125,7 +125,7 @@ def test_a_plan_with_masks_on_a_davis_folder(run: Run, material: Path, no_weight
     assert clip["measured_with"] == "dis"
     assert "flatters" in clip["notes"][0]
     assert "e_warp[background]" in clip["methods"]["segnst"]
-    assert "mask_iou" in clip["methods"]["segnst"]
+    assert {"mask_iou", "encoded_e_warp"} <= set(clip["methods"]["segnst"])
     assert any("style kept was not measured" in n for n in report["notes"])
     assert {p.name for p in Path("out").iterdir()} >= {"stability.json", "stability.md", "stability_error.png"}
 
