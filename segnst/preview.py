@@ -97,13 +97,11 @@ def preview_sheet(
     Raises as a run would; OutputError when the PNG exists and ``overwrite`` is not set.
     """
     plan = parse_plan(settings.styles)
-    if out is None:
-        names = "_".join(Path(s).stem for s in plan.styles) or ORIGINAL
-        out = Path("results") / f"{path.stem}_{names}_preview.png"
-        out.parent.mkdir(parents=True, exist_ok=True)
-    if out.suffix.lower() != ".png":
+    if out is not None and out.suffix.lower() != ".png":
         raise OutputError(f"A preview is a PNG; {out} has another suffix.")
-    output = output_path(path, out, plan, overwrite=overwrite)
+    names = "_".join(Path(s).stem for s in plan.styles) or ORIGINAL
+    default = Path("results") / f"{path.stem}_{names}_preview.png"
+    output_path(path, out, plan, overwrite=overwrite, make_folder=False, default=default)
     with _open(path, settings) as reader:
         parts = build(settings, reader)
         expected = reader.frames_expected or sum(1 for _ in reader)
@@ -125,6 +123,7 @@ def preview_sheet(
                     break
     if not rows:
         raise InputError(f"{path} has no frame to preview.")
+    output = output_path(path, out, plan, overwrite=overwrite, default=default)  # only now is the folder made
     write_sheet(output, rows)
     return {"output": str(output), "frames": len(rows), "weights": weights_used(parts), "settings": asdict(settings)}
 

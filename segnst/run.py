@@ -134,12 +134,21 @@ def memory_advice(size: str) -> Iterator[None]:
 
 
 def output_path(
-    path: Path, out: str | Path | None, plan: Plan, *, overwrite: bool = False, make_folder: bool = True
+    path: Path,
+    out: str | Path | None,
+    plan: Plan,
+    *,
+    overwrite: bool = False,
+    make_folder: bool = True,
+    default: Path | None = None,
 ) -> Path:
-    """The output that a run may write: as given, or the default below ``results/``. Raises OutputError."""
+    """The output that a run may write: as given, or the default below ``results/``. Raises OutputError.
+
+    make_folder  whether the folder of the default is made; default  another name for it
+    """
     if out is not None:
         return check_output(out, path, overwrite=overwrite)
-    output = default_output(path, plan.styles or ("original",))
+    output = default or default_output(path, plan.styles or ("original",))
     if not make_folder and not output.parent.exists():
         return output
     try:

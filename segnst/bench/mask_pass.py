@@ -18,7 +18,10 @@ from segnst.plan import BACKGROUND
 
 
 class MaskPass:
-    """Steadied and raw mask of one region: from the plan's own pipelines, or from two that only segment."""
+    """Steadied and raw mask of one region: from the plan's own pipelines, or from two that only segment.
+
+    Raises PlanError for a region that the segmenter does not know.
+    """
 
     def __init__(
         self, region: str, settings: Settings, bench: Bench, clip: BenchClip, frames: Iterator[Tensor]
@@ -34,7 +37,7 @@ class MaskPass:
             return
         try:
             steadied, raw = mask_pipelines(settings, region, bench.context.flow)
-        except (WeightsError, PlanError) as error:
+        except WeightsError as error:
             self.note = f"masks were not measured: {error}"
             return
         one, two = tee(frames)

@@ -18,7 +18,7 @@ from segnst.flow.base import FlowEstimator
 from segnst.pipeline import Pipeline, State, Styled
 from segnst.plan import parse_plan
 from segnst.run import Parts, build, load_segmenter
-from segnst.segmentation.base import Segmenter
+from segnst.segmentation.base import Segmenter, resolve
 from segnst.stabilize.masks import Edge
 from segnst.types import Motion
 
@@ -164,8 +164,9 @@ def mask_pipelines(settings: Settings, region: str, flow: FlowEstimator) -> tupl
 
     Raises WeightsError, and PlanError for a region that the segmenter does not know.
     """
-    plan = parse_plan([f"{region}=source"])
     device, edge = choose_device(settings.device), Edge.parse(settings.edge)
     segmenter = _RememberingSegmenter(load_segmenter(settings.segmenter, device, offline=settings.offline))
+    resolve(region, segmenter.regions)
+    plan = parse_plan([f"{region}=source"])
     steadied = Pipeline(plan, AsItIs(), segmenter=segmenter, flow=flow, edge=edge, device=device)
     return steadied, Pipeline(plan, AsItIs(), segmenter=segmenter, edge=edge, device=device)

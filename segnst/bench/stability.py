@@ -116,13 +116,17 @@ class _Kept:
         return None if pair is None else Pair(pair[0].float(), pair[1].float(), 1 - pair[1].float())
 
 
-def _encoded(file: Path, kept: _Kept, meters: dict[str, Meter]) -> Figures:
-    """E_warp, its excess and the sharpness of what was written, read back from the file."""
+def _encoded(file: Path, size: tuple[int, int], kept: _Kept, meters: dict[str, Meter]) -> Figures:
+    """E_warp, its excess and the sharpness of what was written, read back from the file.
+
+    size  (H, W) of what was written: an encoder that needs even sides adds a copy of the last line
+    """
     meter = Meter()
     with open_reader(file) as reader:
         for k, clip in enumerate(islice(reader, len(kept.pairs))):
             pair = kept[k]
-            meter.add(clip.rgb, Step(clip.rgb, fresh=pair is None, pair=pair))
+            rgb = clip.rgb[..., : size[0], : size[1]]
+            meter.add(rgb, Step(rgb, fresh=pair is None, pair=pair))
     error, low, high = (mean(m.errors["e_warp"]) for m in (meter, meters[SOURCE], meters[PER_FRAME]))
     return {
         "encoded_e_warp": error,
@@ -138,7 +142,8 @@ def measure_clip(clip: BenchClip, options: Options, progress: Progress | None = 
     Frames stream through all methods at once; memory grows by 1.2 MB a frame of 640x360 (the flows).
     Returns ``{"frames", "size", "sha256", "cuts", "measured_with", "notes", "methods": {name: figures},
     "error_over_time": {name: E_warp a frame}, "seconds_a_frame", "weights"}``.
-    Raises InputError (fewer than two frames, bad files), WeightsError, ResourceError.
+    Raises InputError (fewer than two frames, bad files), PlanError (an unknown ``options.mask``), WeightsError,
+    ResourceError.
     """
     bench = Bench.build(options.settings)
     flow, note = measuring_flow(
@@ -245,7 +250,7 @@ class _Run:
             if name in masks.meters:
                 methods[name] |= masks.meters[name].figures()
         if OURS in methods:
-            methods[OURS] |= _encoded(self.file, self.kept, self.meters)
+            methods[OURS] |= _encoded(self.file, (self.reader.height, self.reader.width), self.kept, self.meters)
         if methods[PER_FRAME].get("excess") is None:
             self.notes.append("per-frame styling is hardly less steady than the source here, so there is no excess")
         weights = {name: used["sha256"] for name, used in weights_used(self.bench.parts).items()}

@@ -14,7 +14,7 @@ from segnst.types import Motion
 
 # What counts as the same place in both frames. Stricter than this, foliage and glass keep flickering; laxer, what was
 # uncovered keeps the paint of what covered it (`segnst bench stability`: excess against ghosts).
-UNLIKE = 0.16  # distance of RGB
+UNLIKE = 0.12  # distance of RGB
 APART = 1.0  # px², of flow and opposite flow
 
 

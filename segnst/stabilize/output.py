@@ -60,11 +60,23 @@ def restore_detail(picture: Tensor, painted: Tensor, limits: Limits) -> Tensor:
 
 
 @dataclass(frozen=True, slots=True)
+class PaintCarry:
+    """The last steady frame [1,3,H,W], and over how many frames each of its places has been followed, [1,1,h,w] at
+    half the size: 1 where it was painted anew."""
+
+    steady: Tensor
+    followed: Tensor
+
+
+@dataclass(frozen=True, slots=True)
 class BlendStabilizer:
     """Recursive blending along the flow (Ruder 2016's short-term idea as a post-process), with cubic warping and
     the contrast of each band kept at that of the paint.
 
-    stability  share of the past in [0,1] where flow is fully reliable
+    The share of the past is that of a running mean, (n − 1)/n at the n-th frame of a place, until it reaches
+    ``stability``: what was just uncovered has little past to trust, and that little is soonest wrong.
+
+    stability  share of the past in [0,1] where flow is fully reliable and has been for long
     fine       of that, how much in the finest band: there the past is blunted by every warp, and what is in
                line with the camera's motion outlives what is across it, which shows as streaks
     limits     of ``restore_detail`` a frame, least and most for each band: what is restored is handed on
@@ -72,15 +84,17 @@ class BlendStabilizer:
 
     stability: float = 0.9
     fine: float = 0.9
-    limits: Limits = ((1.0, 1.4), (0.9, 1.0))
+    limits: Limits = ((1.0, 1.4), (0.9, 1.1))
 
-    def __call__(self, painted: Tensor, motion: Motion | None, carry: Tensor | None) -> tuple[Tensor, Tensor]:
+    def __call__(self, painted: Tensor, motion: Motion | None, carry: PaintCarry | None) -> tuple[Tensor, PaintCarry]:
         if motion is None or carry is None:
-            return painted, painted
-        share = self.stability * motion.reliable
-        change = warp(carry, motion.flow, "bicubic") - painted
+            return painted, PaintCarry(painted, torch.ones_like(painted[:, :1, ::2, ::2]))
+        followed = 1 + motion.reliable[..., ::2, ::2] * warp(carry.followed, motion.flow[..., ::2, ::2] / 2)
+        mean = F.interpolate(1 - 1 / followed, painted.shape[-2:], mode="bilinear", align_corners=False)
+        share = torch.minimum(self.stability * motion.reliable, mean)
+        change = warp(carry.steady, motion.flow, "bicubic") - painted
         blended = torch.addcmul(painted, share, torch.lerp(box_mean(change, WINDOWS[0]), change, self.fine))
         # where little is blended there is little to restore
         steady = torch.lerp(painted, restore_detail(blended, painted, self.limits), (4 * share).clamp(max=1))
         steady = steady.clamp(0, 1)
-        return steady, steady
+        return steady, PaintCarry(steady, followed)

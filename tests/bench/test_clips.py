@@ -12,12 +12,12 @@ from tests.bench.make import rendered
 from tests.clips import panning
 
 
-def davis(folder: Path, frames: int = 4) -> Path:
+def davis(folder: Path, frames: int = 4, height: int = 48) -> Path:
     folder.mkdir(parents=True)
-    for k, rgb in enumerate(panning(frames)):
+    for k, rgb in enumerate(panning(frames, height)):
         picture = (rgb.permute(1, 2, 0).numpy()[..., ::-1] * 255).astype(np.uint8)
         cv2.imwrite(str(folder / f"{k:05d}.jpg"), picture)
-        mask = np.zeros((48, 64), np.uint8)
+        mask = np.zeros((height, 64), np.uint8)
         mask[:, : 10 + k] = 255
         cv2.imwrite(str(folder / f"{k:05d}_mask.png"), mask)
     return folder

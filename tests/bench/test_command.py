@@ -115,7 +115,7 @@ def test_other_frames_are_refused(run: Run, material: Path, saved: Path) -> None
 
 
 def test_a_plan_with_masks_on_a_davis_folder(run: Run, material: Path, no_weights: None) -> None:
-    folder = davis(Path("car").resolve(), 6)
+    folder = davis(Path("car").resolve(), 6, height=47)  # odd: the encoder adds a line
     style = material / "tiny.safetensors"
     code, out, err = run(folder, "-s", f"vehicle={style}", "--offline", "-o", "out", "--json", "-q")
     assert (code, err) == (0, "")
@@ -125,7 +125,7 @@ def test_a_plan_with_masks_on_a_davis_folder(run: Run, material: Path, no_weight
     assert clip["measured_with"] == "dis"
     assert "flatters" in clip["notes"][0]
     assert "e_warp[background]" in clip["methods"]["segnst"]
-    assert "mask_iou" in clip["methods"]["segnst"]
+    assert {"mask_iou", "encoded_e_warp"} <= set(clip["methods"]["segnst"])
     assert any("style kept was not measured" in n for n in report["notes"])
     assert {p.name for p in Path("out").iterdir()} >= {"stability.json", "stability.md", "stability_error.png"}
 
@@ -151,7 +151,8 @@ def test_style_is_measured_where_features_are(run: Run, material: Path, shared: 
         (["CLIP", "--painting", "x.jpg"], 2, "STYLE=FILE"),
         (["CLIP", "--painting", "tiny=x.jpg"], 1, "no picture"),
         (["CLIP", "--painting", f"tniy={Path(__file__).parents[2] / 'results' / 'readme_styles.jpg'}"], 2, "'tiny'"),
-        (["CLIP", "--mask", "cra"], 0, ""),
+        (["CLIP", "--mask", "cra"], 2, "Did you mean 'car'?"),
+        (["CLIP", "--mask", "background"], 2, "no class 'background'"),
         (["CLIP", "--frames", "1"], 2, ""),
         (["one.mp4"], 1, "fewer than two frames"),
     ],
@@ -166,8 +167,7 @@ def test_bad_requests_are_named(run: Run, material: Path, arguments: list[str], 
     assert found == code, err
     assert words in err
     assert "Traceback" not in err
-    if "--mask" in arguments:
-        assert "Note: masks were not measured" in out
+    assert code == 0 or out == ""
 
 
 def test_without_videos_a_clip_must_be_named(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

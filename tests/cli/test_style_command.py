@@ -129,6 +129,22 @@ def test_a_preview_is_one_sheet(run: Run, material: Path) -> None:
     assert cv2.imread(out.strip()).shape[1] > 3 * 320
 
 
+def test_a_preview_that_cannot_begin_leaves_no_folder(run: Run, material: Path, tmp_path: Path) -> None:
+    tiny = material / "tiny.safetensors"
+    for clip, style in ((material / "clip.mp4", "no_such_style"), ("none.mp4", tiny)):
+        code, out, err = run("style", clip, "-s", style, "--preview", "2")
+        assert (code, out) == (1, ""), err
+        assert not list(tmp_path.iterdir())
+
+
+def test_a_preview_replaces_nothing(run: Run, material: Path) -> None:
+    Path("results").mkdir()
+    Path("results/clip_tiny_preview.png").write_bytes(b"mine")
+    code, _, err = run("style", material / "clip.mp4", "-s", material / "tiny.safetensors", "--preview", "2")
+    assert (code, Path("results/clip_tiny_preview.png").read_bytes()) == (1, b"mine")
+    assert "exists already" in err
+
+
 def test_a_contact_sheet_beside_the_output(run: Run, material: Path) -> None:
     code, _, err = run("style", material / "clip.mp4", "-s", "original", "-o", "o.mp4", "--sheet", "o.png", "-q")
     assert code == 0, err

@@ -3,7 +3,7 @@ from itertools import pairwise
 import torch
 
 from segnst.stabilize.cuts import CutCarry, is_cut
-from segnst.stabilize.output import BlendStabilizer, restore_detail
+from segnst.stabilize.output import BlendStabilizer, PaintCarry, restore_detail
 from segnst.types import Motion
 from tests.clips import panning, texture
 
@@ -16,6 +16,10 @@ def _pan(step: float, height: int, width: int) -> Motion:
     flow = torch.zeros(1, 2, height, width)
     flow[:, 0] = step
     return Motion(flow, torch.ones(1, 1, height, width))
+
+
+def _past(steady: torch.Tensor, frames: float = 100) -> PaintCarry:
+    return PaintCarry(steady, torch.full_like(steady[:, :1, ::2, ::2], frames))
 
 
 def test_flicker_goes_and_sharpness_stays() -> None:
@@ -39,15 +43,33 @@ def test_flicker_goes_and_sharpness_stays() -> None:
 
 def test_after_a_cut_the_paint_is_as_painted() -> None:
     frame = texture(32, 32)[None]
-    out, _ = BlendStabilizer()(frame, None, torch.zeros_like(frame))
+    out, _ = BlendStabilizer()(frame, None, _past(torch.zeros_like(frame)))
     assert torch.equal(out, frame)
 
 
 def test_unreliable_pixels_are_as_painted() -> None:
     frame = texture(32, 32)[None]
     motion = Motion(torch.zeros(1, 2, 32, 32), torch.zeros(1, 1, 32, 32))
-    out, _ = BlendStabilizer()(frame, motion, torch.zeros_like(frame))
+    out, _ = BlendStabilizer()(frame, motion, _past(torch.zeros_like(frame)))
     assert torch.equal(out, frame)
+
+
+def test_what_was_just_uncovered_is_held_less() -> None:
+    shape = (1, 3, 37, 64)  # an odd height: half of it is 19
+    flow, reliable = torch.zeros(1, 2, *shape[2:]), torch.ones(1, 1, *shape[2:])
+    uncovered = reliable.clone()
+    uncovered[..., :32] = 0
+    stabilizer = BlendStabilizer()
+    _, carry = stabilizer(torch.zeros(shape), None, None)
+    _, carry = stabilizer(torch.ones(shape), Motion(flow, uncovered), carry)
+    out, carry = stabilizer(torch.zeros(shape), Motion(flow, reliable), carry)
+    # a running mean: of two frames on the left, of three on the right
+    assert torch.allclose(out[..., :24], torch.tensor(1 / 2), atol=1e-5)
+    assert torch.allclose(out[..., 40:], torch.tensor(1 / 3), atol=1e-5)
+    for _ in range(10):
+        out, carry = stabilizer(torch.zeros(shape), Motion(flow, reliable), carry)
+    out, _ = stabilizer(torch.ones(shape), Motion(flow, reliable), carry)
+    assert torch.allclose(out, 1 - stabilizer.stability * (1 - carry.steady), atol=1e-5), "no more than stability"
 
 
 def test_restoring_detail_never_invents_it() -> None:
