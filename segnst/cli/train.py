@@ -149,6 +149,7 @@ def collection(
     tv_weight: Weight = 0.05,
     temporal_weight: Temporal = 15.0,
     temporal_from: Annotated[float, typer.Option(min=0, max=1, help="Share of the training after which.")] = 0.65,
+    identity_weight: Annotated[float, typer.Option(min=0, help="How well the identity repeats the photo.")] = 300.0,
     learning_rate: Weight = 1e-3,
     style_rate: Annotated[float, typer.Option(min=0, help="Of scales and shifts, times the learning rate.")] = 3.0,
     seed: Annotated[int, typer.Option()] = 1,
@@ -171,7 +172,7 @@ def collection(
         width=width, iterations=iterations, batch=batch, crop=crop, style_size=style_size, learning_rate=learning_rate,
         style_rate=style_rate, content_weight=content_weight, structure_weight=structure_weight,
         style_weight=style_weight, deep_weight=deep_weight, tv_weight=tv_weight, temporal_weight=temporal_weight,
-        temporal_from=temporal_from, seed=seed, content_layer=content_layer, style_layers=_names(style_layers),
+        temporal_from=temporal_from, identity_weight=identity_weight, seed=seed, content_layer=content_layer, style_layers=_names(style_layers),
         deep_layers=_names(deep_layers),
     )  # fmt: skip
     target = Path(name.removesuffix(".safetensors"))
