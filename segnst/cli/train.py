@@ -172,7 +172,8 @@ def collection(
         width=width, iterations=iterations, batch=batch, crop=crop, style_size=style_size, learning_rate=learning_rate,
         style_rate=style_rate, content_weight=content_weight, structure_weight=structure_weight,
         style_weight=style_weight, deep_weight=deep_weight, tv_weight=tv_weight, temporal_weight=temporal_weight,
-        temporal_from=temporal_from, identity_weight=identity_weight, seed=seed, content_layer=content_layer, style_layers=_names(style_layers),
+        temporal_from=temporal_from, identity_weight=identity_weight, seed=seed, content_layer=content_layer,
+        style_layers=_names(style_layers),
         deep_layers=_names(deep_layers),
     )  # fmt: skip
     target = Path(name.removesuffix(".safetensors"))
