@@ -251,7 +251,7 @@ def train_features(
             if layer in run.layers:
                 if layer in shallow or run.iteration == 0:
                     pooled = layer.endswith("_1") and layer != "relu1_1"
-                    below = [F.max_pool2d(b.float(), 2) if pooled else b for b in below]
+                    below = [(F.max_pool2d(b.float(), 2) if pooled else b).half() for b in below]
                     _climb(below, run, layer)
                 continue
             guide = first if layer in shallow else deep
