@@ -1,6 +1,6 @@
 """How far pictures optimised with the small encoder are from those optimised with VGG19, measured on VGG19.
 
-    python recipes/features_measure.py VGG19.safetensors photo.jpg painting.jpg [photo painting …] -o results/features.json
+    python recipes/features_measure.py VGG19.safetensors photo.jpg painting.jpg … -o features.json
 
 Each photo is painted twice, from the photo, with the same layers, weights and steps: once with VGG19, once with the
 small encoder. Both pictures are then measured on VGG19. A ratio of 1.25 is 25 % worse than VGG19's own.
@@ -56,7 +56,7 @@ def main() -> None:
             row[name] = {"total": float(total)} | {n: float(v) for n, v in terms.items()}
             if given.keep:
                 write_picture(given.keep / f"{Path(photo).stem}_{Path(art).stem}_{name}.png", picture)
-        print(json.dumps(row), flush=True)
+        print(json.dumps(row), flush=True)  # noqa: T201
         rows.append(row)
     names = list(rows[0]["vgg19"])
     mean = {e: {n: sum(r[e][n] for r in rows) / len(rows) for n in names} for e in ("vgg19", "small")}
@@ -71,7 +71,7 @@ def main() -> None:
         "pairs": rows,
     }
     given.output.write_text(json.dumps(facts, indent=1))
-    print(json.dumps(ratio, indent=1))
+    print(json.dumps(ratio, indent=1))  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -146,13 +146,16 @@ def optimize(
         settings=settings, features=features, max_size=max_size, keep_colors=keep_colors, segmenter=segmenter,
         flow=flow, edge=edge, start=start, end=end, device=device, offline=offline,
     )  # fmt: skip
-    output = default_name(content, output, plan, overwrite)
-    film = _film(output, every, gif, mp4, curves)
+    target = default_name(content, output, plan, overwrite)
+    film = _film(target, every, gif, mp4, curves)
     line = LossLine(quiet)
     try:
         if sweep is not None:
+            if output is None:
+                target = target.with_name(f"{target.stem}_sweep.png")
+                target.parent.mkdir(exist_ok=True)
             facts = optimize_sweep(
-                content, output, plan, Sweep.parse(sweep), options, film=film, overwrite=overwrite, progress=line
+                content, target, plan, Sweep.parse(sweep), options, film=film, overwrite=overwrite, progress=line
             )
         else:
             report = optimize_file(content, output, plan, options, film=film, overwrite=overwrite, progress=line)

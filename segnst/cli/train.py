@@ -324,8 +324,6 @@ def features(
     ] = None,
     photos: Annotated[int, typer.Option(min=4, help="Crops that every layer is fitted on.")] = 150,
     crop: Annotated[int, typer.Option(min=32, help="Side of a crop, px.")] = 160,
-    iterations: Annotated[int, typer.Option(min=0, help="Steps by gradients, for the layers beyond.")] = 300,
-    learning_rate: Annotated[float, typer.Option(min=0)] = 5e-4,
     seed: Annotated[int, typer.Option()] = 1,
     terms: Annotated[str, typer.Option(help="Terms of teachers and photos; for the card.")] = "not stated",
     restart: Restart = False,
@@ -337,9 +335,7 @@ def features(
     from segnst.train.features import FeatureSettings, train_features
 
     target = Path(name.removesuffix(".safetensors"))
-    settings = FeatureSettings(
-        photos=photos, crop=crop, iterations=iterations, learning_rate=learning_rate, seed=seed
-    )  # fmt: skip
+    settings = FeatureSettings(photos=photos, crop=crop, seed=seed)
     path = train_features(
         data, target.name, teacher=teacher, deep_teacher=deep_teacher, out=out / target.parent, work=work,
         settings=settings, terms=terms, restart=restart, overwrite=overwrite, offline=offline, quiet=quiet,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
@@ -129,8 +130,9 @@ def history(losses: Sequence[Losses]) -> dict[str, list[tuple[float, float]]]:
 
 
 def write_curves(path: Path, losses: Sequence[Losses]) -> list[Path]:
-    """The curves as a PNG, and the same as JSON beside it."""
-    draw_curves(history(losses), path)
+    """The curves as a PNG, logarithmic since losses fall by orders of magnitude, and the values as JSON beside it."""
+    curves = {f"log10 {n}": [(k, math.log10(v)) for k, v in p if v > 0] for n, p in history(losses).items()}
+    draw_curves(curves, path)
     beside = path.with_suffix(".json")
     write_bytes(beside, json.dumps(list(losses), indent=1).encode())
     return [path, beside]

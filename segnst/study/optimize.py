@@ -143,6 +143,7 @@ class _Run:
             settings,
             flow=flow(device=device, offline=options.offline) if moving else None,
             match=options.keep_colors == "match",
+            demand=not moving,  # in a video it may come later
             watch=self._watch,
         )
         self.pipeline = Pipeline(
@@ -217,7 +218,7 @@ def optimize_file(
         content_layers=run.layers[0],
         style_layers=run.layers[1],
         losses=run.losses,
-        warnings=[*run.warnings, *more],
+        warnings=[*run.warnings, *more, *run.stylizer.never_seen()],
         files=[str(p) for p in made],
         settings=asdict(options),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import tempfile
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -63,7 +64,8 @@ class Sweep:
 
 
 def _curves(losses: list[dict[str, Any]], folder: Path) -> Tensor:
-    chosen = {n: p for n, p in history(losses).items() if n in ("total", "content", "style")}
+    named = {n: p for n, p in history(losses).items() if n in ("total", "content", "style")}
+    chosen = {f"log10 {n}": [(k, math.log10(v)) for k, v in p if v > 0] for n, p in named.items()}
     draw_curves(chosen, folder / "curves.png", columns=1)
     drawn = cv2.imread(str(folder / "curves.png"))
     assert drawn is not None

@@ -20,7 +20,7 @@ from segnst.style.lbfgs import Lbfgs
 
 Losses = dict[str, float | int]
 Watch = Callable[[int, Tensor, Losses], None]  # step from 1, picture [1,3,h,w] (not clamped), its losses
-SMALLEST_SCALE = 128  # px of the long side that a coarse scale has at least
+SMALLEST_SCALE, SMALLEST_SHORT = 128, 48  # px of the long and the short side that a coarse scale has at least
 LAST_SHARE = 0.3  # of the steps are done at full size
 SETTLED, WINDOW = 1e-5, 25  # converged: a smaller share of the loss was gained over so many steps
 RUINED = 10.0  # times the best loss of a scale: begin again from the best picture
@@ -104,7 +104,7 @@ def plan_scales(size: tuple[int, int], steps: int, scales: int) -> list[tuple[tu
     count = scales
     if not count:
         count = 1
-        while count < 3 and max(size) >> count >= SMALLEST_SCALE:
+        while count < 3 and max(size) >> count >= SMALLEST_SCALE and min(size) >> count >= SMALLEST_SHORT:
             count += 1
     count = min(count, steps)
     sizes = [(max(1, size[0] >> k), max(1, size[1] >> k)) for k in range(count)][::-1]

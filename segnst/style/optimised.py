@@ -63,7 +63,7 @@ class OptimisingStylizer:
     paintings   {style of the plan: RGB [1,3,h,w]}
     flow        for video: a frame starts from the last, warped, and is held to it where the flow is reliable
     match       give the paintings the colours of the region they are for
-    demand      raise InputError where a named region covers none of the first frame
+    demand      raise InputError where a named region is not in the first frame
     watch       called after every step
     ``results`` has what came of each frame.
     """
@@ -88,7 +88,13 @@ class OptimisingStylizer:
         self.expected = settings.steps  # steps it takes at most
         self.converged = False
         self._painted: list[Painted] = []
+        self._seen: set[str] = set()
         encoder.pooling = settings.pooling
+
+    def never_seen(self) -> list[str]:
+        """A warning for each layer that should have been painted and was in no frame."""
+        wanted = [e.name for e in self.plan.entries if not e.original and e.strength > 0]
+        return [f"No frame had '{name}' in it." for name in wanted if name not in self._seen]
 
     def _regions(self, rgb: Tensor, masks: LayerMasks | None) -> list[Painted]:
         """All that is painted and seen."""
@@ -109,6 +115,7 @@ class OptimisingStylizer:
             mine = [(self.paintings[s].to(rgb), w / whole) for s, w in terms]
             if self.match:
                 mine = [(match_colours(p, rgb, mask), w) for p, w in mine]
+            self._seen.add(entry.name)
             found.append((entry.name if masks is not None else "", mine, mask))
         return found
 

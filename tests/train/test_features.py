@@ -19,7 +19,7 @@ from tests.study.conftest import write_vgg
 
 TINY = FeatureSettings(
     ranks=(("relu1_1", 8), ("relu1_2", 8), ("relu2_1", 10), ("relu3_1", 4)),
-    photos=6, positions=200, crop=32, iterations=4, batch=2,
+    photos=6, positions=200, crop=32,
 )  # fmt: skip
 
 
@@ -57,7 +57,6 @@ def test_a_student_answers_as_its_teacher(material: Path) -> None:
     card = path.with_suffix(".md").read_text()
     assert "public domain" in card
     assert "| relu3_1 | 4 of 5 |" in card
-    assert (material / "work/mine/curves.png").exists()
 
 
 def test_an_interrupted_distillation_goes_on_to_the_same_end(material: Path, monkeypatch: pytest.MonkeyPatch) -> None:
