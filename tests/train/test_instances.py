@@ -114,7 +114,7 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not(coco: Path, tmp_path: P
 
 @pytest.mark.slow
 def test_squares_are_learned_from_random_weights(pedestrians: Path, tmp_path: Path) -> None:
-    settings = InstanceSettings(iterations=150, batch=2, lr=0.02, validate_every=150)
+    settings = InstanceSettings(iterations=250, batch=2, lr=0.02, validate_every=250, hold_back=0)
     seen: dict[str, float] = {}
     train_instances(
         [pedestrians], tmp_path / "out", network=SMALL, settings=settings, report=lambda _, v: seen.update(v)
