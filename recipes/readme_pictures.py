@@ -43,10 +43,10 @@ def main() -> None:
     _as_jpeg(write_sheet(ROOT / "results" / "readme_street.png", rows, width=420))
 
     middle = frames[FRAMES[1]]
-    names = [s.name for s in known_styles().values() if s.collection]
-    pictures = [(f"car={name}", styled(middle, f"car={name}")) for name in names]
-    whole = [(name, styled(middle, name)) for name in names]
-    _as_jpeg(write_sheet(ROOT / "results" / "readme_styles.png", [whole, pictures], width=400))
+    names = [style.name for style in known_styles().values() if style.collection]
+    cells = [(name, styled(middle, name)) for name in names]
+    rows = [cells[k : k + 4] for k in range(0, len(cells), 4)]
+    _as_jpeg(write_sheet(ROOT / "results" / "readme_styles.png", rows, width=320))
     steady_strip()
 
 
