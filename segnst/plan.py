@@ -17,11 +17,21 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from pathlib import Path
 
 from segnst.errors import PlanError
 
 BACKGROUND = "background"
 ORIGINAL = "original"
+
+
+def short_name(style: str) -> str:
+    """A name as it is; NAME of ``PATH:NAME``; a checkpoint's path as its stem: what files and reports call a style."""
+    file, colon, name = style.rpartition(":")
+    if colon and Path(file).suffix:
+        return name
+    path = Path(style)
+    return path.stem if path.suffix or len(path.parts) > 1 else style
 
 
 @dataclass(frozen=True, slots=True)

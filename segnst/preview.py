@@ -12,7 +12,7 @@ from torch import Tensor
 from segnst.config import Settings
 from segnst.errors import InputError, OutputError
 from segnst.pipeline import State
-from segnst.plan import ORIGINAL, parse_plan
+from segnst.plan import ORIGINAL, parse_plan, short_name
 from segnst.run import Parts, build, memory_advice, output_path, weights_used
 from segnst.sheet import card, layer_picture, write_sheet
 from segnst.style.base import PlanStylizer
@@ -99,7 +99,7 @@ def preview_sheet(
     plan = parse_plan(settings.styles)
     if out is not None and out.suffix.lower() != ".png":
         raise OutputError(f"A preview is a PNG; {out} has another suffix.")
-    names = "_".join(Path(s).stem for s in plan.styles) or ORIGINAL
+    names = "_".join(short_name(s) for s in plan.styles) or ORIGINAL
     default = Path("results") / f"{path.stem}_{names}_preview.png"
     output_path(path, out, plan, overwrite=overwrite, make_folder=False, default=default)
     with _open(path, settings) as reader:

@@ -1,7 +1,7 @@
 import pytest
 
 from segnst.errors import PlanError, did_you_mean
-from segnst.plan import parse_entry, parse_plan
+from segnst.plan import parse_entry, parse_plan, short_name
 
 
 def test_region_style_and_strength() -> None:
@@ -64,3 +64,22 @@ def test_what_is_wrong_is_said(entries: list[str], says: str) -> None:
 def test_swapped_letters_are_understood() -> None:
     assert did_you_mean("cra", ["cat", "car", "vehicle"]) == " Did you mean 'car'?"
     assert did_you_mean("xyz", ["cat", "car"]) == ""
+
+
+def test_fades_are_keys_in_time() -> None:
+    entry = parse_entry("car=0:a,2:b*3+c@0.5")
+    assert entry.strength == 0.5
+    assert {t.style for t in entry.styles} == {"a", "b", "c"}
+    assert [(t.style, t.weight) for t in entry.at(0)] == [("a", 1.0)]
+    assert {t.style: t.weight for t in entry.at(1)} == {"a": 0.5, "b": 0.375, "c": 0.125}
+    assert {t.style: t.weight for t in entry.at(5)} == {"b": 0.75, "c": 0.25}
+    assert str(entry) == "car=0:a,2:b*0.75+c*0.25@0.5"
+    assert parse_entry(str(entry)) == entry
+    for text in ("car=2:a,1:b", "car=0:a,b", "car=0:,1:b"):
+        with pytest.raises(PlanError):
+            parse_entry(text)
+
+
+def test_short_names_of_styles() -> None:
+    names = {"rose": "rose", "a/b.pth": "b", "c.safetensors:rose": "rose", "d/c.safetensors:rose": "rose"}
+    assert {style: short_name(style) for style in names} == names

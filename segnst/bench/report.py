@@ -16,9 +16,8 @@ from segnst.bench.meters import EDGES, OURS, PER_FRAME, SOURCE, Figures
 from segnst.bench.metrics import BANDS
 from segnst.bench.plots import draw_errors, draw_front, write_whole
 from segnst.bench.stability import Options, Progress, measure_clip
-from segnst.bench.style_kept import short_name
 from segnst.errors import OutputError
-from segnst.plan import parse_plan
+from segnst.plan import parse_plan, short_name
 from segnst.run import versions
 
 FORMAT = "segnst-stability-1"

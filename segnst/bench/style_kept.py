@@ -32,7 +32,7 @@ from segnst.catalogue import fetch_named
 from segnst.errors import UsageError, WeightsError, did_you_mean
 from segnst.perceptual.encoders import Encoder, load_encoder
 from segnst.perceptual.losses import gram
-from segnst.plan import Plan
+from segnst.plan import Plan, short_name
 from segnst.weights import sha256
 
 LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu3_4")
@@ -114,12 +114,6 @@ class StyleMeter:
     def figures(self, name: str) -> Figures:
         """``style[LAYER]`` and ``style_distance[LAYER]`` of a method; with ``@REGION`` inside a layer of the plan."""
         return {key: above / below if below > 0 else None for key, (above, below) in self._sums[name].items()}
-
-
-def short_name(name: str) -> str:
-    """A name as it is; a checkpoint's path as its stem, so that reports do not tell where files lie."""
-    path = Path(name)
-    return path.stem if path.suffix or len(path.parts) > 1 else name
 
 
 def paintings_by_layer(paintings: Mapping[str, Tensor], plan: Plan) -> dict[str, Tensor]:

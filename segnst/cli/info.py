@@ -36,11 +36,12 @@ def styles(
         {"name": s.name, "title": s.title, "width": s.width, "collection": s.collection, "path": str(s.path)}
         for s in known.values()
     ]
+    lines = [f"{s.name:24} {s.title}{'' if s.collection else ' (a network of its own)'}" for s in known.values()]
     if photo is not None and sheet is not None:
         from segnst.preview import styles_sheet
 
         styles_sheet(photo, sheet, list(known), fast=fast, overwrite=overwrite)
-    _print(rows, json, "\n".join(f"{r['name']:20} {r['title']}" for r in rows) or "no styles are bundled")
+    _print(rows, json, "\n".join(lines) or "no styles are bundled")
 
 
 def classes(

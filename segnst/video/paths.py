@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from segnst.errors import OutputError, did_you_mean
+from segnst.plan import short_name
 from segnst.video.images import STILL_SUFFIXES
 
 # FFmpeg's muxer for each suffix.
@@ -84,10 +85,10 @@ def _same(one: Path, other: Path) -> bool:
 def default_output(input_path: str | os.PathLike[str], styles: Sequence[str]) -> Path:
     """``results/<stem>_<styles>.<ext>``: the input's own kind where it can be written, else mp4.
 
-    Styles may be names or paths of checkpoints, whose stem counts. A folder of frames gives a folder.
+    Styles may be names or paths of checkpoints (``segnst.plan.short_name``). A folder of frames gives a folder.
     """
     path = Path(input_path)
-    words = [re.sub(r"[^\w-]+", "-", Path(style).stem).strip("-") for style in styles]
+    words = [re.sub(r"[^\w-]+", "-", short_name(style)).strip("-") for style in styles]
     names = "_".join(dict.fromkeys(word for word in words if word)) or "styled"
     if path.is_dir():
         stem = (path.name or path.resolve().name).replace(".", "_")
