@@ -48,7 +48,7 @@ REMOTE = (
         "fasterrcnn_mobilenet_v3_large_320_fpn-907ea3f9.pth",
         _COCO_OBJECTS,
     ),
-    # the makers state no checksums of SAM; these are the ones that kornia states of their files, and that many find
+    # the makers of SAM state no checksums: kornia states the one of ViT-B, MobileSAM's is what public projects pin
     Weights(
         "mobile_sam",
         "selector",
