@@ -53,7 +53,7 @@ def main() -> None:
 def steady_strip() -> None:
     """The same window of consecutive frames: source, per-frame styling, segnst."""
     first, shown = STEADY
-    pipeline, state = build(Settings(styles=("starry_night",))).pipeline, State()
+    pipeline, state = build(Settings(styles=("starry_night_single",))).pipeline, State()
     rows: dict[str, list[tuple[str, Tensor]]] = {"source": [], "per-frame": [], "segnst": []}
     with open_reader(ROOT / "videos" / "walkaround.mp4") as reader:
         for k, clip in enumerate(reader):

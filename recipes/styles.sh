@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The bundled styles, models/*.safetensors (a card beside each): the commands as they were run, with the data lying in
-# SHARED. Two cores without bf16 instructions: about 25 minutes for the first style, 6 to 9 for each of the others,
+# The single styles, models/*_single.safetensors (a card beside each): the commands as they were run, with the data lying
+# in SHARED, by the code of then, which compared Gram matrices and had no structure term. Two cores without bf16 instructions: about 25 minutes for the first style, 6 to 9 for each of the others,
 # which start from it. An interrupted run goes on where it was.
 #
 #   recipes/styles.sh SHARED     (the folder with paintings/, photos/, segmentation/, networks/)
@@ -18,11 +18,11 @@ train() { # name, painting, title, iterations, further options
 # first the paint, hardly minding the picture; then both
 van_gogh="Vincent van Gogh, The Starry Night, 1889"
 train trunk starry_night "$van_gogh" 340 --stop-at 239 --content-weight 1 --style-weight 15 --deep-weight 5 --out work
-train starry_night starry_night "$van_gogh" 200 --learning-rate 1e-3 --init work/trunk.safetensors --out models
+train starry_night_single starry_night "$van_gogh" 200 --learning-rate 1e-3 --init work/trunk.safetensors --out models
 
 # the others change its paint: smaller crops and the deepest VGG layer by the small encoder, at half the time
-from=(--init models/starry_night.safetensors --learning-rate 1e-3 --crop 176 --out models
+from=(--init models/starry_night_single.safetensors --learning-rate 1e-3 --crop 176 --out models
     --style-layers relu1_1,relu2_1,relu3_1 --deep-layers relu3_4,relu4_1)
-train great_wave great_wave "Katsushika Hokusai, The Great Wave off Kanagawa, 1831" 150 "${from[@]}"
-train the_scream the_scream "Edvard Munch, The Scream, 1893" 120 "${from[@]}" --batch 2
-train composition_vii composition_vii "Wassily Kandinsky, Composition VII, 1913" 120 "${from[@]}" --batch 2
+train great_wave_single great_wave "Katsushika Hokusai, The Great Wave off Kanagawa, 1831" 150 "${from[@]}"
+train the_scream_single the_scream "Edvard Munch, The Scream, 1893" 120 "${from[@]}" --batch 2
+train composition_vii_single composition_vii "Wassily Kandinsky, Composition VII, 1913" 120 "${from[@]}" --batch 2

@@ -37,7 +37,7 @@ def stability(
         ),
     ] = None,
     styles: Annotated[
-        list[str] | None, typer.Option("-s", "--style", help="The plan, as for `segnst style`. Default: starry_night.")
+        list[str] | None, typer.Option("-s", "--style", help="The plan, as for `segnst style`. Default: starry_night_single.")
     ] = None,
     methods: Annotated[str | None, typer.Option(help="Which ones, separated by commas. Default: all.")] = None,
     stability: Annotated[float, typer.Option(help="How steady, 0 to 1.")] = 0.9,
@@ -90,7 +90,7 @@ def stability(
     from segnst.plan import parse_plan
 
     settings = Settings(
-        styles=tuple(styles or ("starry_night",)),
+        styles=tuple(styles or ("starry_night_single",)),
         stability=stability,
         segmenter=segmenter,
         max_size=max_size,
