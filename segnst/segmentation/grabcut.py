@@ -20,6 +20,7 @@ from segnst.segmentation.refine import Box, Window, class_probabilities, connect
 LONG_SIDE = 448  # px of the window that is cut
 MARGIN = 0.25  # of the box's long side, round it
 VISIBLE = 0.12  # of the box that a class must cover
+FILLS = 0.6  # of the box: the extent of what is visible of the class
 GUIDED = 0.6  # share of the segmenter's word in the result, where it sees a class
 CLICK = 0.03  # radius of what a click surely marks, of the window's short side
 
@@ -54,7 +55,10 @@ class GrabCut:
             near = class_probabilities(self.guide, view)
             both = np.stack([(window.take(p) + q) / 2 for p, q in zip(everywhere, near, strict=True)])
             prior = _object_prior(both, self.guide, prompt.name, inside, yes)
-        mask = self._cut(view, inside, prior, yes, no, clicked=prompt.box is None)
+        clicked = prompt.box is None
+        mask = self._cut(view, inside, prior, yes, no, clicked=clicked)
+        if prior is not None and not (mask > 0.5).any():
+            mask = self._cut(view, inside, None, yes, no, clicked=clicked)
         if not (mask > 0.5).any():
             raise UsageError("Nothing could be cut out there; draw a larger box, or mark the object with --foreground.")
         return torch.from_numpy(window.put(mask, size))[None, None].to(rgb)
@@ -224,6 +228,12 @@ def _object_prior(
             best = (score, covers, prior)
     _, covers, prior = best
     if prior is None or covers < VISIBLE or (yes.any() and prior[yes].mean() < 0.3):
+        return None
+    found, drawn = extent((prior > 0.5) & inside), extent(inside)
+    # what fills a corner of the box is not what the box was drawn round
+    if found is None or drawn is None:
+        return None
+    if not inside.all() and found[2] * found[3] < FILLS * drawn[2] * drawn[3]:
         return None
     return np.asarray(prior)
 

@@ -83,7 +83,8 @@ def spread(
                 now = last + step
                 motion = estimate_motion(flow, kept[now], kept[last])
                 label = warp(label, motion.flow, "nearest")
-                weight = FADE * motion.reliable * warp(weight, motion.flow)
+                # squared errors decide what is reliable for paint; a label may be a pixel off
+                weight = FADE * motion.reliable.sqrt() * warp(weight, motion.flow)
                 hint = Hint(label[0, 0].to(torch.uint8).numpy(), weight[0, 0].numpy())
                 if now not in hints or hints[now].weight.mean() < hint.weight.mean():
                     hints[now] = hint

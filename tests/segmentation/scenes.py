@@ -13,8 +13,8 @@ from torch import Tensor
 def texture(height: int, width: int, seed: int, colour: tuple[int, int, int]) -> np.ndarray:
     """uint8 RGB [H,W,3], smooth noise about a colour, so that optical flow has something to hold on to."""
     noise = np.random.default_rng(seed).normal(0, 60, (height, width)).astype(np.float32)
-    noise = cv2.GaussianBlur(noise, (0, 0), 2)
-    noise *= 25 / noise.std()
+    noise = cv2.GaussianBlur(noise, (0, 0), 5)
+    noise *= 20 / noise.std()
     return np.clip(np.array(colour, np.float32) + noise[..., None], 0, 255).astype(np.uint8)
 
 

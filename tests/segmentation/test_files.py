@@ -122,7 +122,7 @@ def test_run_lengths_there_and_back() -> None:
 
 
 def test_a_corrected_frame_wins_and_tells_its_neighbours(tmp_path: Path) -> None:
-    frames, truth = moving_disk(5)
+    frames, truth = moving_disk(5, step=1)
     folder = write_frames(tmp_path / "frames", frames)
     (tmp_path / "none").mkdir()
     (tmp_path / "fix").mkdir()
@@ -137,7 +137,7 @@ def test_a_corrected_frame_wins_and_tells_its_neighbours(tmp_path: Path) -> None
             if number == 2:
                 assert ((probabilities[0, 1] > 0.5).numpy() == truth[2]).all()
             shares.append(float(probabilities[0, 1].numpy()[truth[number]].mean()))
-    assert shares[2] == 1 and shares[1] > 0.6 and shares[3] > 0.6 and shares[0] < shares[1]
+    assert shares[2] == 1 and shares[1] > 0.5 and shares[3] > 0.5 and shares[0] < shares[1]
 
 
 def test_an_override_that_fits_no_frame(tmp_path: Path) -> None:
