@@ -37,7 +37,8 @@ def stability(
         ),
     ] = None,
     styles: Annotated[
-        list[str] | None, typer.Option("-s", "--style", help="The plan, as for `segnst style`. Default: starry_night_single.")
+        list[str] | None,
+        typer.Option("-s", "--style", help="The plan, as for `segnst style`. Default: starry_night_single."),
     ] = None,
     methods: Annotated[str | None, typer.Option(help="Which ones, separated by commas. Default: all.")] = None,
     stability: Annotated[float, typer.Option(help="How steady, 0 to 1.")] = 0.9,
