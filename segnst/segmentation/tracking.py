@@ -175,7 +175,7 @@ def _shared(masks: Sequence[Tensor]) -> Tensor:
 def follow_back(segmenter: TrackingSegmenter, frames: Sequence[Tensor]) -> dict[int, dict[str, np.ndarray]]:
     """Follow objects that are first selected on a later frame back to the beginning of the clip.
 
-    frames  all frames [1,3,H,W] from the first one to that of the last object's first mark, at any size
+    frames  uint8 RGB [1,3,H,W], all from the first one to that of the last object's first mark, at any size
     Returns {frame: {name: uint8 mask at the working size}} for the frames before each object's first mark.
     """
     found: dict[int, dict[str, np.ndarray]] = {}
@@ -187,7 +187,7 @@ def follow_back(segmenter: TrackingSegmenter, frames: Sequence[Tensor]) -> dict[
         back = TrackingSegmenter(marks, segmenter.selector, segmenter.follower.guide, segmenter.flow)
         carry: TrackCarry | None = None
         for number in range(first, -1, -1):
-            _, carry = back(frames[number], carry)
+            _, carry = back(frames[number].float() / 255, carry)
             target = (carry.targets or {})[name]
             if number < first and target is not None:
                 found.setdefault(number, {})[name] = (target.mask * 255).round().astype(np.uint8)

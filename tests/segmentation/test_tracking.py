@@ -69,7 +69,7 @@ def test_in_pieces_as_in_one(guide: DeepLabSegmenter) -> None:
 def test_selected_late_it_is_followed_back(guide: DeepLabSegmenter) -> None:
     frames, masks = moving_disk(6)
     segmenter = tracker(guide, Mark("disk", 4, mask=as_mask(masks[4])))
-    before = follow_back(segmenter, frames[:5])
+    before = follow_back(segmenter, [(f * 255).round().to(torch.uint8) for f in frames[:5]])
     assert sorted(before) == [0, 1, 2, 3]
     segmenter.before.update(before)
     found, _ = run(segmenter, frames)
