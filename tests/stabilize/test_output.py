@@ -69,7 +69,9 @@ def test_what_was_just_uncovered_is_held_less() -> None:
     for _ in range(10):
         out, carry = stabilizer(torch.zeros(shape), Motion(flow, reliable), carry)
     out, _ = stabilizer(torch.ones(shape), Motion(flow, reliable), carry)
-    assert torch.allclose(out, 1 - stabilizer.stability * (1 - carry.steady), atol=1e-5), "no more than stability"
+    most = 1 - stabilizer.stability * (1 - carry.steady)
+    for part in (slice(0, 24), slice(40, 64)):  # away from the border between them, whose contrast is the paint's
+        assert torch.allclose(out[..., part], most[..., part], atol=1e-5), "no more than stability"
 
 
 def test_restoring_detail_never_invents_it() -> None:
