@@ -45,6 +45,8 @@ def segment(
     ] = None,
     sam: Annotated[bool, typer.Option("--sam", help="With --detect: masks by SAM instead of GrabCut.")] = False,
     detector: Annotated[str | None, typer.Option(help="With --detect: what draws the boxes.")] = None,
+    start: Annotated[float | None, typer.Option(help="First second of a video.")] = None,
+    end: Annotated[float | None, typer.Option(help="Second of a video to stop before.")] = None,
     max_size: Annotated[int | None, typer.Option(metavar="PX", help="Reduce the long side to this.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     offline: Annotated[bool, typer.Option("--offline", help="Fetch nothing.")] = False,
@@ -78,10 +80,12 @@ def segment(
     given: dict[str, Any] = {name: context.params[name] for name in options.NAMES}
     given |= {name: tuple(given[name] or ()) for name in ("box", "point", "not_point")}
     given |= options.as_text(given)
-    settings = Settings(segmenter=segmenter, max_size=max_size, device=device, offline=offline, **given)
+    settings = Settings(
+        segmenter=segmenter, max_size=max_size, device=device, offline=offline, start=start, end=end, **given
+    )
     chosen = choose_device(device)
     sequence = not input.is_dir() or is_selection(settings) or masks_override is not None or masks is not None
-    reader = open_reader(input, max_size=max_size) if sequence else None
+    reader = open_reader(input, start=start, end=end, max_size=max_size) if sequence else None
     bar = ProgressBar(quiet)
     try:
         with memory_advice("this size"):

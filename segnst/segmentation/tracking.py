@@ -44,6 +44,14 @@ class TrackCarry:
     confidence: tuple[tuple[float, ...], ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """An object on a frame before it was first selected: uint8 mask at the working size, and how sure it is."""
+
+    mask: np.ndarray
+    confidence: float
+
+
 def working_size(height: int, width: int) -> tuple[int, int]:
     """(H, W) of a frame -> the size that it is followed at."""
     scale = min(1.0, LONG_SIDE / max(height, width))
@@ -65,7 +73,7 @@ class TrackingSegmenter:
     """A :class:`~segnst.segmentation.base.Segmenter` of selected objects: region 0 is the background, then each object.
 
     marks   the objects on the frames where they were selected; one more of a name on a later frame corrects it
-    before  {frame: label map} for frames before the first mark, from :func:`follow_back`
+    before  {frame: {name: where it was}} for frames before an object's first mark, from :func:`follow_back`
 
     rgb [T,3,H,W] -> probabilities [T,1+N,H,W]. On frames of a mark the selector's mask is given as it is.
     """
@@ -78,7 +86,7 @@ class TrackingSegmenter:
         selector: Selector,
         guide: DeepLabSegmenter,
         flow: FlowEstimator,
-        before: Mapping[int, Mapping[str, np.ndarray]] | None = None,
+        before: Mapping[int, Mapping[str, Earlier]] | None = None,
     ) -> None:
         self.names = tuple(dict.fromkeys(m.name for m in marks))
         self.regions = (
@@ -110,7 +118,7 @@ class TrackingSegmenter:
         notes = []
         for k, name in enumerate(self.names):
             values = [c[k] for c in (carry.confidence if carry else ())]
-            low = [t for t, v in enumerate(values) if v < DOUBT and t >= min(m.frame for m in self.marks)]
+            low = [t for t, v in enumerate(values) if v < DOUBT]
             if low:
                 notes.append(
                     f"'{name}' is doubtful on {len(low)} of {len(values)} frames, first on frame {low[0]} (confidence "
@@ -134,7 +142,7 @@ class TrackingSegmenter:
                 targets[name] = self.follower.start(picture, _shrink(drawn[name], size), target)
                 continue
             if name in self.before.get(carry.frame, {}):
-                mask = self.before[carry.frame][name].astype(np.float32) / 255
+                mask = self.before[carry.frame][name].mask.astype(np.float32) / 255
                 drawn[name] = _enlarge(mask, full)
                 continue
             if target is not None:
@@ -144,9 +152,15 @@ class TrackingSegmenter:
                     reliable = motion.reliable[0, 0].numpy()
                 target = targets[name] = self.follower.follow(picture, moved, reliable, target)
             drawn[name] = _enlarge(target.mask, full) if target is not None else torch.zeros(1, 1, *full)
-        confidence = tuple(0.0 if t is None else t.confidence for t in (targets.get(n) for n in self.names))
+        confidence = tuple(self._sure(carry.frame, n, targets.get(n)) for n in self.names)
         carry = TrackCarry(carry.frame + 1, small, targets, (*carry.confidence, confidence))
         return _shared([drawn[n] for n in self.names]), carry
+
+    def _sure(self, frame: int, name: str, target: Target | None) -> float:
+        if target is not None:
+            return target.confidence
+        earlier = self.before.get(frame, {}).get(name)
+        return earlier.confidence if earlier is not None else 0.0
 
     def cut_out(self, rgb: Tensor, marks: Sequence[Mark]) -> Tensor:
         """The object's soft mask [1,1,H,W] on the frame of its marks: the union of its parts."""
@@ -172,13 +186,13 @@ def _shared(masks: Sequence[Tensor]) -> Tensor:
     return torch.cat((1 - objects.sum(1, keepdim=True), objects), 1).clamp(0, 1)
 
 
-def follow_back(segmenter: TrackingSegmenter, frames: Sequence[Tensor]) -> dict[int, dict[str, np.ndarray]]:
+def follow_back(segmenter: TrackingSegmenter, frames: Sequence[Tensor]) -> dict[int, dict[str, Earlier]]:
     """Follow objects that are first selected on a later frame back to the beginning of the clip.
 
     frames  uint8 RGB [1,3,H,W], all from the first one to that of the last object's first mark, at any size
-    Returns {frame: {name: uint8 mask at the working size}} for the frames before each object's first mark.
+    Returns {frame: {name: where it was}} for the frames before each object's first mark.
     """
-    found: dict[int, dict[str, np.ndarray]] = {}
+    found: dict[int, dict[str, Earlier]] = {}
     for name in segmenter.names:
         first = min(m.frame for m in segmenter.marks if m.name == name)
         marks = [replace(m, frame=0) for m in segmenter.marks if m.name == name and m.frame == first]
@@ -190,5 +204,6 @@ def follow_back(segmenter: TrackingSegmenter, frames: Sequence[Tensor]) -> dict[
             _, carry = back(frames[number].float() / 255, carry)
             target = (carry.targets or {})[name]
             if number < first and target is not None:
-                found.setdefault(number, {})[name] = (target.mask * 255).round().astype(np.uint8)
+                mask = (target.mask * 255).round().astype(np.uint8)
+                found.setdefault(number, {})[name] = Earlier(mask, target.confidence)
     return found
