@@ -36,6 +36,7 @@ DeepLayers = Annotated[str, typer.Option(help="The same for --deep-features.")]
 Weight = Annotated[float, typer.Option(min=0)]
 Content = Annotated[float, typer.Option(min=0, help="How much of colours and contrast is kept.")]
 Structure = Annotated[float, typer.Option(min=0, help="How much of shapes is kept.")]
+Lattice = Annotated[float, typer.Option(min=0, help="Against the fine grid that upsampling leaves.")]
 Temporal = Annotated[float, typer.Option(min=0, help="Steadiness under motion.")]
 StopAt = Annotated[int | None, typer.Option(min=1, help="End here, before all --iterations are done.")]
 Terms = Annotated[str, typer.Option(help="Terms of paintings and photos; for the card.")]
@@ -71,6 +72,7 @@ def style(
     style_weight: Weight = 6.0,
     deep_weight: Weight = 4.0,
     tv_weight: Weight = 0.05,
+    lattice_weight: Lattice = 3000.0,
     temporal_weight: Temporal = 10.0,
     learning_rate: Weight = 2e-3,
     seed: Annotated[int, typer.Option()] = 1,
@@ -100,8 +102,8 @@ def style(
     settings = StyleSettings(
         width=width, iterations=iterations, batch=batch, crop=crop, style_size=style_size, learning_rate=learning_rate,
         content_weight=content_weight, structure_weight=structure_weight, style_weight=style_weight,
-        deep_weight=deep_weight, tv_weight=tv_weight, temporal_weight=temporal_weight, seed=seed,
-        content_layer=content_layer, style_layers=_names(style_layers), deep_layers=_names(deep_layers),
+        deep_weight=deep_weight, tv_weight=tv_weight, lattice_weight=lattice_weight, temporal_weight=temporal_weight,
+        seed=seed, content_layer=content_layer, style_layers=_names(style_layers), deep_layers=_names(deep_layers),
     )  # fmt: skip
     if into is not None:
         path = add_style(
@@ -147,6 +149,7 @@ def collection(
     style_weight: Weight = 6.0,
     deep_weight: Weight = 4.0,
     tv_weight: Weight = 0.05,
+    lattice_weight: Lattice = 3000.0,
     temporal_weight: Temporal = 15.0,
     temporal_from: Annotated[float, typer.Option(min=0, max=1, help="Share of the training after which.")] = 0.65,
     identity_weight: Annotated[float, typer.Option(min=0, help="How well the identity repeats the photo.")] = 300.0,
@@ -171,10 +174,9 @@ def collection(
     settings = StyleSettings(
         width=width, iterations=iterations, batch=batch, crop=crop, style_size=style_size, learning_rate=learning_rate,
         style_rate=style_rate, content_weight=content_weight, structure_weight=structure_weight,
-        style_weight=style_weight, deep_weight=deep_weight, tv_weight=tv_weight, temporal_weight=temporal_weight,
-        temporal_from=temporal_from, identity_weight=identity_weight, seed=seed, content_layer=content_layer,
-        style_layers=_names(style_layers),
-        deep_layers=_names(deep_layers),
+        style_weight=style_weight, deep_weight=deep_weight, tv_weight=tv_weight, lattice_weight=lattice_weight,
+        temporal_weight=temporal_weight, temporal_from=temporal_from, identity_weight=identity_weight, seed=seed,
+        content_layer=content_layer, style_layers=_names(style_layers), deep_layers=_names(deep_layers),
     )  # fmt: skip
     target = Path(name.removesuffix(".safetensors"))
     path = train_collection(

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from segnst.errors import UsageError
@@ -23,10 +24,11 @@ class StyleSettings:
     Losses are relative to the energy of their targets (segnst.perceptual.losses), so weights are near one another
     for every painting. ``structure`` compares features after instance normalisation: it holds shapes, a face, a
     number plate, while colours and contrast are the painting's to choose; ``content`` holds both. Style is compared by
-    means and covariances (segnst.perceptual.losses.moments), on ``deep_layers`` for large strokes. The first
-    ``warmup`` iterations of a network that starts from nothing learn to repeat the photo: a few seconds that spare
-    it the search for the picture through the style loss. ``temporal_from`` is the share of the training after which
-    the temporal term joins: earlier it erases the strokes before they are there.
+    means and covariances (segnst.perceptual.losses.moments), on ``deep_layers`` for large strokes. ``lattice_weight``
+    is against the grid of the upsampling (see ``lattice``). The first ``warmup`` iterations of a network that starts
+    from nothing learn to repeat the photo: a few seconds that spare it the search for the picture through the style
+    loss. ``temporal_from`` is the share of the training after which the temporal term joins: earlier it erases the
+    strokes before they are there.
     """
 
     width: int = 32
@@ -46,6 +48,7 @@ class StyleSettings:
     deep_weight: float = 4.0
     tv_weight: float = 0.05
     range_weight: float = 20.0
+    lattice_weight: float = 3000.0
     identity_weight: float = 100.0
     warmup: int = 40
     temporal_weight: float = 10.0
@@ -127,8 +130,24 @@ class StyleLoss:
             (painted[..., 1:] - painted[..., :-1]).abs().mean((1, 2, 3))
             + (painted[..., 1:, :] - painted[..., :-1, :]).abs().mean((1, 2, 3))
         )
+        terms["lattice"] = s.lattice_weight * lattice(painted)
         terms["range"] = s.range_weight * ((painted - 0.5).abs() - 0.5).clamp_min(0).square().mean((1, 2, 3))
         return terms
+
+
+def lattice(painted: Tensor) -> Tensor:
+    """Mean square of what repeats with the network's stride, [B], for painted [B,3,H,W].
+
+    A resize-convolution leaves a pattern that is fixed to its pixels (Odena 2016): the mean of the fine detail over all
+    pixels of one phase, modulo the stride of 4, ought to be nought in any larger window, and strokes average out there.
+    """
+    batch, _, height, width = painted.shape
+    grey = painted.mean(1, keepdim=True)[..., : height // 4 * 4, : width // 4 * 4]
+    fine = grey - F.avg_pool2d(F.pad(grey, (4, 4, 4, 4), mode="reflect"), 9, 1)
+    phases = F.pixel_unshuffle(fine, 4)
+    window = min(16, *phases.shape[-2:])
+    means = F.avg_pool2d(phases, window, max(1, window // 2))
+    return means.square().flatten(1).mean(1).view(batch)
 
 
 def _energy(target: Tensor) -> Tensor:
