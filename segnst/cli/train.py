@@ -135,7 +135,13 @@ def collection(
     init: Annotated[
         Path | None, typer.Option(help="A collection of the same styles, or a single style, to start from.")
     ] = None,
+    teacher: Annotated[
+        Path | None, typer.Option(help="A wider collection of the same styles to learn from as well (see --width).")
+    ] = None,
     iterations: Annotated[int, typer.Option(min=1, help="Steps.")] = 4000,
+    warmup: Annotated[
+        int, typer.Option(min=0, help="First steps that repeat the photo, or what the teacher paints.")
+    ] = 40,
     stop_at: StopAt = None,
     batch: Batch = 4,
     crop: Crop = 192,
@@ -153,6 +159,7 @@ def collection(
     temporal_weight: Temporal = 15.0,
     temporal_from: Annotated[float, typer.Option(min=0, max=1, help="Share of the training after which.")] = 0.65,
     identity_weight: Annotated[float, typer.Option(min=0, help="How well the identity repeats the photo.")] = 300.0,
+    teacher_weight: Annotated[float, typer.Option(min=0, help="How well the teacher's paint is repeated.")] = 300.0,
     learning_rate: Weight = 1e-3,
     style_rate: Annotated[float, typer.Option(min=0, help="Of scales and shifts, times the learning rate.")] = 3.0,
     seed: Annotated[int, typer.Option()] = 1,
@@ -175,14 +182,16 @@ def collection(
         width=width, iterations=iterations, batch=batch, crop=crop, style_size=style_size, learning_rate=learning_rate,
         style_rate=style_rate, content_weight=content_weight, structure_weight=structure_weight,
         style_weight=style_weight, deep_weight=deep_weight, tv_weight=tv_weight, lattice_weight=lattice_weight,
-        temporal_weight=temporal_weight, temporal_from=temporal_from, identity_weight=identity_weight, seed=seed,
+        temporal_weight=temporal_weight, temporal_from=temporal_from, identity_weight=identity_weight,
+        teacher_weight=teacher_weight, warmup=warmup, seed=seed,
         content_layer=content_layer, style_layers=_names(style_layers), deep_layers=_names(deep_layers),
     )  # fmt: skip
     target = Path(name.removesuffix(".safetensors"))
     path = train_collection(
         paintings, data, target.name, listing=listing, out=out / target.parent, work=work, settings=settings,
-        features=features, deep_features=deep_features, init=init, terms=terms, device=str(choose_device(device)),
-        restart=restart, overwrite=overwrite, stop_at=stop_at, offline=offline, quiet=quiet,
+        features=features, deep_features=deep_features, init=init, teacher=teacher, terms=terms,
+        device=str(choose_device(device)), restart=restart, overwrite=overwrite, stop_at=stop_at,
+        offline=offline, quiet=quiet,
     )  # fmt: skip
     print(path)
 

@@ -79,6 +79,13 @@ def _start(init: Path, styles: int, width: int) -> ConditionalTransformer:
     return from_single(single, styles)
 
 
+def _teacher(path: Path, names: Sequence[str]) -> ConditionalTransformer:
+    collection = load_collection(path)
+    if list(collection.names) != list(names):
+        raise WeightsError(f"The teacher {path} has other styles, or in another order: {', '.join(collection.names)}.")
+    return collection.net.eval().requires_grad_(False)
+
+
 def train_collection(
     paintings: Path,
     data: Sequence[Path],
@@ -91,6 +98,7 @@ def train_collection(
     features: str = "vgg19",
     deep_features: str | None = None,
     init: Path | None = None,
+    teacher: Path | None = None,
     terms: str = "not stated",
     device: str = "cpu",
     restart: bool = False,
@@ -104,6 +112,7 @@ def train_collection(
     """Train and write ``out/name.safetensors`` with its card ``out/name.md``; return the path.
 
     paintings  folder of style images; listing  which of them, and what they are (``read_paintings``)
+    teacher  a collection of the same styles in the same order to learn from (``StyleRun``)
     The other arguments are those of ``train_style``. Raises as ``train_style`` does.
     """
     check_settings(settings)
@@ -125,7 +134,8 @@ def train_collection(
     net.to(dev).train()
     warmup = 0 if init else settings.warmup
     loss = StyleLoss(learnt, settings, encoder, deep)
-    run = StyleRun(net, loss, photos, settings, work / name, warmup=warmup, restart=restart)
+    taught_by = _teacher(teacher, [m.name for _, m, _ in listed]).to(dev) if teacher else None
+    run = StyleRun(net, loss, photos, settings, work / name, warmup=warmup, teacher=taught_by, restart=restart)
     shown = preview_pictures(preview_photos, photos, dev)
     run.go(name, stop_at=stop_at, shown=shown, save_every=save_every, quiet=quiet)
     if run.world.rank:
@@ -135,6 +145,7 @@ def train_collection(
     metadata: dict[str, Any] = {"settings": json.dumps(asdict(settings)), "terms": terms, "date": today}
     members = [m for _, m, _ in listed]
     write_collection(path, net, members, metadata)
+    taught = f", taught by `{teacher.stem}`" if teacher else ""
     listed_styles = "\n".join(f"| {m.name} | {m} | `{p.name}` |" for p, m, _ in listed)
     path.with_suffix(".md").write_text(f"""# {name}
 
@@ -147,7 +158,7 @@ def train_collection(
 
 - Photos: {len(photos.paths)} from {", ".join(f"`{d.name}`" for d in data)}
 - Perceptual network: `{Path(features).name}`{f", `{Path(deep_features).name}`" if deep_features else ""}
-- Started from: {f"`{init.stem}`" if init else "nothing"}; {run.progress.iteration} iterations
+- Started from: {f"`{init.stem}`" if init else "nothing"}{taught}; {run.progress.iteration} iterations
 - Terms: {terms}
 - Settings: `{json.dumps(asdict(settings))}`
 

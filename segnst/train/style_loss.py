@@ -50,6 +50,7 @@ class StyleSettings:
     range_weight: float = 20.0
     lattice_weight: float = 3000.0
     identity_weight: float = 100.0
+    teacher_weight: float = 300.0
     warmup: int = 40
     temporal_weight: float = 10.0
     temporal_from: float = 0.6

@@ -93,6 +93,18 @@ def test_a_collection_goes_on_from_a_style_or_a_collection(material: Path, paint
         collect(material, replace(SETTINGS, width=8), work="third", init=single)
 
 
+def test_a_narrow_network_learns_from_a_wide_one(material: Path, paintings: Path) -> None:
+    wide = collect(material, replace(SETTINGS, width=8), work="wide")
+    settings = replace(SETTINGS, iterations=40, warmup=40, temporal_weight=0.0)
+    narrow = collect(material, settings, work="narrow", teacher=wide, out=material / "light")
+    assert "taught by `many`" in narrow.with_suffix(".md").read_text()
+    far = [v for _, v in json.loads((material / "narrow/many/curves.json").read_text())["teacher"]]
+    assert sum(far[-8:]) < 0.7 * sum(far[:8])
+    with pytest.raises(WeightsError, match="other styles"):
+        (material / "list.toml").write_text(LIST.replace("two", "second"))
+        collect(material, settings, work="other", teacher=wide)
+
+
 def test_a_style_is_added_and_the_others_stay(material: Path, paintings: Path) -> None:
     path = collect(material)
     before = load_collection(path)
