@@ -158,7 +158,7 @@ def collection(
     lattice_weight: Lattice = 3000.0,
     temporal_weight: Temporal = 15.0,
     temporal_from: Annotated[float, typer.Option(min=0, max=1, help="Share of the training after which.")] = 0.65,
-    identity_weight: Annotated[float, typer.Option(min=0, help="How well the identity repeats the photo.")] = 300.0,
+    identity_weight: Annotated[float, typer.Option(min=0, help="How well the identity repeats the photo.")] = 100.0,
     teacher_weight: Annotated[float, typer.Option(min=0, help="How well the teacher's paint is repeated.")] = 300.0,
     learning_rate: Weight = 1e-3,
     style_rate: Annotated[float, typer.Option(min=0, help="Of scales and shifts, times the learning rate.")] = 3.0,

@@ -70,7 +70,8 @@ def load_collection(path: Path) -> Collection:
     try:
         members = members_of(metadata)
         blocks = {k.split(".")[1] for k in tensors if k.startswith("residuals.")}
-        net = ConditionalTransformer(len(members) + 1, int(tensors["conv1.conv.weight"].shape[0]), len(blocks))
+        width, plain = int(tensors["conv1.conv.weight"].shape[0]), metadata.get("identity") == "plain"
+        net = ConditionalTransformer(len(members) + 1, width, len(blocks), identity=plain)
         net.load_state_dict({k: v.float() for k, v in tensors.items()})
     except (KeyError, RuntimeError, WeightsError) as error:
         raise WeightsError(f"{path} looks like a collection but does not fit: {str(error).splitlines()[0]}") from error
@@ -89,5 +90,6 @@ def write_collection(
         "width": str(net.width),
         "blocks": str(net.blocks),
         "input": "RGB in [0,1]",
+        "identity": "plain" if net.identity else "normalised",
     }
     write_tensors(path, net.state_dict(), {**metadata, **described})

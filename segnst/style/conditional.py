@@ -24,10 +24,15 @@ class ConditionalConv(nn.Module):
     """Reflection-padded convolution and, for each style, the scale and shift of the norm behind it.
 
     gamma, beta  [S,C]
+    identity  whether the last style scales and shifts what was convolved as it is: normalising takes a photo's own
+    colours and contrast away for good, and no scale brings them back
     """
 
-    def __init__(self, inputs: int, outputs: int, kernel: int, styles: int, stride: int = 1) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, kernel: int, styles: int, stride: int = 1, *, identity: bool = False
+    ) -> None:
         super().__init__()
+        self.identity = identity
         self.conv = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, padding_mode="reflect", bias=False)
         self.gamma = nn.Parameter(torch.ones(styles, outputs))
         self.beta = nn.Parameter(torch.zeros(styles, outputs))
@@ -36,14 +41,21 @@ class ConditionalConv(nn.Module):
         """[B,I,H,W] -> convolved and normalised, [B,C,h,w]"""
         return norm(self, self.conv(x))
 
+    def scales(self, codes: Tensor) -> tuple[Tensor, Tensor]:
+        """What the codes [B,S] multiply the normalised and the plain values with, two of [B,C]."""
+        codes = codes.to(self.gamma)
+        if not self.identity:
+            return codes @ self.gamma, codes.new_zeros(len(codes), 1)
+        return codes[:, :-1] @ self.gamma[:-1], codes[:, -1:] * self.gamma[-1]
+
 
 class ConditionalResidual(nn.Module):
     """Two convolutions beside an identity, as in ``TransformerNetwork``."""
 
-    def __init__(self, channels: int, styles: int) -> None:
+    def __init__(self, channels: int, styles: int, *, identity: bool = False) -> None:
         super().__init__()
-        self.first = ConditionalConv(channels, channels, 3, styles)
-        self.second = ConditionalConv(channels, channels, 3, styles)
+        self.first = ConditionalConv(channels, channels, 3, styles, identity=identity)
+        self.second = ConditionalConv(channels, channels, 3, styles, identity=identity)
 
     def forward(self, x: Tensor, norm: Norm) -> Tensor:
         """[B,C,h,w] -> the same shape"""
@@ -55,17 +67,18 @@ class ConditionalTransformer(nn.Module):
     """Paints pictures in any of its styles, or a mix of them.
 
     styles   how many; width, blocks  as in ``TransformerNetwork``
+    identity  whether the last style is one that repeats the photo (see ``ConditionalConv``)
     """
 
-    def __init__(self, styles: int, width: int = 32, blocks: int = 5) -> None:
+    def __init__(self, styles: int, width: int = 32, blocks: int = 5, *, identity: bool = False) -> None:
         super().__init__()
-        self.styles, self.width, self.blocks = styles, width, blocks
-        self.conv1 = ConditionalConv(3, width, 9, styles)
-        self.conv2 = ConditionalConv(width, 2 * width, 3, styles, 2)
-        self.conv3 = ConditionalConv(2 * width, 4 * width, 3, styles, 2)
-        self.residuals = nn.ModuleList(ConditionalResidual(4 * width, styles) for _ in range(blocks))
-        self.up1 = ConditionalConv(4 * width, 2 * width, 3, styles)
-        self.up2 = ConditionalConv(2 * width, width, 3, styles)
+        self.styles, self.width, self.blocks, self.identity = styles, width, blocks, identity
+        self.conv1 = ConditionalConv(3, width, 9, styles, identity=identity)
+        self.conv2 = ConditionalConv(width, 2 * width, 3, styles, 2, identity=identity)
+        self.conv3 = ConditionalConv(2 * width, 4 * width, 3, styles, 2, identity=identity)
+        self.residuals = nn.ModuleList(ConditionalResidual(4 * width, styles, identity=identity) for _ in range(blocks))
+        self.up1 = ConditionalConv(4 * width, 2 * width, 3, styles, identity=identity)
+        self.up2 = ConditionalConv(2 * width, width, 3, styles, identity=identity)
         self.out = nn.Conv2d(width, 3, 9, padding=4, padding_mode="reflect")
 
     def blocks_in_order(self) -> Iterator[ConditionalResidual]:
@@ -93,12 +106,26 @@ class ConditionalTransformer(nn.Module):
         painted: Tensor = 0.5 + GAIN * self.out(x)
         return painted[..., :height, :width]
 
+    @torch.no_grad()
+    def settle_identity(self, photos: Tensor) -> None:
+        """Begin the identity as what its row would do if it were normalised by the mean statistics of these photos
+        [B,3,H,W]: activations keep their size, so that it can learn."""
+
+        def norm(layer: ConditionalConv, x: Tensor) -> Tensor:
+            mean, deviation = x.mean((0, 2, 3)), x.std((2, 3)).mean(0) + 1e-5
+            layer.gamma[-1] /= deviation
+            layer.beta[-1] -= layer.gamma[-1] * mean
+            return torch.addcmul(layer.beta[-1, :, None, None], x, layer.gamma[-1, :, None, None])
+
+        self.through(photos, norm)
+
     def forward(self, rgb: Tensor, code: Tensor) -> Tensor:
         """Each picture in its own mix of styles: rgb [B,3,H,W], code [B,S] with rows that sum to 1."""
 
         def norm(layer: ConditionalConv, x: Tensor) -> Tensor:
-            gamma, beta = (code @ layer.gamma)[..., None, None], (code @ layer.beta)[..., None, None]
-            return torch.addcmul(beta, F.instance_norm(x), gamma)
+            normalised, plain = (scale[..., None, None] for scale in layer.scales(code))
+            laid = torch.addcmul((code @ layer.beta)[..., None, None], F.instance_norm(x), normalised)
+            return torch.addcmul(laid, x, plain) if layer.identity else laid
 
         return self.through(rgb, norm)
 
@@ -108,9 +135,9 @@ def _layers(blocks: int) -> list[str]:
     return ["conv1", "conv2", "conv3", *residuals, "up1", "up2"]
 
 
-def from_single(net: TransformerNetwork, styles: int) -> ConditionalTransformer:
+def from_single(net: TransformerNetwork, styles: int, *, identity: bool = False) -> ConditionalTransformer:
     """A collection whose styles all begin as the one of a single-style network."""
-    result = ConditionalTransformer(styles, net.width, net.blocks)
+    result = ConditionalTransformer(styles, net.width, net.blocks, identity=identity)
     source, state = net.state_dict(), result.state_dict()
     for name in _layers(net.blocks):
         state[f"{name}.conv.weight"] = source[f"{name}.conv.weight"]
@@ -122,7 +149,7 @@ def from_single(net: TransformerNetwork, styles: int) -> ConditionalTransformer:
 
 
 def to_single(net: ConditionalTransformer, code: Tensor | Sequence[float]) -> TransformerNetwork:
-    """The single-style network that paints as ``net`` does with the code [S]."""
+    """The single-style network that paints as ``net`` does with the code [S], which has no share of the identity."""
     mix = torch.as_tensor(code, dtype=torch.float32)
     result = TransformerNetwork(net.width, net.blocks)
     source, state = net.state_dict(), result.state_dict()

@@ -95,8 +95,9 @@ def moments(pixels: Tensor, soft: Tensor | None) -> Moments:
 def coefficients(layer: ConditionalConv, codes: Tensor, found: Moments) -> tuple[Tensor, Tensor]:
     """A and B [L,C] of each layer, from the styles' codes [L,S] and the layers' moments."""
     mean, deviation = (s.to(layer.gamma) for s in found.statistics())
-    scale = (codes.to(layer.gamma) @ layer.gamma) / deviation
-    return scale, codes.to(layer.beta) @ layer.beta - scale * mean
+    normalised, plain = layer.scales(codes)
+    scale = normalised / deviation
+    return scale + plain, codes.to(layer.beta) @ layer.beta - scale * mean
 
 
 def lay(pixels: Tensor, share: Tensor | None, scale: Tensor, shift: Tensor) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from segnst.errors import InputError, OutputError, WeightsError
 from segnst.perceptual.encoders import load_encoder
@@ -21,7 +22,7 @@ from segnst.style.transformer import TransformerNetwork
 from segnst.train.photos import SUFFIXES, Photos, read_photo, resize_short
 from segnst.train.style import last_losses, make_folder, preview_pictures
 from segnst.train.style_loss import Painting, StyleLoss, StyleSettings, check_settings
-from segnst.train.style_run import StyleRun
+from segnst.train.style_run import StyleRun, random_of
 from segnst.weights import read_tensors
 
 FACTORS = ("content", "style", "temporal")
@@ -65,18 +66,33 @@ def read_paintings(folder: Path, listing: Path | None = None) -> list[tuple[Path
     return result
 
 
-def _start(init: Path, styles: int, width: int) -> ConditionalTransformer:
-    """A network to go on from: a collection with as many styles, or a single-style network for all of them."""
+def _start(init: Path | None, styles: int, width: int, photos: Tensor) -> ConditionalTransformer:
+    """A network to begin with: new, a collection with as many styles, or a single-style network for all of them.
+
+    photos  what the identity is settled on, where it is not there yet
+    """
+    if init is None:
+        net = ConditionalTransformer(styles, width, identity=True)
+        net.settle_identity(photos)
+        return net
     tensors, metadata = read_tensors(init)
     if "conv1.gamma" in tensors:
-        net = load_collection(init).net.requires_grad_(True)
-        if (net.styles, net.width) != (styles, width):
-            raise WeightsError(f"{init} has {net.styles - 1} styles of width {net.width}, not {styles - 1} of {width}.")
-        return net
-    single = load_own(tensors, metadata)
-    if not isinstance(single, TransformerNetwork) or single.width != width:
-        raise WeightsError(f"{init} is not a transformer network of width {width}.")
-    return from_single(single, styles)
+        given = load_collection(init).net.requires_grad_(True)
+        if (given.styles, given.width) != (styles, width):
+            raise WeightsError(
+                f"{init} has {given.styles - 1} styles of width {given.width}, not {styles - 1} of {width}."
+            )
+        if given.identity:
+            return given
+        net = ConditionalTransformer(styles, width, given.blocks, identity=True)
+        net.load_state_dict(given.state_dict())
+    else:
+        single = load_own(tensors, metadata)
+        if not isinstance(single, TransformerNetwork) or single.width != width:
+            raise WeightsError(f"{init} is not a transformer network of width {width}.")
+        net = from_single(single, styles, identity=True)
+    net.settle_identity(photos)
+    return net
 
 
 def _teacher(path: Path, names: Sequence[str]) -> ConditionalTransformer:
@@ -130,7 +146,8 @@ def train_collection(
     encoder = load_encoder(features, offline=offline).to(dev)
     deep = load_encoder(deep_features, offline=offline).to(dev) if deep_features else None
     styles = len(listed) + 1  # and the identity
-    net = _start(init, styles, settings.width) if init else ConditionalTransformer(styles, settings.width)
+    some = photos.crops(8, settings.crop, random_of(settings.seed, -1), plain=0.0)
+    net = _start(init, styles, settings.width, some)
     net.to(dev).train()
     warmup = 0 if init else settings.warmup
     loss = StyleLoss(learnt, settings, encoder, deep)

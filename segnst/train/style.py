@@ -214,7 +214,9 @@ def add_style(
     learnt = net.state_dict()
     rows = {k: torch.cat((v[:at], learnt[k], v[at + exists :])) if k in owned else v for k, v in source.items()}
     members = (*collection.members[:at], member, *collection.members[at + exists :])
-    grown = ConditionalTransformer(len(members) + 1, settings.width, collection.net.blocks)
+    grown = ConditionalTransformer(
+        len(members) + 1, settings.width, collection.net.blocks, identity=collection.net.identity
+    )
     grown.load_state_dict(rows)
     write_collection(into, grown, members, collection.metadata)
     card = into.with_suffix(".md")

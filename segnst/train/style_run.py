@@ -79,14 +79,9 @@ def styles_of(iteration: int, batch: int, count: int, seed: int) -> list[int]:
     return chosen
 
 
-def _repeats(painted: Tensor, target: Tensor) -> Tensor:
-    """Mean square difference of each picture, summed over the batch."""
-    return (painted - target).square().flatten(1).mean(1).sum()
-
-
 class StyleRun:
-    """A training of all styles of ``net``: the paintings of ``loss``, and behind them, if it has one style more,
-    the identity, which learns to repeat the photo.
+    """A training of all styles of ``net``: the paintings of ``loss``, and behind them, if it has one, the identity,
+    which learns to repeat the photo in every iteration, on a quarter of each crop.
 
     folder  holds the checkpoint, curves and previews; warmup  first iterations that repeat the photo in every style,
     or with a ``teacher``, a wider network of the same styles, what it paints (Hinton 2015, on pixels): a narrow network
@@ -183,28 +178,26 @@ class StyleRun:
         # every process its own crops and styles
         generator = random_of(s.seed, iteration * self.world.size + self.world.rank)
         batch = self.photos.crops(s.batch, s.crop, generator).to(self.device)
-        chosen = styles_of(iteration * self.world.size + self.world.rank, s.batch, self.net.styles, s.seed)
+        chosen = styles_of(iteration * self.world.size + self.world.rank, s.batch, self.paintings, s.seed)
         which = torch.tensor(chosen, device=self.device)
         code = F.one_hot(which, self.net.styles).float()
         with torch.autocast(self.device.type, torch.float16, enabled=self.device.type == "cuda"):
             painted = self.net(batch, code).float()
-        repeats = [k for k, style in enumerate(chosen) if style >= self.paintings or iteration < self.warmup]
-        paints = [k for k in range(s.batch) if k not in repeats]
         terms: dict[str, Tensor] = {}
-        if paints:
-            per_crop = self.loss(painted[paints], batch[paints], which[paints])
-            terms = {name: values.sum() / s.batch for name, values in per_crop.items()}
-        identity = [k for k, style in enumerate(chosen) if style >= self.paintings]
+        if iteration >= self.warmup:
+            terms = {name: values.mean() for name, values in self.loss(painted, batch, which).items()}
         if self.teacher is not None:
-            taught = [k for k in range(s.batch) if k not in identity]
             with torch.no_grad():
-                target = self.teacher(batch[taught], code[taught]) if taught else batch[:0]
-            terms["teacher"] = s.teacher_weight * _repeats(painted[taught], target) / s.batch
-            repeats = identity
-        if repeats:
-            terms["identity"] = s.identity_weight * _repeats(painted[repeats], batch[repeats]) / s.batch
+                target = self.teacher(batch, code)
+            terms["teacher"] = s.teacher_weight * (painted - target).square().mean()
+        elif iteration < self.warmup:
+            terms["repeated"] = s.identity_weight * (painted - batch).square().mean()
+        if self.net.identity:
+            part = batch[..., : s.crop // 2, : s.crop // 2]
+            alone = F.one_hot(torch.full_like(which, self.net.styles - 1), self.net.styles).float()
+            terms["identity"] = s.identity_weight * (self.net(part, alone) - part).square().mean()
         if iteration >= s.temporal_from * s.iterations and s.temporal_weight:
-            factor = torch.cat((self.loss.temporal, self.loss.temporal.new_ones(1)))[which]
+            factor = self.loss.temporal[which]
             moved = motion_term(self.net, batch, painted, code, generator)
             terms["temporal"] = s.temporal_weight * (factor[: len(moved)] * moved).mean()
         return terms

@@ -28,7 +28,7 @@ CPU = torch.device("cpu")
 @pytest.fixture
 def net() -> ConditionalTransformer:
     torch.manual_seed(3)
-    result = ConditionalTransformer(3, width=6, blocks=2)
+    result = ConditionalTransformer(3, width=6, blocks=2, identity=True)
     with torch.no_grad():
         for name, parameter in result.named_parameters():
             if name.endswith(("gamma", "beta")):
@@ -72,6 +72,23 @@ def test_one_layer_everywhere_is_the_style_alone(net: ConditionalTransformer) ->
     assert torch.allclose(paint_layers(net, rgb, code, None)[0], alone, atol=1e-4)
     everywhere = torch.ones(1, 1, 41, 55)
     assert torch.allclose(paint_layers(net, rgb, code, everywhere)[0], alone, atol=2e-3)
+
+
+def test_only_the_identity_knows_the_colours_of_a_plain_picture(net: ConditionalTransformer) -> None:
+    red, blue = (torch.tensor(c).view(1, 3, 1, 1).expand(1, 3, 32, 32) for c in ((0.9, 0.1, 0.1), (0.1, 0.2, 0.9)))
+    net.settle_identity(picture())
+    style, identity = torch.eye(3)[:1], torch.eye(3)[2:]
+    torch.testing.assert_close(net(red, style), net(blue, style), rtol=1e-3, atol=1e-3)
+    assert (net(red, identity) - net(blue, identity)).abs().max() > 0.01
+
+
+def test_settling_the_identity_keeps_what_the_normalised_row_did(net: ConditionalTransformer) -> None:
+    rgb = picture()
+    normalised = ConditionalTransformer(3, width=6, blocks=2).eval()
+    normalised.load_state_dict(net.state_dict())
+    net.settle_identity(rgb)
+    code = torch.eye(3)[2:]
+    torch.testing.assert_close(net(rgb, code), normalised(rgb, code), rtol=1e-3, atol=1e-3)
 
 
 def test_moments_are_the_weighted_ones_of_each_layer() -> None:

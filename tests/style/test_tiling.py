@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from segnst.style.checkpoints import load_style
 from segnst.style.conditional import ConditionalTransformer
 from segnst.style.layer_norm import paint_layers
 from segnst.style.tiling import paint_auto, paint_exact, tiles
@@ -42,6 +43,24 @@ def test_exact_tiles_make_the_same_picture(net: ConditionalTransformer, size: tu
     later, _ = paint_layers(net, rgb.flip(-1), codes, masks, moments)
     later_tiled, _ = paint_exact(net, rgb.flip(-1), codes, masks, same, side=128)
     assert (later - later_tiled).abs().max() < 2 / 255
+
+
+@pytest.mark.slow
+def test_exact_tiles_of_two_megapixels_by_the_bundled_collection() -> None:
+    bundled = load_style("starry_night").member
+    assert bundled is not None
+    painter = bundled.collection.net
+    rgb, soft = scene(1224, 1632)
+    codes = torch.eye(painter.styles)[:2]
+    with torch.inference_mode():
+        whole, _ = paint_layers(painter, rgb, codes, soft)
+        tiled, _ = paint_exact(painter, rgb, codes, soft)
+        assert (whole - tiled).abs().max() < 2 / 255
+        rough, _ = paint_auto(painter, rgb, codes, soft, side=512)
+    steps = (rough[..., 1:] - rough[..., :-1]).abs().mean((0, 1, 2))
+    borders = torch.arange(511, 1631, 512)
+    inside = torch.ones(len(steps), dtype=torch.bool).index_fill(0, borders, False)
+    assert steps[borders].mean() / steps[inside].mean() < 1.05
 
 
 def test_auto_tiles_have_no_seams(net: ConditionalTransformer) -> None:
