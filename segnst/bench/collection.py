@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from segnst.bench.clips import rendered_clips
 from segnst.bench.samples import AsItIs
 from segnst.bench.style_kept import guided_gram
 from segnst.perceptual.encoders import Encoder
-from segnst.perceptual.losses import content_loss, gram, gram_loss, instance_normalised
+from segnst.perceptual.losses import content_loss, gram, gram_loss, instance_normalised, moments
 from segnst.pipeline import Pipeline, State
 from segnst.plan import parse_plan
 from segnst.run import load_segmenter
@@ -58,16 +58,28 @@ def frames_of_clips(every: int = 40) -> list[Picture]:
     return pictures
 
 
+@dataclass(frozen=True)
+class Alone:
+    """A network trained for one style of the collection alone, by whomever."""
+
+    style: str
+    label: str
+    net: nn.Module
+
+
 class Judge:
-    """Content and style losses on a real perceptual network (relative, segnst.perceptual.losses)."""
+    """Content, structure, style and strokes on a real perceptual network (relative, segnst.perceptual.losses).
+
+    Style compares Gram matrices, as the papers do; strokes only what of them is not the features' means (``moments``).
+    """
 
     def __init__(self, encoder: Encoder, paintings: Mapping[str, Tensor]) -> None:
         encoder.check((*STYLE_LAYERS, CONTENT_LAYER))
         self.encoder = encoder
         with torch.inference_mode():
-            self.targets = {
-                name: {layer: gram(f) for layer, f in encoder(p, STYLE_LAYERS).items()} for name, p in paintings.items()
-            }
+            features = {name: encoder(p, STYLE_LAYERS) for name, p in paintings.items()}
+            self.targets = {name: {k: gram(f) for k, f in found.items()} for name, found in features.items()}
+            self.strokes = {name: {k: moments(f)[1] for k, f in found.items()} for name, found in features.items()}
 
     @torch.inference_mode()
     def __call__(self, painted: Tensor, source: Tensor, style: str, mask: Tensor | None = None) -> Figures:
@@ -82,6 +94,8 @@ class Judge:
             target = self.targets[style][layer]
             if mask is None:
                 figures[f"style {layer}"] = float(gram_loss(found[layer], target))
+                strokes, wanted = moments(found[layer])[1], self.strokes[style][layer]
+                figures[f"strokes {layer}"] = float((strokes - wanted).square().mean() / wanted.square().mean())
                 continue
             guided = guided_gram(found[layer], mask)
             if guided is not None:
@@ -95,37 +109,48 @@ def _mean(rows: Sequence[Figures]) -> Figures:
 
 
 def summed(figures: Figures) -> Figures:
-    """Content and style as one figure each."""
+    """Content, structure, style and strokes as one figure each."""
     return {
         "content": figures["content"],
         "structure": figures["structure"],
         "style": sum(v for k, v in figures.items() if k.startswith("style")),
+        "strokes": sum(v for k, v in figures.items() if k.startswith("strokes")),
     }
 
 
-def _paint(net: nn.Module, rgb: Tensor) -> Tensor:
-    painted: Tensor = net(rgb)
-    return painted.clamp(0, 1)
+Painter = Callable[[Tensor], Tensor]
+
+
+def _painter(net: nn.Module | Collection, name: str = "") -> Painter:
+    """Paints a picture in one style of a collection, or by a network of one style."""
+
+    def paint(rgb: Tensor) -> Tensor:
+        painted: Tensor
+        painted = net.net(rgb, net.code({name: 1.0})[None]) if isinstance(net, Collection) else net(rgb)
+        return painted.clamp(0, 1)
+
+    return paint
 
 
 def against_singles(
-    collection: Collection, singles: Mapping[str, nn.Module], judge: Judge, pictures: Sequence[Picture]
+    collection: Collection, singles: Sequence[Alone], judge: Judge, pictures: Sequence[Picture]
 ) -> dict[str, Any]:
-    """Losses of every style of a collection, beside those of a network trained for it alone where there is one."""
+    """Losses of every style of a collection, beside those of networks trained for it alone where there are some."""
     result: dict[str, Any] = {}
+
+    @torch.inference_mode()
+    def losses(name: str, paint: Painter) -> Figures:
+        return summed(_mean([judge(paint(p.rgb), p.rgb, name) for p in pictures]))
+
     for name in collection.names:
-        code = collection.code({name: 1.0})[None]
-        rows, alone = [], []
-        with torch.inference_mode():
-            for picture in pictures:
-                rows.append(judge(collection.net(picture.rgb, code).clamp(0, 1), picture.rgb, name))
-                if name in singles:
-                    alone.append(judge(_paint(singles[name], picture.rgb), picture.rgb, name))
-        result[name] = {"collection": summed(_mean(rows))}
-        if alone:
-            single = summed(_mean(alone))
-            result[name]["single"] = single
-            result[name]["ratio"] = {k: v / single[k] for k, v in result[name]["collection"].items()}
+        mine = losses(name, _painter(collection, name))
+        alone = {}
+        for single in singles:
+            if single.style == name:
+                theirs = losses(name, _painter(single.net))
+                ratio = {k: v / theirs[k] for k, v in mine.items()}
+                alone[single.label] = {"losses": theirs, "ratio": ratio, **artefacts(_painter(single.net), pictures)}
+        result[name] = {"losses": mine, **artefacts(_painter(collection, name), pictures), "alone": alone}
     return result
 
 
@@ -193,32 +218,21 @@ def strengths(collection: Collection, judge: Judge, picture: Picture) -> dict[st
     return result
 
 
-def artefacts(net: nn.Module | Collection, names: Sequence[str], pictures: Sequence[Picture]) -> dict[str, Any]:
-    """Bubbles on plain, gradient and photo pictures, and the strongest grid on plain ones, by style."""
-    result = {}
-    for name in names:
-
-        def paint(rgb: Tensor, name: str = name) -> Tensor:
-            if isinstance(net, Collection):
-                painted: Tensor = net.net(rgb, net.code({name: 1.0})[None])
-                return painted.clamp(0, 1)
-            return _paint(net, rgb)
-
-        with torch.inference_mode():
-            plain = [(rgb, paint(rgb)) for _, rgb in plain_pictures()]
-            photos = [(p.rgb, paint(p.rgb)) for p in pictures]
-        result[name] = {
-            "bubbles": sum(bubbles(rgb, out) for rgb, out in plain),
-            "bubbles on photos": sum(bubbles(rgb, out) for rgb, out in photos),
-            "grid": max(grid(out) for _, out in plain),
-        }
-    return result
+@torch.inference_mode()
+def artefacts(paint: Painter, pictures: Sequence[Picture]) -> Figures:
+    """Bubbles on plain, gradient and photo pictures, and the strongest grid on plain ones."""
+    plain = [(rgb, paint(rgb)) for _, rgb in plain_pictures()]
+    return {
+        "bubbles": sum(bubbles(rgb, out) for rgb, out in plain),
+        "bubbles on photos": sum(bubbles(p.rgb, paint(p.rgb)) for p in pictures),
+        "grid": max(grid(out) for _, out in plain),
+    }
 
 
 def measure(
     collection: Collection,
     judge: Judge,
-    singles: Mapping[str, nn.Module],
+    singles: Sequence[Alone],
     pictures: Sequence[Picture],
     pairs: Sequence[tuple[str, str]],
 ) -> dict[str, Any]:
@@ -231,24 +245,34 @@ def measure(
         "pictures": len(pictures),
         "styles": against_singles(collection, singles, judge, pictures),
         "one_pass": one_pass_against_many(collection, judge, pictures, pairs),
-        "artefacts": artefacts(collection, collection.names, pictures),
         "strength": strengths(collection, judge, pictures[0]),
         "seconds": time_of_styles(collection),
     }
 
 
+def _cells(losses: Figures, digits: int = 3) -> str:
+    return " | ".join(f"{losses[k]:.{digits}f}" for k in ("content", "structure", "style", "strokes"))
+
+
+def _spots(row: Figures) -> str:
+    return f"{row['bubbles']} + {row['bubbles on photos']} | {row['grid']:.1f}"
+
+
 def markdown(report: Mapping[str, Any]) -> str:
     """The report as tables."""
     lines = [f"# {report['collection']}", "", f"{report['pictures']} pictures; losses on {report['encoder']}.", ""]
-    lines += ["| style | content | structure | style loss | against one trained alone | bubbles | grid |"]
-    lines += ["|---|---|---|---|---|---|---|"]
+    lines += ["| style | content | structure | style | strokes | bubbles | grid |", "|---|---|---|---|---|---|---|"]
+    beside = []
     for name, row in report["styles"].items():
-        mine, ratio, spots = row["collection"], row.get("ratio"), report["artefacts"][name]
-        alone = "content {content:.2f}, structure {structure:.2f}, style {style:.2f}".format(**ratio) if ratio else ""
-        lines.append(
-            f"| {name} | {mine['content']:.3f} | {mine['structure']:.3f} | {mine['style']:.3f} | {alone} "
-            f"| {spots['bubbles']} + {spots['bubbles on photos']} | {spots['grid']:.1f} |"
-        )
+        lines.append(f"| {name} | {_cells(row['losses'])} | {_spots(row)} |")
+        beside += [
+            f"| {name} | {label} | {_cells(other['ratio'], 2)} | {_spots(other)} |"
+            for label, other in row["alone"].items()
+        ]
+    if beside:
+        lines += ["", "The collection's losses over those of a network of one style, and that network's artefacts:", ""]
+        lines += ["| style | network | content | structure | style | strokes | its bubbles | its grid |"]
+        lines += ["|---|---|---|---|---|---|---|---|", *beside]
     lines += ["", "One pass against a pass for each style, ratio of losses inside each layer:", ""]
     for layer, row in report["one_pass"].items():
         lines.append(f"- {layer}: " + ", ".join(f"{k} {v:.3f}" for k, v in row["ratio"].items()))

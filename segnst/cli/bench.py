@@ -152,7 +152,8 @@ def collection(
     ] = None,
     file: Annotated[Path | None, typer.Option("--collection", help="The collection. Default: the bundled one.")] = None,
     singles: Annotated[
-        list[str] | None, typer.Option("--single", metavar="STYLE=FILE", help="A network trained for one style alone.")
+        list[str] | None,
+        typer.Option("--single", metavar="STYLE=FILE", help="A network trained for one style alone. Repeat it."),
     ] = None,
     photos: Annotated[
         Path | None,
@@ -167,7 +168,7 @@ def collection(
     json: Annotated[bool, typer.Option("--json", help="Figures on stdout as JSON instead of tables.")] = False,
 ) -> None:
     """Losses, artefacts, strength and speed of a collection; against single networks and a pass for each style."""
-    from segnst.bench.collection import Judge, Picture, frames_of_clips, markdown, measure
+    from segnst.bench.collection import Alone, Judge, Picture, frames_of_clips, markdown, measure
     from segnst.errors import InputError, UsageError
     from segnst.perceptual.encoders import load_encoder
     from segnst.style.checkpoints import load_style
@@ -181,12 +182,12 @@ def collection(
     missing = [n for n in loaded.names if n not in pictures]
     if missing:
         raise InputError(f"{paintings} has no painting of the style '{missing[0]}'; --list says which file is which.")
-    nets = {}
+    nets = []
     for text in singles or ():
         name, equals, path = text.partition("=")
         if not equals or name not in loaded.names:
             raise UsageError(f"--single takes STYLE=FILE with a style of the collection, got '{text}'.")
-        nets[name] = load_style(path).net
+        nets.append(Alone(name, Path(path).stem, load_style(path).net))
     judge = Judge(load_encoder(features, offline=offline), pictures)
     if photos is None:
         chosen = frames_of_clips()[:count]
