@@ -26,7 +26,7 @@ train second 1400 --crop 176 --seed 1 --structure-weight 6 --lattice-weight 0 "$
     --init work/trunk16.safetensors --out work
 train third 1100 --crop 192 --seed 3 --structure-weight 6 --temporal-from 0.5 "${deep[@]}" \
     --init work/second.safetensors --out work
-train collection 200 --crop 192 --seed 4 --structure-weight 6 --temporal-from 0 --learning-rate 3e-4 --style-rate 10 \
+train collection 160 --crop 192 --seed 4 --structure-weight 6 --temporal-from 0.3 --learning-rate 3e-4 --style-rate 10 \
     "${deep[@]}" --init work/third.safetensors --out models
 train collection_light 900 --width 16 --warmup 300 --crop 160 --seed 5 --temporal-from 0.6 --learning-rate 2e-3 \
     --teacher models/collection.safetensors --out models
