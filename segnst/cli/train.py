@@ -159,6 +159,9 @@ def collection(
     temporal_weight: Temporal = 15.0,
     temporal_from: Annotated[float, typer.Option(min=0, max=1, help="Share of the training after which.")] = 0.65,
     identity_weight: Annotated[float, typer.Option(min=0, help="How well the identity repeats the photo.")] = 100.0,
+    identity_steps: Annotated[
+        int, typer.Option(min=0, help="Last steps, quick ones, that teach the identity alone.")
+    ] = 200,
     teacher_weight: Annotated[float, typer.Option(min=0, help="How well the teacher's paint is repeated.")] = 300.0,
     learning_rate: Weight = 1e-3,
     style_rate: Annotated[float, typer.Option(min=0, help="Of scales and shifts, times the learning rate.")] = 3.0,
@@ -183,7 +186,7 @@ def collection(
         style_rate=style_rate, content_weight=content_weight, structure_weight=structure_weight,
         style_weight=style_weight, deep_weight=deep_weight, tv_weight=tv_weight, lattice_weight=lattice_weight,
         temporal_weight=temporal_weight, temporal_from=temporal_from, identity_weight=identity_weight,
-        teacher_weight=teacher_weight, warmup=warmup, seed=seed,
+        identity_steps=identity_steps, teacher_weight=teacher_weight, warmup=warmup, seed=seed,
         content_layer=content_layer, style_layers=_names(style_layers), deep_layers=_names(deep_layers),
     )  # fmt: skip
     target = Path(name.removesuffix(".safetensors"))

@@ -50,6 +50,7 @@ class StyleSettings:
     range_weight: float = 20.0
     lattice_weight: float = 3000.0
     identity_weight: float = 100.0
+    identity_steps: int = 0  # after all iterations, for the identity alone
     teacher_weight: float = 300.0
     warmup: int = 40
     temporal_weight: float = 10.0

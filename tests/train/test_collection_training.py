@@ -93,6 +93,19 @@ def test_a_collection_goes_on_from_a_style_or_a_collection(material: Path, paint
         collect(material, replace(SETTINGS, width=8), work="third", init=single)
 
 
+def test_the_identity_learns_on_alone_at_the_end(material: Path, paintings: Path) -> None:
+    wide = replace(SETTINGS, width=12)
+    first = load_collection(collect(material, wide, work="plain"))
+    more = load_collection(collect(material, replace(wide, identity_steps=100), work="more"))
+    photos = torch.stack([texture(40, 56, k).float() for k in range(3)])
+    code = torch.eye(3)[2:].expand(3, -1)
+    errors = [float((c.net(photos, code) - photos).square().mean()) for c in (first, more)]
+    assert errors[1] < 0.8 * errors[0]
+    mine, theirs = first.net.state_dict(), more.net.state_dict()
+    assert torch.equal(mine["conv1.conv.weight"], theirs["conv1.conv.weight"])
+    assert torch.equal(mine["up1.gamma"][:2], theirs["up1.gamma"][:2])
+
+
 def test_a_narrow_network_learns_from_a_wide_one(material: Path, paintings: Path) -> None:
     wide = collect(material, replace(SETTINGS, width=8), work="wide")
     settings = replace(SETTINGS, iterations=40, warmup=40, temporal_weight=0.0)
