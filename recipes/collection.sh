@@ -14,7 +14,7 @@ shared=${1:?folder with paintings, photos, segmentation and networks}
 train() { # name, iterations, further options
     segnst train collection "$shared/paintings" --list "$(dirname "$0")/collection.toml" \
         --data "$shared/photos" --data "$shared/segmentation" --name "$1" --iterations "$2" \
-        --batch 2 --temporal-weight 15 \
+        --batch 2 --temporal-weight 15 --identity-steps 0 \
         --terms "paintings in the public domain; photos as listed in the card (research and personal use)" \
         --features "$shared/networks/vgg19_to_relu3_4.safetensors" "${@:3}"
 }
