@@ -158,7 +158,6 @@ def collection(
     lattice_weight: Lattice = 3000.0,
     temporal_weight: Temporal = 15.0,
     temporal_from: Annotated[float, typer.Option(min=0, max=1, help="Share of the training after which.")] = 0.65,
-    identity_weight: Annotated[float, typer.Option(min=0, help="How well the identity repeats the photo.")] = 100.0,
     identity_steps: Annotated[
         int, typer.Option(min=0, help="Last steps, quick ones, that teach the identity alone.")
     ] = 200,
@@ -185,7 +184,7 @@ def collection(
         width=width, iterations=iterations, batch=batch, crop=crop, style_size=style_size, learning_rate=learning_rate,
         style_rate=style_rate, content_weight=content_weight, structure_weight=structure_weight,
         style_weight=style_weight, deep_weight=deep_weight, tv_weight=tv_weight, lattice_weight=lattice_weight,
-        temporal_weight=temporal_weight, temporal_from=temporal_from, identity_weight=identity_weight,
+        temporal_weight=temporal_weight, temporal_from=temporal_from,
         identity_steps=identity_steps, teacher_weight=teacher_weight, warmup=warmup, seed=seed,
         content_layer=content_layer, style_layers=_names(style_layers), deep_layers=_names(deep_layers),
     )  # fmt: skip

@@ -108,13 +108,13 @@ class ConditionalTransformer(nn.Module):
 
     @torch.no_grad()
     def settle_identity(self, photos: Tensor) -> None:
-        """Begin the identity as what its row would do if it were normalised by the mean statistics of these photos
-        [B,3,H,W]: activations keep their size, so that it can learn."""
+        """Begin the identity as the mean of all styles, normalised by the mean statistics of photos [B,3,H,W] instead
+        of each picture's own: activations keep their size, so that it can learn."""
 
         def norm(layer: ConditionalConv, x: Tensor) -> Tensor:
             mean, deviation = x.mean((0, 2, 3)), x.std((2, 3)).mean(0) + 1e-5
-            layer.gamma[-1] /= deviation
-            layer.beta[-1] -= layer.gamma[-1] * mean
+            layer.gamma[-1] = layer.gamma[:-1].mean(0) / deviation
+            layer.beta[-1] = layer.beta[:-1].mean(0) - layer.gamma[-1] * mean
             return torch.addcmul(layer.beta[-1, :, None, None], x, layer.gamma[-1, :, None, None])
 
         self.through(photos, norm)

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from segnst.errors import InputError, OutputError, WeightsError
 from segnst.perceptual.encoders import load_encoder
@@ -22,7 +21,7 @@ from segnst.style.transformer import TransformerNetwork
 from segnst.train.photos import SUFFIXES, Photos, read_photo, resize_short
 from segnst.train.style import last_losses, make_folder, preview_pictures
 from segnst.train.style_loss import Painting, StyleLoss, StyleSettings, check_settings
-from segnst.train.style_run import StyleRun, random_of
+from segnst.train.style_run import StyleRun
 from segnst.weights import read_tensors
 
 FACTORS = ("content", "style", "temporal")
@@ -66,33 +65,25 @@ def read_paintings(folder: Path, listing: Path | None = None) -> list[tuple[Path
     return result
 
 
-def _start(init: Path | None, styles: int, width: int, photos: Tensor) -> ConditionalTransformer:
-    """A network to begin with: new, a collection with as many styles, or a single-style network for all of them.
-
-    photos  what the identity is settled on, where it is not there yet
-    """
+def _start(init: Path | None, styles: int, width: int) -> tuple[ConditionalTransformer, bool]:
+    """A network to begin with, and whether its identity has still to begin: new, a collection with as many styles, or
+    a single-style network for all of them."""
     if init is None:
-        net = ConditionalTransformer(styles, width, identity=True)
-        net.settle_identity(photos)
-        return net
+        return ConditionalTransformer(styles, width, identity=True), True
     tensors, metadata = read_tensors(init)
     if "conv1.gamma" in tensors:
-        given = load_collection(init).net.requires_grad_(True)
+        given = load_collection(init).net
         if (given.styles, given.width) != (styles, width):
             raise WeightsError(
                 f"{init} has {given.styles - 1} styles of width {given.width}, not {styles - 1} of {width}."
             )
-        if given.identity:
-            return given
         net = ConditionalTransformer(styles, width, given.blocks, identity=True)
         net.load_state_dict(given.state_dict())
-    else:
-        single = load_own(tensors, metadata)
-        if not isinstance(single, TransformerNetwork) or single.width != width:
-            raise WeightsError(f"{init} is not a transformer network of width {width}.")
-        net = from_single(single, styles, identity=True)
-    net.settle_identity(photos)
-    return net
+        return net, not given.identity
+    single = load_own(tensors, metadata)
+    if not isinstance(single, TransformerNetwork) or single.width != width:
+        raise WeightsError(f"{init} is not a transformer network of width {width}.")
+    return from_single(single, styles, identity=True), True
 
 
 def _teacher(path: Path, names: Sequence[str]) -> ConditionalTransformer:
@@ -146,8 +137,7 @@ def train_collection(
     encoder = load_encoder(features, offline=offline).to(dev)
     deep = load_encoder(deep_features, offline=offline).to(dev) if deep_features else None
     styles = len(listed) + 1  # and the identity
-    some = photos.crops(8, settings.crop, random_of(settings.seed, -1), plain=0.0)
-    net = _start(init, styles, settings.width, some)
+    net, begin = _start(init, styles, settings.width)
     net.to(dev).train()
     warmup = 0 if init else settings.warmup
     loss = StyleLoss(learnt, settings, encoder, deep)
@@ -157,7 +147,7 @@ def train_collection(
     run.go(name, stop_at=stop_at, shown=shown, save_every=save_every, quiet=quiet)
     if run.world.rank:
         return path
-    run.teach_identity(settings.identity_steps)
+    run.teach_identity(settings.identity_steps, begin=begin)
     make_folder(out)
     today = datetime.datetime.now(datetime.UTC).date().isoformat()
     metadata: dict[str, Any] = {"settings": json.dumps(asdict(settings)), "terms": terms, "date": today}

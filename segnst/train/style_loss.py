@@ -26,9 +26,10 @@ class StyleSettings:
     number plate, while colours and contrast are the painting's to choose; ``content`` holds both. Style is compared by
     means and covariances (segnst.perceptual.losses.moments), on ``deep_layers`` for large strokes. ``lattice_weight``
     is against the grid of the upsampling (see ``lattice``). The first ``warmup`` iterations of a network that starts
-    from nothing learn to repeat the photo: a few seconds that spare it the search for the picture through the style
-    loss. ``temporal_from`` is the share of the training after which the temporal term joins: earlier it erases the
-    strokes before they are there.
+    from nothing learn to repeat the photo, weighed by ``repeat_weight``: a few seconds that spare it the search for the
+    picture through the style loss. ``temporal_from`` is the share of the training after which the temporal term joins:
+    earlier it erases the strokes before they are there. The identity of a collection learns in ``identity_steps`` of
+    its own at the end.
     """
 
     width: int = 32
@@ -49,8 +50,8 @@ class StyleSettings:
     tv_weight: float = 0.05
     range_weight: float = 20.0
     lattice_weight: float = 3000.0
-    identity_weight: float = 100.0
-    identity_steps: int = 0  # after all iterations, for the identity alone
+    repeat_weight: float = 100.0
+    identity_steps: int = 0
     teacher_weight: float = 300.0
     warmup: int = 40
     temporal_weight: float = 10.0

@@ -80,8 +80,8 @@ def styles_of(iteration: int, batch: int, count: int, seed: int) -> list[int]:
 
 
 class StyleRun:
-    """A training of all styles of ``net``: the paintings of ``loss``, and behind them, if it has one, the identity,
-    which learns to repeat the photo in every iteration, on a quarter of each crop.
+    """A training of all styles of ``net``: the paintings of ``loss``. Behind them it may have an identity, which
+    learns at the end (``teach_identity``): without a norm it would follow a trunk that still changes off to infinity.
 
     folder  holds the checkpoint, curves and previews; warmup  first iterations that repeat the photo in every style,
     or with a ``teacher``, a wider network of the same styles, what it paints (Hinton 2015, on pixels): a narrow network
@@ -191,11 +191,7 @@ class StyleRun:
                 target = self.teacher(batch, code)
             terms["teacher"] = s.teacher_weight * (painted - target).square().mean()
         elif iteration < self.warmup:
-            terms["repeated"] = s.identity_weight * (painted - batch).square().mean()
-        if self.net.identity:
-            part = batch[..., : s.crop // 2, : s.crop // 2]
-            alone = F.one_hot(torch.full_like(which, self.net.styles - 1), self.net.styles).float()
-            terms["identity"] = s.identity_weight * (self.net(part, alone) - part).square().mean()
+            terms["repeated"] = s.repeat_weight * (painted - batch).square().mean()
         if iteration >= s.temporal_from * s.iterations and s.temporal_weight:
             factor = self.loss.temporal[which]
             moved = motion_term(self.net, batch, painted, code, generator)
@@ -223,11 +219,16 @@ class StyleRun:
         self.progress.record(values)
         return values
 
-    def teach_identity(self, steps: int, rate: float = 5e-3) -> None:
-        """Learn the identity's scales and shifts alone, on small crops: nothing else of the network changes.
+    def teach_identity(self, steps: int, *, begin: bool, rate: float = 5e-3) -> None:
+        """Let the identity learn to repeat photos, on small crops: nothing else of the network changes.
 
-        Cheap beside ``step``: no perceptual network is asked. To be done when the trunk has learnt what it will.
+        Cheap beside ``step``: no perceptual network is asked.
+        begin  from the mean of all styles, settled on photos; else from what it is
         """
+        if begin:
+            self.net.settle_identity(
+                self.photos.crops(8, self.settings.crop, random_of(self.settings.seed, -1)).to(self.device)
+            )
         s = self.settings
         rows = [p for n, p in self.net.named_parameters() if n.endswith(("gamma", "beta"))]
         # the code of the identity gives all other rows a gradient of nought, and Adam then leaves them as they are

@@ -69,7 +69,6 @@ def test_a_collection_is_trained_and_loads(material: Path, paintings: Path) -> N
     card = (material / "out/many.md").read_text()
     assert "| one | Painter, First, 1900 | `0.png` |" in card
     history = json.loads((material / "work/many/curves.json").read_text())
-    assert "identity" in history
     assert [i for i, _ in history["temporal"]] == [5, 6, 7, 8]
 
 
@@ -93,14 +92,14 @@ def test_a_collection_goes_on_from_a_style_or_a_collection(material: Path, paint
         collect(material, replace(SETTINGS, width=8), work="third", init=single)
 
 
-def test_the_identity_learns_on_alone_at_the_end(material: Path, paintings: Path) -> None:
+def test_the_identity_learns_at_the_end(material: Path, paintings: Path) -> None:
     wide = replace(SETTINGS, width=12)
-    first = load_collection(collect(material, wide, work="plain"))
-    more = load_collection(collect(material, replace(wide, identity_steps=100), work="more"))
+    first = load_collection(collect(material, replace(wide, identity_steps=1), work="short"))
+    more = load_collection(collect(material, replace(wide, identity_steps=120), work="more"))
     photos = torch.stack([texture(40, 56, k).float() for k in range(3)])
     code = torch.eye(3)[2:].expand(3, -1)
     errors = [float((c.net(photos, code) - photos).square().mean()) for c in (first, more)]
-    assert errors[1] < 0.8 * errors[0]
+    assert errors[1] < 0.9 * errors[0]
     mine, theirs = first.net.state_dict(), more.net.state_dict()
     assert torch.equal(mine["conv1.conv.weight"], theirs["conv1.conv.weight"])
     assert torch.equal(mine["up1.gamma"][:2], theirs["up1.gamma"][:2])
