@@ -14,7 +14,8 @@ from torch import Tensor
 from segnst import registry
 from segnst.config import Settings
 from segnst.errors import UsageError
-from segnst.segmentation.base import Segmenter, Selector
+from segnst.segmentation.base import FOREGROUND, Segmenter, Selector
+from segnst.segmentation.combined import CombinedSegmenter
 from segnst.segmentation.deeplab import ARCHITECTURE, DeepLabSegmenter
 from segnst.segmentation.instances import InstanceSegmenter
 from segnst.segmentation.override import REACH, OverrideSegmenter, read_overrides, spread
@@ -56,12 +57,15 @@ def load_objects(
     return InstanceSegmenter(load(wanted, detector=detector, selector=selector, device=device, offline=offline))
 
 
-def segmenter_for(settings: Settings, device: torch.device, reader: Reader | None = None) -> Segmenter:
+def segmenter_for(
+    settings: Settings, device: torch.device, reader: Reader | None = None, regions: Sequence[str] = ()
+) -> Segmenter:
     """The segmenter that the settings ask for.
 
-    reader  the input: what is pointed at, and what corrects frames, is looked up in it before the run
+    reader   the input: what is pointed at, and what corrects frames, is looked up in it before the run
+    regions  names of a plan: where something is pointed at and some of them are no objects, classes join them
 
-    Raises UsageError, InputError, WeightsError.
+    Raises UsageError, InputError, WeightsError, PlanError.
     """
     if settings.masks is not None and is_selection(settings):
         raise UsageError("--masks and --box, --point or --foreground both say where the object is; leave one out.")
@@ -80,11 +84,15 @@ def segmenter_for(settings: Settings, device: torch.device, reader: Reader | Non
         segmenter = open_masks(Path(settings.masks), names, stems)
     else:
         segmenter = load_segmenter(settings.segmenter, device, offline=settings.offline)
-    if not overrides:
-        return segmenter
-    wanted = {n + k for n in overrides for k in range(-REACH, REACH + 1)}
-    flow = registry.get(registry.FLOWS, "dis", "optical flow")(device=device, offline=settings.offline)
-    return OverrideSegmenter(segmenter, overrides, spread(overrides, _some(_needed(reader), wanted), flow))
+    if overrides:
+        wanted = {n + k for n in overrides for k in range(-REACH, REACH + 1)}
+        flow = registry.get(registry.FLOWS, "dis", "optical flow")(device=device, offline=settings.offline)
+        hints = spread(overrides, _some(_needed(reader), wanted), flow)
+        segmenter = OverrideSegmenter(segmenter, overrides, hints)
+    if is_selection(settings) and not set(regions) <= {*(r.name for r in segmenter.regions), FOREGROUND}:
+        name = settings.segmenter if settings.segmenter not in registry.SELECTORS else "deeplab"
+        segmenter = CombinedSegmenter(segmenter, load_segmenter(name, device, offline=settings.offline), regions)
+    return segmenter
 
 
 def _needed(reader: Reader | None) -> Reader:
