@@ -62,7 +62,9 @@ def test_objects_lie_in_front_and_classes_have_the_rest() -> None:
     assert (cup[:, :2] == 0.5).all() and (person[:, :2] == 0.5).all()
     assert (plate[:, 2:4] == 1).all() and (person[:, 2:4] == 0).all()
     assert (person[:, 4:] > 0.999).all() and (rest < 0.001).all()
-    assert segmenter.notes(segmenter.after_cut(carry)) == ["2 frames"]  # the classes begin anew, the selection counts on
+    assert segmenter.notes(segmenter.after_cut(carry)) == [
+        "2 frames"
+    ]  # the classes begin anew, the selection counts on
 
 
 def test_a_class_that_no_entry_names_is_the_rest() -> None:
@@ -93,7 +95,7 @@ def test_foreground_is_every_object_of_both() -> None:
 
 
 def test_a_name_that_neither_knows() -> None:
-    with pytest.raises(PlanError, match="no class 'cupp'. Did you mean 'cup'"):
+    with pytest.raises(PlanError, match=r"no class 'cupp'\. Did you mean 'cup'"):
         CombinedSegmenter(selection("cup"), classes(), ["cupp", "person"])
 
 
