@@ -45,7 +45,7 @@ class SamSelector:
     def __call__(self, rgb: Tensor, prompt: Prompt) -> Tensor:
         net: Any = self.network
         height, width = rgb.shape[2:]
-        points = _points(prompt)
+        points = points_of(prompt)
         _check(prompt, points, height, width)
         scale = SIDE / max(height, width)
         size = (max(1, round(height * scale)), max(1, round(width * scale)))
@@ -89,7 +89,7 @@ class SamSelector:
         return self._features
 
 
-def _points(prompt: Prompt) -> list[tuple[float, float, bool]]:
+def points_of(prompt: Prompt) -> list[tuple[float, float, bool]]:
     """The clicks of a prompt, and some along its strokes."""
     points = list(prompt.points)
     for stroke, belongs in ((prompt.foreground, True), (prompt.background, False)):
