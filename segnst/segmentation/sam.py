@@ -2,7 +2,8 @@
 
 kornia's ``kornia.models.sam`` rather than transformers' SAM 2: kornia is needed anyway, checks its port against
 the makers' own code, and runs MobileSAM (Zhang et al. 2023, arXiv:2306.14289; 40 MB), which a computer without a
-GPU can bear; SAM 2 is the better network but brings in a package of a hundred times the size of this one.
+GPU can bear; SAM 2 is the better network but brings in a package of a hundred times the size of this one, so that it is
+an extra, for following objects through a clip (sam2_video.py).
 
 ``sam`` is MobileSAM, ``sam_vit_b`` the smallest of the originals (375 MB). Where the weights cannot be had,
 GrabCut takes over and says so.

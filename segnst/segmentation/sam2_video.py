@@ -12,10 +12,11 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 import torch.nn.functional as F
+from safetensors import SafetensorError
 from torch import Tensor
 
 from segnst.errors import SegnstWarning, WeightsError
@@ -118,7 +119,7 @@ class Sam2Segmenter:
         side = self.network.config.image_size
         x = F.interpolate(rgb.to(like.device).float(), (side, side), mode="bilinear", antialias=True)
         mean, std = (torch.tensor(v, device=like.device)[None, :, None, None] for v in (MEAN, STD))
-        return cast(Tensor, ((x - mean) / std).to(like.dtype))
+        return ((x - mean) / std).to(like.dtype)
 
     def _tell(self, session: Any, name: str, marks: Sequence[Mark], full: tuple[int, int], like: Tensor) -> None:
         """Give the network what was selected of an object on this frame: each part, or its mask."""
@@ -173,13 +174,15 @@ def read(folder: Path) -> Any:
         raise WeightsError(f"{folder} does not hold SAM 2: config.json and model.safetensors are needed.")
     try:
         from transformers import Sam2VideoModel
+        from transformers.utils.logging import disable_progress_bar
     except ImportError:
         raise WeightsError("SAM 2 needs the package transformers: pip install 'segnst[sam2]'.") from None
+    disable_progress_bar()
     try:
         network, seen = Sam2VideoModel.from_pretrained(
             folder, local_files_only=True, use_safetensors=True, output_loading_info=True
         )
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise WeightsError(f"{folder} does not hold the weights of SAM 2 ({str(error).splitlines()[0]}).") from error
     if seen["missing_keys"] or seen["mismatched_keys"]:
         raise WeightsError(f"{folder} does not hold all weights of SAM 2.")

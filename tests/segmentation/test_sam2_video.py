@@ -19,7 +19,8 @@ from segnst.segmentation.tracking import Mark, TrackingSegmenter, follow_back
 from segnst.video.read import open_reader
 from tests.segmentation.scenes import moving_disk, write_frames
 
-SIDE = 64
+SIDE = 64  # px of its square input
+WIDE = 128  # channels; memories have 64, as the real ones
 
 
 @pytest.fixture(scope="module")
@@ -33,15 +34,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )  # fmt: skip
     config = transformers.Sam2VideoConfig(
         vision_config=transformers.Sam2VisionConfig(
-            backbone_config=backbone, backbone_channel_list=[64, 32, 16, 8], fpn_hidden_size=32,
+            backbone_config=backbone, backbone_channel_list=[64, 32, 16, 8], fpn_hidden_size=WIDE,
             backbone_feature_sizes=[[SIDE // 4] * 2, [SIDE // 8] * 2, [SIDE // 16] * 2],
         ),
-        prompt_encoder_config={"hidden_size": 32, "image_size": SIDE},
-        mask_decoder_config={"hidden_size": 32, "mlp_dim": 32, "num_attention_heads": 2, "iou_head_hidden_dim": 32},
-        image_size=SIDE, memory_attention_hidden_size=32, memory_attention_num_layers=1,
+        prompt_encoder_config={"hidden_size": WIDE, "image_size": SIDE},
+        mask_decoder_config={"hidden_size": WIDE, "mlp_dim": 32, "num_attention_heads": 2, "iou_head_hidden_dim": 32},
+        image_size=SIDE, memory_attention_hidden_size=WIDE, memory_attention_num_layers=1,
         memory_attention_feed_forward_hidden_size=32, memory_attention_rope_feat_sizes=[SIDE // 16] * 2,
-        memory_encoder_hidden_size=32, memory_encoder_output_channels=8, mask_downsampler_embed_dim=32,
-        memory_fuser_embed_dim=32, memory_fuser_intermediate_dim=32, num_maskmem=3, max_object_pointers_in_encoder=3,
+        memory_encoder_hidden_size=WIDE, memory_encoder_output_channels=64, mask_downsampler_embed_dim=WIDE,
+        memory_fuser_embed_dim=WIDE, memory_fuser_intermediate_dim=32, num_maskmem=3, max_object_pointers_in_encoder=3,
     )  # fmt: skip
     where = tmp_path_factory.mktemp("sam2")
     network = transformers.Sam2VideoModel(config)
