@@ -39,6 +39,11 @@ SELECTORS: dict[str, str] = {
     "sam_vit_b": "segnst.segmentation.sam:load",
 }
 
+# load(name, *, device, offline) -> Tracker without marks, or None where it cannot be had; NAME or NAME:FOLDER
+TRACKERS = {
+    "sam2": "segnst.segmentation.sam2_video:load",
+}
+
 # load(name, *, device, offline) -> Detector
 DETECTORS = {
     "fasterrcnn_resnet50_fpn_v2": "segnst.segmentation.detect_torchvision:load",

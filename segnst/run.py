@@ -92,7 +92,7 @@ def build(settings: Settings, reader: Reader | None = None) -> Parts:
     painters = {name: style.painter for name, style in zip(plan.styles, styles, strict=True)}
     segmenter = None
     if not plan.whole_frame:
-        segmenter = select_regions(segmenter_for(settings, device, reader), plan.regions)
+        segmenter = select_regions(segmenter_for(settings, device, reader, plan.regions), plan.regions)
     steady = settings.stabilize and settings.stability > 0
     pipeline = Pipeline(
         plan,

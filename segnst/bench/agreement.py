@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from segnst.errors import UsageError
 from segnst.segmentation.base import Segmenter, after_cut, label_map, notes
 from segnst.segmentation.indexed_png import palette
 from segnst.sheet import write_sheet
@@ -30,12 +31,20 @@ def matching(ours: tuple[Region, ...], theirs: tuple[Region, ...]) -> np.ndarray
 
 
 class Agreement:
-    """A segmenter that answers as its first one, and counts where the second one says something else."""
+    """A segmenter that answers as its first one, and counts where the second one says something else.
+
+    Only classes that both know are compared. Raises UsageError where there are none.
+    """
 
     def __init__(self, ours: Segmenter, theirs: Segmenter) -> None:
         self.ours, self.theirs = ours, theirs
         self.name, self.regions = ours.name, ours.regions
         self.index = matching(ours.regions, theirs.regions)
+        self.shared = {0, *map(int, self.index)}
+        if self.shared == {0} and len(ours.regions) > 1:
+            raise UsageError(f"'{ours.name}' and '{theirs.name}' have no class in common: there is nothing to compare.")
+        # what only one of the two knows is the rest for both: not to know roads is no word against a road
+        self.folded = np.array([r.index if r.index in self.shared else 0 for r in ours.regions], np.uint8)
         self.counts = np.zeros((len(ours.regions), 3), np.int64)  # both, ours, theirs
         self.same = self.pixels = self.frames = 0
         self.step = 1
@@ -47,7 +56,7 @@ class Agreement:
         other, second = self.theirs(rgb, second)
         size = (rgb.shape[2], rgb.shape[3])
         for frame, a, b in zip(rgb, label_map(found, size).cpu(), label_map(other, size).cpu(), strict=True):
-            self._add(frame.cpu(), a.numpy(), self.index[b.numpy()])
+            self._add(frame.cpu(), self.folded[a.numpy()], self.index[b.numpy()])
         return found, (first, second)
 
     def after_cut(self, carry: Any) -> Any:
@@ -88,10 +97,9 @@ class Agreement:
     def figures(self) -> dict[str, Any]:
         """``{"with", "pixels": share on which both agree, "classes": {name: IoU, None where neither sees it}}``;
         classes that only one of the two knows are left out."""
-        shared = {int(k) for k in self.index} | {0}
         classes = {}
         for region, (both, a, b) in zip(self.regions, self.counts.tolist(), strict=True):
-            if region.index in shared:
+            if region.index in self.shared:
                 classes[region.name] = both / (a + b - both) if a + b - both else None
         share = self.same / self.pixels if self.pixels else None
         return {"with": self.theirs.name, "frames": self.frames, "pixels": share, "classes": classes}

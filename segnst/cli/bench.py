@@ -5,7 +5,7 @@ from __future__ import annotations
 import json as json_module
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -24,6 +24,21 @@ def _names(text: str | None) -> tuple[str, ...] | None:
 def _tell(written: list[Path], quiet: bool) -> None:
     if not quiet:
         print("wrote " + ", ".join(map(str, written)), file=sys.stderr)
+
+
+def _give(report: dict[str, Any], table: str, output: Path | None, json: bool, quiet: bool) -> None:
+    """Figures on stdout, and as JSON into a file where one is named."""
+    from segnst.bench.plots import write_whole
+    from segnst.errors import OutputError
+
+    text = json_module.dumps(report, indent=1)
+    print(text if json else table)
+    if output is not None:
+        try:
+            write_whole((text + "\n").encode(), output)
+        except OSError as error:
+            raise OutputError(f"{output} cannot be written ({error.strerror}).") from error
+        _tell([output], quiet)
 
 
 @app.command()
@@ -255,22 +270,44 @@ def tracking(
 ) -> None:
     """Follow an object whose true mask is given on the first frame; J and F of the frames that follow."""
     from segnst.bench.clips import gather
-    from segnst.bench.plots import write_whole
     from segnst.bench.tracking import follow_clips, table
     from segnst.cli.progress import ProgressBar
     from segnst.device import choose_device
-    from segnst.errors import OutputError
 
     bar = ProgressBar(quiet)
     try:
         report = follow_clips(gather(clips), device=choose_device(device), frames=frames, progress=bar)
     finally:
         bar.close()
-    text = json_module.dumps(report, indent=1)
-    print(text if json else table(report))
-    if output is not None:
-        try:
-            write_whole((text + "\n").encode(), output)
-        except OSError as error:
-            raise OutputError(f"{output} cannot be written ({error.strerror}).") from error
-        _tell([output], quiet)
+    _give(report, table(report), output, json, quiet)
+
+
+@app.command()
+def selection(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="images/ with labels/ (values: `segnst classes`).")],
+    region: Annotated[str, typer.Option(help="Whose label is cut out.")] = "person",
+    objects: Annotated[int, typer.Option(min=0, help="Only photos with so many of them; 0: all.")] = 2,
+    least: Annotated[float, typer.Option(min=0, max=1, help="Share of the picture that counts as one.")] = 0.03,
+    every: Annotated[int, typer.Option(min=0, help="Every n-th photo by its name was held back from training.")] = 8,
+    held_back: Annotated[bool, typer.Option("--held-back", help="Only those.")] = False,
+    selector: Annotated[str, typer.Option(help="grabcut, sam or sam_vit_b.")] = "grabcut",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
+    offline: Annotated[bool, typer.Option("--offline", help="Fetch nothing.")] = False,
+    output: Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE", help="Also write JSON here.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Figures on stdout as JSON instead of a table.")] = False,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress.")] = False,
+) -> None:
+    """Cut objects out of labelled photos by a box on each, as wide as its label; IoU with the label."""
+    from segnst.bench.selection import measure_selection, table
+    from segnst.cli.progress import ProgressBar
+    from segnst.device import choose_device
+
+    bar = ProgressBar(quiet)
+    try:
+        report = measure_selection(
+            folder, region=region, count=objects or None, least=least, every=every, held_only=held_back,
+            selector=selector, device=choose_device(device), offline=offline, progress=bar,
+        )  # fmt: skip
+    finally:
+        bar.close()
+    _give(report, table(report), output, json, quiet)

@@ -27,6 +27,9 @@ def compare(
     clip_steps: Annotated[int, typer.Option(min=1, help="Steps of its first frame; later ones take a quarter.")] = 40,
     clip_size: Annotated[int, typer.Option(min=32, metavar="PX", help="Long side of its frames.")] = 256,
     raft: Annotated[Path | None, typer.Option(help="RAFT small weights to measure by; fetched otherwise.")] = None,
+    show_painting: Annotated[
+        bool, typer.Option("--show-painting/--hide-painting", help="The painting on the sheet, beside the pictures.")
+    ] = True,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     offline: Annotated[bool, typer.Option("--offline", help="Fetch nothing.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a report that exists.")] = False,
@@ -43,6 +46,7 @@ def compare(
         painting=painting, methods=tuple(m.strip() for m in methods.split(",") if m.strip()), steps=steps,
         max_size=max_size, features=features, clip=clip, clip_frames=clip_frames, clip_steps=clip_steps,
         clip_size=clip_size, raft=raft, device=device, offline=offline,
+        show_painting=show_painting,
     )  # fmt: skip
     facts = compare_files(
         contents, output, options, overwrite=overwrite,

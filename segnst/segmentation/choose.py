@@ -14,12 +14,13 @@ from torch import Tensor
 from segnst import registry
 from segnst.config import Settings
 from segnst.errors import UsageError
-from segnst.segmentation.base import Segmenter, Selector
+from segnst.segmentation.base import FOREGROUND, Segmenter, Selector
+from segnst.segmentation.combined import CombinedSegmenter
 from segnst.segmentation.deeplab import ARCHITECTURE, DeepLabSegmenter
 from segnst.segmentation.instances import InstanceSegmenter
 from segnst.segmentation.override import REACH, OverrideSegmenter, read_overrides, spread
 from segnst.segmentation.selection import At, Selection, is_selection, parse_selections
-from segnst.segmentation.tracking import Mark, TrackingSegmenter, follow_back, working_size
+from segnst.segmentation.tracking import Mark, Tracker, TrackingSegmenter, follow_back, working_size
 from segnst.video.read import Reader
 from segnst.weights import read_metadata
 
@@ -30,7 +31,7 @@ def load_segmenter(name: str, device: torch.device, *, offline: bool = False) ->
     Raises UsageError, WeightsError.
     """
     base = name.partition(":")[0]
-    if name in registry.SELECTORS:
+    if name in registry.SELECTORS or base in registry.TRACKERS:
         raise UsageError(f"'{name}' cuts out what it is shown: add --box x,y,w,h or --point x,y.")
     if base not in registry.SEGMENTERS and (Path(name).suffix or "/" in name):
         kind = read_metadata(Path(name)).get("architecture", "")
@@ -56,12 +57,15 @@ def load_objects(
     return InstanceSegmenter(load(wanted, detector=detector, selector=selector, device=device, offline=offline))
 
 
-def segmenter_for(settings: Settings, device: torch.device, reader: Reader | None = None) -> Segmenter:
+def segmenter_for(
+    settings: Settings, device: torch.device, reader: Reader | None = None, regions: Sequence[str] = ()
+) -> Segmenter:
     """The segmenter that the settings ask for.
 
-    reader  the input: what is pointed at, and what corrects frames, is looked up in it before the run
+    reader   the input: what is pointed at, and what corrects frames, is looked up in it before the run
+    regions  names of a plan: where something is pointed at and some of them are no objects, classes join them
 
-    Raises UsageError, InputError, WeightsError.
+    Raises UsageError, InputError, WeightsError, PlanError.
     """
     if settings.masks is not None and is_selection(settings):
         raise UsageError("--masks and --box, --point or --foreground both say where the object is; leave one out.")
@@ -80,11 +84,16 @@ def segmenter_for(settings: Settings, device: torch.device, reader: Reader | Non
         segmenter = open_masks(Path(settings.masks), names, stems)
     else:
         segmenter = load_segmenter(settings.segmenter, device, offline=settings.offline)
-    if not overrides:
-        return segmenter
-    wanted = {n + k for n in overrides for k in range(-REACH, REACH + 1)}
-    flow = registry.get(registry.FLOWS, "dis", "optical flow")(device=device, offline=settings.offline)
-    return OverrideSegmenter(segmenter, overrides, spread(overrides, _some(_needed(reader), wanted), flow))
+    if overrides:
+        wanted = {n + k for n in overrides for k in range(-REACH, REACH + 1)}
+        flow = registry.get(registry.FLOWS, "dis", "optical flow")(device=device, offline=settings.offline)
+        hints = spread(overrides, _some(_needed(reader), wanted), flow)
+        segmenter = OverrideSegmenter(segmenter, overrides, hints)
+    if is_selection(settings) and not set(regions) <= {*(r.name for r in segmenter.regions), FOREGROUND}:
+        points = settings.segmenter in registry.SELECTORS or settings.segmenter.partition(":")[0] in registry.TRACKERS
+        name = "deeplab" if points else settings.segmenter
+        segmenter = CombinedSegmenter(segmenter, load_segmenter(name, device, offline=settings.offline), regions)
+    return segmenter
 
 
 def _needed(reader: Reader | None) -> Reader:
@@ -99,33 +108,43 @@ def _names(reader: Reader) -> tuple[tuple[str, ...], tuple[int, int]]:
     return tuple(p.stem for p in files), (reader.height, reader.width)
 
 
-def _tracking(
-    settings: Settings, device: torch.device, reader: Reader, overrides: dict[int, np.ndarray]
-) -> TrackingSegmenter:
+def _tracking(settings: Settings, device: torch.device, reader: Reader, overrides: dict[int, np.ndarray]) -> Tracker:
     size = (reader.height, reader.width)
     selections = parse_selections(settings, size, reader.width / reader.info.width)
-    name = settings.segmenter if settings.segmenter in registry.SELECTORS else "grabcut"
-    load = registry.get(registry.SELECTORS, name, "selector")
-    selector = cast(Selector, load(name, device=device, offline=settings.offline))
-    guide = cast(DeepLabSegmenter, load_segmenter("deeplab", device, offline=settings.offline))
-    flow = registry.get(registry.FLOWS, "dis", "optical flow")(device=device, offline=settings.offline)
+    empty = _tracker(settings, device)
     frames: dict[int, Tensor] = {}
     if any(s.at.frame != 0 for s in selections):
         frames, numbers = _until(reader, [s.at for s in selections])
         marks = _marks(selections, numbers)
     else:
         marks = _marks(selections, [0] * len(selections))
-    segmenter = TrackingSegmenter(marks, selector, guide, flow)
+    segmenter = empty.with_marks(marks)
     # a frame corrected by hand corrects what is known of the object from there on
     for frame, labels in overrides.items():
         for k, each in enumerate(segmenter.names):
             mask = torch.from_numpy((labels == k + 1).astype(np.float32))[None, None]
             marks = [m for m in marks if (m.name, m.frame) != (each, frame)] + [Mark(each, frame, mask=mask)]
-    segmenter = TrackingSegmenter(marks, selector, guide, flow)
+    segmenter = empty.with_marks(marks)
     if frames:
         last = max(frames)
         segmenter.before.update(follow_back(segmenter, [frames[k] for k in range(last + 1)]))
     return segmenter
+
+
+def _tracker(settings: Settings, device: torch.device) -> Tracker:
+    """What follows the objects, without any yet."""
+    name, offline = settings.segmenter, settings.offline
+    if name.partition(":")[0] in registry.TRACKERS:
+        load = registry.get(registry.TRACKERS, name.partition(":")[0], "tracker")
+        tracker = cast(Tracker | None, load(name, device=device, offline=offline))
+        if tracker is not None:
+            return tracker
+    name = name if name in registry.SELECTORS else "grabcut"
+    load = registry.get(registry.SELECTORS, name, "selector")
+    selector = cast(Selector, load(name, device=device, offline=offline))
+    guide = cast(DeepLabSegmenter, load_segmenter("deeplab", device, offline=offline))
+    flow = registry.get(registry.FLOWS, "dis", "optical flow")(device=device, offline=offline)
+    return TrackingSegmenter((), selector, guide, flow)
 
 
 def _marks(selections: Sequence[Selection], numbers: Sequence[int]) -> list[Mark]:

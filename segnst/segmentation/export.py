@@ -198,10 +198,14 @@ def _whole(soft: Tensor, size: tuple[int, ...]) -> np.ndarray:
 
 
 def overlay(frame: Segmented) -> Tensor:
-    """The frame with its regions tinted and outlined, [1,3,H,W]; region 0 stays as it is."""
+    """The frame with its regions tinted and outlined, [1,3,H,W]; region 0 stays as it is.
+
+    The tints are the palette's even where a segmenter has colours of its own: clusters in their mean colours would be
+    invisible on the picture that they come from.
+    """
     import torch
 
-    colours = palette() if frame.colours is None else frame.colours
+    colours = palette()
     rgb = frame.clip.rgb[0].cpu().permute(1, 2, 0).numpy()
     tint = colours[np.minimum(frame.labels, len(colours) - 1)].astype(np.float32) / 255
     shown = (frame.labels > 0)[..., None]

@@ -22,10 +22,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from segnst.segmentation import appearance
+from segnst.segmentation.appearance import Looks
 from segnst.segmentation.deeplab import DeepLabSegmenter
 from segnst.segmentation.refine import Box, Window, connected, extent, follow_edges
-
-BINS = 16  # of each colour channel
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,18 +62,6 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
-class Looks:
-    """Normal equations of the regression: gram [F,F] and right side [F], weighted means over frames."""
-
-    gram: Tensor
-    right: Tensor
-
-    def mixed(self, other: Looks, share: float) -> Looks:
-        """``share`` of the other, the rest of this one."""
-        return Looks(torch.lerp(self.gram, other.gram, share), torch.lerp(self.right, other.right, share))
-
-
-@dataclass(frozen=True, slots=True)
 class Target:
     """What is known of an object.
 
@@ -106,19 +94,6 @@ def _logit(p: np.ndarray, least: float) -> np.ndarray:
     return np.asarray(np.log(p / (1 - p)))
 
 
-def _bins(lab: np.ndarray) -> np.ndarray:
-    cell = (lab // (256 // BINS)).astype(np.int32)
-    return np.asarray((cell[..., 0] * BINS + cell[..., 1]) * BINS + cell[..., 2])
-
-
-def _histogram(bins: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Weighted distribution over colours, smoothed by one bin each way."""
-    counts: np.ndarray = np.bincount(bins.ravel(), weight.ravel(), BINS**3).reshape(BINS, BINS, BINS)
-    for axis in range(3):
-        counts = (np.roll(counts, 1, axis) + 2 * counts + np.roll(counts, -1, axis)) / 4
-    return np.asarray((counts / max(counts.sum(), 1e-6)).astype(np.float32))
-
-
 class Follower:
     """Follows one object. Holds nothing of the clip: what it knows is the :class:`Target`.
 
@@ -136,14 +111,14 @@ class Follower:
         box = extent(mask > 0.5) or (0.0, 0.0, float(frame.shape[1]), float(frame.shape[0]))
         window = self._window(box, frame)
         inside, seen = window.take(mask), self._see(window.take(frame))
-        colours, around = _histogram(seen.bins, inside), _histogram(seen.bins, 1 - inside)
-        looks = _looks(seen.features, inside)
+        colours, around = appearance.histogram(seen.bins, inside), appearance.histogram(seen.bins, 1 - inside)
+        looks = appearance.looks(seen.features, inside)
         if known is not None:
             colours, looks = (known.first + colours) / 2, known.first_looks.mixed(looks, 0.5)
-        shares = _shares(seen.classes, inside)
+        shares = appearance.shares(seen.classes, inside)
         area = float((mask > 0.5).sum())
         target = Target(mask, shares, colours, colours, around, looks, looks, area=area)
-        return replace(target, agreement=_agreement(self._evidence(target, seen), inside))
+        return replace(target, agreement=appearance.agreement(self._evidence(target, seen), inside))
 
     def follow(self, frame: np.ndarray, moved: np.ndarray, reliable: np.ndarray | None, target: Target) -> Target:
         """One frame on.
@@ -174,7 +149,7 @@ class Follower:
         products = colour[:, (0, 0, 0, 1, 1, 2)] * colour[:, (0, 1, 2, 1, 2, 2)]
         every = torch.cat((torch.ones_like(colour[:, :1]), colour, products, 2 * probabilities, features), 1)
         classes = F.interpolate(probabilities, view.shape[:2], mode="bilinear", align_corners=True)
-        return Seen(view, classes[0].numpy(), _bins(lab), every[0])
+        return Seen(view, classes[0].numpy(), appearance.bins(lab), every[0])
 
     def _moved(self, prior: np.ndarray, reliable: np.ndarray) -> np.ndarray:
         """Log odds of the object by the moved mask."""
@@ -214,16 +189,16 @@ class Follower:
         if area < max(4.0, 0.03 * target.area) or confidence < 0.1:
             return replace(target, mask=np.zeros_like(whole), confidence=0.0, lost=target.lost + 1)
         w = self.weights
-        colours = _histogram(seen.bins, mask * (mask > 0.7))
-        around = _histogram(seen.bins, (1 - mask) * (mask < 0.3))
+        colours = appearance.histogram(seen.bins, mask * (mask > 0.7))
+        around = appearance.histogram(seen.bins, (1 - mask) * (mask < 0.3))
         rate = w.learn
         return replace(
             target,
             mask=whole,
-            classes=(1 - rate) * target.classes + rate * _shares(seen.classes, mask),
+            classes=(1 - rate) * target.classes + rate * appearance.shares(seen.classes, mask),
             colours=(1 - 1.5 * rate) * target.colours + rate * colours + 0.5 * rate * target.first,
             around=(1 - w.learn_around) * target.around + w.learn_around * around,
-            looks=target.looks.mixed(_looks(seen.features, mask), rate),
+            looks=target.looks.mixed(appearance.looks(seen.features, mask), rate),
             confidence=confidence,
             lost=0,
             area=area,
@@ -232,7 +207,7 @@ class Follower:
     def _confidence(self, mask: np.ndarray, prior: np.ndarray, evidence: np.ndarray, target: Target) -> float:
         """How sure it is that this is still the object: witnesses beside those of the selection, and mask beside
         moved mask."""
-        agreement = _agreement(evidence, mask) / max(target.agreement, 0.1)
+        agreement = appearance.agreement(evidence, mask) / max(target.agreement, 0.1)
         both = float(np.minimum(mask, prior).sum() / max(1.0, np.maximum(mask, prior).sum()))
         now = float(np.clip(agreement, 0, 1) * np.clip(1.4 * both, 0, 1))
         return min(1.0, 0.7 * target.confidence + 0.3 * now) if not target.lost else now
@@ -253,7 +228,7 @@ class Follower:
             if not 0.2 < area / max(target.area, 1) < 5:
                 continue
             here = parts == part
-            colours = np.minimum(_histogram(seen.bins, here), target.first).sum()
+            colours = np.minimum(appearance.histogram(seen.bins, here), target.first).sum()
             own = max(0.1, target.agreement)
             likeness = min(1.0, float(evidence[here].mean()) / own) * min(1.0, 2 * float(colours))
             if likeness > score:
@@ -262,35 +237,6 @@ class Follower:
             return gone
         start = window.put((parts == best).astype(np.float32), (height, width))
         return self.follow(frame, start, None, replace(target, lost=0, mask=start))
-
-
-def _shares(seen: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """For each class [K,h,w], the share of its pixels near the object that are the object: [K]."""
-    reach = max(3, round(0.12 * max(mask.shape)))
-    near = cv2.dilate((mask > 0.5).astype(np.uint8), np.ones((2 * reach + 1, 2 * reach + 1), np.uint8))
-    both, all_ = (np.einsum("khw,hw->k", seen, near * m) for m in (mask, np.ones_like(mask)))
-    return np.asarray(both / (all_ + 20))
-
-
-def _looks(features: Tensor, mask: np.ndarray) -> Looks:
-    """The regression's sums over one window: object and surroundings weigh alike, doubtful pixels little."""
-    soft = F.interpolate(torch.from_numpy(mask)[None, None], features.shape[1:], mode="area")[0, 0].flatten()
-    side = torch.where(soft > 0.5, 1.0, -1.0)
-    weight = (2 * soft - 1).abs()
-    for which in (1.0, -1.0):
-        weight[side == which] *= 500 / weight[side == which].sum().clamp_min(1)
-    flat = features.flatten(1)
-    return Looks(((flat * weight) @ flat.T).double(), (flat @ (weight * side)).double())
-
-
-def _agreement(evidence: np.ndarray, mask: np.ndarray) -> float:
-    """How far log odds [h,w] tell the mask from what lies round it."""
-    inside, outside = mask > 0.5, mask < 0.5
-    if not inside.any() or not outside.any():
-        return 0.0
-    reach = max(3, round(0.1 * max(mask.shape)))
-    ring = outside & (cv2.dilate(inside.astype(np.uint8), np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)) > 0)
-    return float(np.tanh(evidence[inside]).mean() - np.tanh(evidence[ring if ring.any() else outside]).mean()) / 2
 
 
 def _fit(view: np.ndarray, odds: np.ndarray, prior: np.ndarray) -> np.ndarray:

@@ -2,7 +2,8 @@
 
 kornia's ``kornia.models.sam`` rather than transformers' SAM 2: kornia is needed anyway, checks its port against
 the makers' own code, and runs MobileSAM (Zhang et al. 2023, arXiv:2306.14289; 40 MB), which a computer without a
-GPU can bear; SAM 2 is the better network but brings in a package of a hundred times the size of this one.
+GPU can bear; SAM 2 is the better network but brings in a package of a hundred times the size of this one, so that it is
+an extra, for following objects through a clip (sam2_video.py).
 
 ``sam`` is MobileSAM, ``sam_vit_b`` the smallest of the originals (375 MB). Where the weights cannot be had,
 GrabCut takes over and says so.
@@ -45,7 +46,7 @@ class SamSelector:
     def __call__(self, rgb: Tensor, prompt: Prompt) -> Tensor:
         net: Any = self.network
         height, width = rgb.shape[2:]
-        points = _points(prompt)
+        points = points_of(prompt)
         _check(prompt, points, height, width)
         scale = SIDE / max(height, width)
         size = (max(1, round(height * scale)), max(1, round(width * scale)))
@@ -89,7 +90,7 @@ class SamSelector:
         return self._features
 
 
-def _points(prompt: Prompt) -> list[tuple[float, float, bool]]:
+def points_of(prompt: Prompt) -> list[tuple[float, float, bool]]:
     """The clicks of a prompt, and some along its strokes."""
     points = list(prompt.points)
     for stroke, belongs in ((prompt.foreground, True), (prompt.background, False)):

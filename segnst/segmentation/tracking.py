@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -51,6 +52,10 @@ class Earlier:
     mask: np.ndarray
     confidence: float
 
+    def enlarged(self, size: tuple[int, int]) -> Tensor:
+        """Its mask [1,1,H,W] in [0,1] at the frame's size (H, W)."""
+        return _enlarge(self.mask.astype(np.float32) / 255, size)
+
 
 def working_size(height: int, width: int) -> tuple[int, int]:
     """(H, W) of a frame -> the size that it is followed at."""
@@ -67,6 +72,25 @@ def _picture(rgb: Tensor, size: tuple[int, int]) -> np.ndarray:
 
 def _tensor(picture: np.ndarray) -> Tensor:
     return torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
+
+
+def object_regions(marks: Sequence[Mark]) -> tuple[tuple[str, ...], tuple[Region, ...]]:
+    """Names of the objects in order, and the regions: the background, then each object."""
+    names = tuple(dict.fromkeys(m.name for m in marks))
+    return names, (Region(0, "background", ("other",)), *(Region(k, n) for k, n in enumerate(names, 1)))
+
+
+def doubts(names: Sequence[str], confidence: Sequence[Sequence[float]]) -> list[str]:
+    """A warning for each object that was hardly recognised on some frames; confidence: one value an object a frame."""
+    notes = []
+    for k, name in enumerate(names):
+        low = [t for t, values in enumerate(confidence) if values[k] < DOUBT]
+        if low:
+            notes.append(
+                f"'{name}' is doubtful on {len(low)} of {len(confidence)} frames, first on frame {low[0]} (confidence "
+                f"{confidence[low[0]][k]:.2f}). Select it again there, for example --box {name}:x,y,w,h@{low[0]}f."
+            )
+    return notes
 
 
 class TrackingSegmenter:
@@ -88,14 +112,14 @@ class TrackingSegmenter:
         flow: FlowEstimator,
         before: Mapping[int, Mapping[str, Earlier]] | None = None,
     ) -> None:
-        self.names = tuple(dict.fromkeys(m.name for m in marks))
-        self.regions = (
-            Region(0, "background", ("other",)),
-            *(Region(k + 1, name) for k, name in enumerate(self.names)),
-        )
+        self.names, self.regions = object_regions(marks)
         self.marks, self.selector, self.flow = tuple(marks), selector, flow
         self.before = dict(before or {})
         self.follower = Follower(guide)
+
+    def with_marks(self, marks: Sequence[Mark]) -> TrackingSegmenter:
+        """The same with other marks."""
+        return TrackingSegmenter(marks, self.selector, self.follower.guide, self.flow)
 
     @torch.inference_mode()
     def __call__(self, rgb: Tensor, carry: TrackCarry | None = None) -> tuple[Tensor, TrackCarry]:
@@ -115,16 +139,7 @@ class TrackingSegmenter:
 
     def notes(self, carry: TrackCarry | None) -> list[str]:
         """Where an object was hardly recognised or not at all: a warning for each object."""
-        notes = []
-        for k, name in enumerate(self.names):
-            values = [c[k] for c in (carry.confidence if carry else ())]
-            low = [t for t, v in enumerate(values) if v < DOUBT]
-            if low:
-                notes.append(
-                    f"'{name}' is doubtful on {len(low)} of {len(values)} frames, first on frame {low[0]} (confidence "
-                    f"{values[low[0]]:.2f}). Select it again there, for example --box {name}:x,y,w,h@{low[0]}f."
-                )
-        return notes
+        return doubts(self.names, carry.confidence if carry else ())
 
     def _frame(self, rgb: Tensor, carry: TrackCarry) -> tuple[Tensor, TrackCarry]:
         full = (rgb.shape[2], rgb.shape[3])
@@ -142,8 +157,7 @@ class TrackingSegmenter:
                 targets[name] = self.follower.start(picture, _shrink(drawn[name], size), target)
                 continue
             if name in self.before.get(carry.frame, {}):
-                mask = self.before[carry.frame][name].mask.astype(np.float32) / 255
-                drawn[name] = _enlarge(mask, full)
+                drawn[name] = self.before[carry.frame][name].enlarged(full)
                 continue
             if target is not None:
                 moved, reliable = target.mask, None
@@ -154,7 +168,7 @@ class TrackingSegmenter:
             drawn[name] = _enlarge(target.mask, full) if target is not None else torch.zeros(1, 1, *full)
         confidence = tuple(self._sure(carry.frame, n, targets.get(n)) for n in self.names)
         carry = TrackCarry(carry.frame + 1, small, targets, (*carry.confidence, confidence))
-        return _shared([drawn[n] for n in self.names]), carry
+        return shared([drawn[n] for n in self.names]), carry
 
     def _sure(self, frame: int, name: str, target: Target | None) -> float:
         if target is not None:
@@ -179,14 +193,28 @@ def _enlarge(mask: np.ndarray, size: tuple[int, int]) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(mask))[None, None]
 
 
-def _shared(masks: Sequence[Tensor]) -> Tensor:
+def shared(masks: Sequence[Tensor]) -> Tensor:
     """Masks of objects [1,1,H,W] -> probabilities [1,1+N,H,W]; where objects overlap they share the pixel."""
     objects = torch.cat(list(masks), 1)
     objects = objects / objects.sum(1, keepdim=True).clamp_min(1)
     return torch.cat((1 - objects.sum(1, keepdim=True), objects), 1).clamp(0, 1)
 
 
-def follow_back(segmenter: TrackingSegmenter, frames: Sequence[Tensor]) -> dict[int, dict[str, Earlier]]:
+class Tracker(Protocol):
+    """A segmenter of selected objects: this file's, or one that does the same by a network."""
+
+    name: str
+    names: tuple[str, ...]
+    regions: tuple[Region, ...]
+    marks: tuple[Mark, ...]
+    before: dict[int, Mapping[str, Earlier]]
+
+    def with_marks(self, marks: Sequence[Mark]) -> Tracker: ...
+
+    def __call__(self, rgb: Tensor, carry: Any = None) -> tuple[Tensor, Any]: ...
+
+
+def follow_back(segmenter: Tracker, frames: Sequence[Tensor]) -> dict[int, dict[str, Earlier]]:
     """Follow objects that are first selected on a later frame back to the beginning of the clip.
 
     frames  uint8 RGB [1,3,H,W], all from the first one to that of the last object's first mark, at any size
@@ -198,12 +226,11 @@ def follow_back(segmenter: TrackingSegmenter, frames: Sequence[Tensor]) -> dict[
         marks = [replace(m, frame=0) for m in segmenter.marks if m.name == name and m.frame == first]
         if first == 0 or first >= len(frames):
             continue
-        back = TrackingSegmenter(marks, segmenter.selector, segmenter.follower.guide, segmenter.flow)
-        carry: TrackCarry | None = None
+        back, carry = segmenter.with_marks(marks), None
         for number in range(first, -1, -1):
-            _, carry = back(frames[number].float() / 255, carry)
-            target = (carry.targets or {})[name]
-            if number < first and target is not None:
-                mask = (target.mask * 255).round().astype(np.uint8)
-                found.setdefault(number, {})[name] = Earlier(mask, target.confidence)
+            masks, carry = back(frames[number].float() / 255, carry)
+            if number < first:
+                mask = _shrink(masks[:, 1:2].cpu(), working_size(*masks.shape[2:]))
+                seen = Earlier((mask * 255).round().astype(np.uint8), carry.confidence[-1][0])
+                found.setdefault(number, {})[name] = seen
     return found

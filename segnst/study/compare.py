@@ -42,7 +42,8 @@ OPTIMISERS = ("lbfgs", "adam")
 
 @dataclass(frozen=True)
 class CompareOptions:
-    """steps of an optimisation; clip_steps of one frame of a clip; features: whose losses are told and optimised."""
+    """steps of an optimisation; clip_steps of one frame of a clip; features: whose losses are told and optimised;
+    show_painting: on the sheet, too."""
 
     painting: Path
     methods: tuple[str, ...]
@@ -56,6 +57,7 @@ class CompareOptions:
     raft: Path | None = None
     device: str = "auto"
     offline: bool = False
+    show_painting: bool = True
 
 
 @dataclass
@@ -129,19 +131,22 @@ class _Judge:
         return {name: float(value) for name, value in terms.items()}
 
 
-def _temporal(method: _Method, options: CompareOptions) -> tuple[float | None, str]:
-    """E_warp x1000 over the first frames of the clip, and by which flow."""
+def _temporal(method: _Method | None, options: CompareOptions) -> tuple[float | None, str]:
+    """E_warp x1000 over the first frames of the clip, and by which flow; without a method, of the clip itself."""
     assert options.clip is not None
     clip = find_clip(options.clip)
     flow, _ = measuring_flow(clip, options.raft, choose_device(options.device), offline=options.offline)
-    pipeline, state, last = method.clip(), State(), None
+    pipeline, state, last = method.clip() if method else None, State(), None
     errors: list[float] = []
     with open_clip(clip, options.clip_size) as reader:
         for number, each in enumerate(reader):
             if number == options.clip_frames:
                 break
-            styled, state = pipeline.frame(each.rgb, state)
-            now = (each.rgb, styled.rgb.cpu())
+            painted = each.rgb
+            if pipeline is not None:
+                styled, state = pipeline.frame(each.rgb, state)
+                painted = styled.rgb.cpu()
+            now = (each.rgb, painted)
             if last is not None:
                 pair = flow(number, now[0], last[0])
                 error = masked_mean(squared_difference(now[1], last[1], pair.flow), pair.valid)
@@ -154,13 +159,14 @@ def _table(report: dict[str, Any]) -> str:
     """Markdown: a method a row."""
     rows = report["methods"]
     layers = [k for k in next(iter(rows.values()))["losses"] if " " in k]
-    heads = ["method", "content", "style", *layers, "seconds a picture", "memory MB"]
+    heads = ["method", "content", "style", *layers, "seconds a picture", "CPU seconds", "memory MB"]
     clip = report["options"]["clip"] is not None
     heads += ["E_warp x1000"] if clip else []
     lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
     for name, row in rows.items():
         cells = [name, *(f"{row['losses'][k]:.3g}" for k in ("content", "style", *layers))]
-        cells += [f"{row['seconds']:.2f}", "" if row["memory_mb"] is None else f"{row['memory_mb']:.0f}"]
+        cells += [f"{row['seconds']:.2f}", f"{row['cpu_seconds']:.2f}"]
+        cells += ["" if row["memory_mb"] is None else f"{row['memory_mb']:.0f}"]
         if clip:
             cells.append("" if row["e_warp"] is None else f"{row['e_warp']:.2f}")
         lines.append("| " + " | ".join(cells) + " |")
@@ -180,7 +186,8 @@ def markdown(report: dict[str, Any], sheet: str) -> str:
         text += (
             f"\nE_warp (Lai 2018): first {options['clip_frames']} frames of {Path(options['clip']).name} at "
             f"{options['clip_size']} px, flow: {report['flow']}; optimisation with {options['clip_steps']} steps for "
-            "the first frame and a quarter for the others, networks with `segnst style`'s own stabilising.\n"
+            "the first frame and a quarter for the others, networks with `segnst style`'s own stabilising. The clip "
+            f"itself has {report['e_warp_source'] or 0:.2f}.\n"
         )
     return f"{text}\n{_table(report)}\n\n![The pictures]({sheet})\n"
 
@@ -226,29 +233,34 @@ def compare_files(
         "pictures": list(pictures),
         "threads": torch.get_num_threads(),
         "flow": None,
+        "e_warp_source": None,
         "methods": {},
         "warnings": warnings,
         "versions": versions(),
         "options": _told(options),
     }
     rows = [[("picture", rgb[0])] for rgb in pictures.values()]
-    rows[0].append(("painting", painting[0]))
-    for row in rows[1:]:
-        row.append(("", torch.ones_like(painting[0])))
+    if options.show_painting:
+        rows[0].append(("painting", painting[0]))
+        for row in rows[1:]:
+            row.append(("", torch.ones_like(painting[0])))
+    if options.clip is not None:
+        facts["e_warp_source"], facts["flow"] = _temporal(None, options)
     for method in methods:
         _peak_reset()
-        began, sums = 0.0, dict[str, float]()
+        wall, cpu, sums = 0.0, 0.0, dict[str, float]()
         for row, rgb in zip(rows, pictures.values(), strict=True):
             pipeline = method.still()
-            mark = time.perf_counter()
+            mark = time.perf_counter(), time.process_time()
             painted = pipeline.frame(rgb, State())[0].rgb
-            began += time.perf_counter() - mark
+            wall, cpu = wall + time.perf_counter() - mark[0], cpu + time.process_time() - mark[1]
             for name, value in _Judge(encoder, rgb.to(device), painting.to(device))(painted.clone()).items():
                 sums[name] = sums.get(name, 0.0) + value / len(pictures)
             row.append((method.name, painted[0].cpu()))
-        entry = {"losses": sums, "seconds": began / len(pictures), "memory_mb": _peak(), "e_warp": None}
+        entry: dict[str, Any] = {"losses": sums, "seconds": wall / len(pictures), "cpu_seconds": cpu / len(pictures)}
+        entry |= {"memory_mb": _peak(), "e_warp": None}
         if options.clip is not None:
-            entry["e_warp"], facts["flow"] = _temporal(method, options)
+            entry["e_warp"] = _temporal(method, options)[0]
         facts["methods"][method.name] = entry
         report(f"{method.name}: content {sums['content']:.3g}  style {sums['style']:.3g}  {entry['seconds']:.1f} s")
     write_sheet(paths[2], rows, width=320)

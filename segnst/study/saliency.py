@@ -1,7 +1,8 @@
 """Which pixels a segmenter's answer hangs on: gradients, SmoothGrad, Grad-CAM.
 
-The answer looked at is y_c, the mean over the class's own pixels of the logarithm of its probability
-(Vinogradova 2020, arXiv 2002.11434, eq. 2, with log-probabilities for logits).
+The answer looked at is y_c, the mean over the class's own pixels of the log odds of the class against all others
+(Vinogradova 2020, arXiv 2002.11434, eq. 2, with log odds for logits). Probabilities, and their logarithms, have next to
+no gradient where the segmenter is sure: a clear car would be dark beside one that is hard to see.
 """
 
 from __future__ import annotations
@@ -50,10 +51,13 @@ def choose_class(segmenter: Segmenter, rgb: Tensor, name: str | None) -> Regions
 def _answer(segmenter: Segmenter, rgb: Tensor, regions: Regions, mask: Tensor | None) -> tuple[Tensor, Tensor]:
     """y_c, and the mask [1,h,w] of the class's pixels that it was taken over."""
     found = probabilities(segmenter, rgb)
-    mine = found[:, [r.index for r in regions]].sum(1)
+    indices = [r.index for r in regions]
+    mine = found[:, indices].sum(1)
+    others = found[:, [k for k in range(found.shape[1]) if k not in indices]].sum(1)
     if mask is None:
         mask = torch.stack([found.argmax(1) == r.index for r in regions]).any(0).to(mine.dtype)
-    return (mine.clamp_min(1e-6).log() * mask).sum() / mask.sum().clamp_min(1), mask
+    odds = mine.clamp_min(1e-12).log() - others.clamp_min(1e-12).log()
+    return (odds * mask).sum() / mask.sum().clamp_min(1), mask
 
 
 def _gradient(segmenter: Segmenter, rgb: Tensor, regions: Regions, mask: Tensor | None) -> tuple[Tensor, Tensor]:

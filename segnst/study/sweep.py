@@ -18,9 +18,10 @@ from segnst.plan import Plan
 from segnst.sheet import write_sheet
 from segnst.study.film import FilmOptions, history
 from segnst.study.optimize import OptimizeOptions, Progress, optimize_file
-from segnst.study.pictures import check_png, from_bytes, read_picture
+from segnst.study.pictures import check_png, from_bytes, read_picture, write_picture
 from segnst.style.optimise import OptimiseSettings
 from segnst.train.curves import draw_curves
+from segnst.video.read import open_reader
 
 _LOSSES = ("content_weight", "style_weight", "tv_weight")
 _SETTINGS = ("steps", "optimizer", "init", "pooling", "scales", "learning_rate", "style_scale", "seed")
@@ -83,7 +84,8 @@ def optimize_sweep(
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Paint a still once for each value; ``out`` (PNG) shows pictures above their curves. Returns the facts.
+    """Paint a still, or the first frame of a video, once for each value; ``out`` (PNG) shows pictures above their
+    curves. Returns the facts.
 
     Raises as ``optimize_file``.
     """
@@ -96,8 +98,15 @@ def optimize_sweep(
     runs = []
     with tempfile.TemporaryDirectory(prefix="segnst-sweep-") as name:
         folder = Path(name)
+        still = path
+        if path.exists():
+            with open_reader(path, start=options.start, end=options.end, threaded=False) as reader:
+                if reader.info.kind != "image":
+                    still = folder / f"{path.stem}.png"
+                    write_picture(still, next(iter(reader)).rgb)
+                    each = [replace(chosen, start=None, end=None) for chosen in each]
         for k, (value, chosen) in enumerate(zip(sweep.values, each, strict=True)):
-            report = optimize_file(path, folder / f"{k}.png", plan, chosen, progress=progress)
+            report = optimize_file(still, folder / f"{k}.png", plan, chosen, progress=progress)
             last = report.losses[-1]
             top.append((f"{sweep.name} {value}", read_picture(report.output)[0]))
             below.append((f"content {last['content']:.3g}  style {last['style']:.3g}", _curves(report.losses, folder)))

@@ -19,10 +19,10 @@ from segnst.segmentation import mask_rcnn
 from segnst.segmentation.coco_classes import coco_regions
 from segnst.segmentation.deeplab import regions_from_names
 from segnst.segmentation.instances import without_duplicates
+from segnst.segmentation.labelled import held_back
 from segnst.segmentation.mask_rcnn import MaskRcnn
 from segnst.train import instance_data as data
 from segnst.train.run_files import History, damaged, read_run, write_run
-from segnst.train.segmentation_data import held_back
 from segnst.types import Region
 
 Report = Callable[[int, dict[str, float]], None]

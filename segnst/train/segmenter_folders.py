@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from segnst.errors import InputError
+from segnst.segmentation import labelled
 from segnst.segmentation.base import Segmenter, label_map
 from segnst.train import segmentation_data as data
 from segnst.types import Region
@@ -57,10 +58,10 @@ def split_sources(
     train, held = [], []
     for folder in with_names(folders):
         name = folder.name
-        items = data.find_items(folder.path, [r.name for r in regions], folder.soft, folder.labels, folder.values)
+        items = labelled.find_items(folder.path, [r.name for r in regions], folder.soft, folder.labels, folder.values)
         source = data.check_source(name, items, len(regions), folder.weight)
         every = {"split": hold_back, "train": 0, "measure": 1}[folder.use]
-        kept = [i for i in items if data.held_back(i.image, every)]
+        kept = [i for i in items if labelled.held_back(i.image, every)]
         if folder.use == "split" and len(kept) == len(items):
             kept = kept[1:]
         if any(i.label is not None for i in kept):
@@ -76,17 +77,17 @@ def split_sources(
     return train, held
 
 
-def count_pixels(segmenter: Segmenter, item: data.Item, source: data.Source) -> np.ndarray:
+def count_pixels(segmenter: Segmenter, item: labelled.Item, source: data.Source) -> np.ndarray:
     """Return int64 [K,3] for one photo: pixels in both, in the union, in the label. 254 rules out, 255 is ignored."""
     assert item.label is not None
-    image, label = data.read_image(item.image), item.label()
+    image, label = labelled.read_image(item.image), item.label()
     rgb = torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
     predicted = label_map(segmenter(rgb)[0], label.shape)[0].cpu().numpy()
     counts = np.zeros((len(segmenter.regions), 3), np.int64)
     for k in range(len(segmenter.regions)):
-        judged = label < data.PARTIAL
+        judged = label < labelled.PARTIAL
         if k in source.partial:
-            judged |= label == data.PARTIAL
+            judged |= label == labelled.PARTIAL
         truth, ours = (label == k) & judged, (predicted == k) & judged
         counts[k] = (truth & ours).sum(), (truth | ours).sum(), truth.sum()
     return counts

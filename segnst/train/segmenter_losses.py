@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from segnst.train.segmentation_data import PARTIAL, Batch
+from segnst.segmentation.labelled import PARTIAL
+from segnst.train.segmentation_data import Batch
 
 
 def partial_loss(probabilities: Tensor, excluded: Tensor) -> Tensor:

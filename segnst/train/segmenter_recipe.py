@@ -34,7 +34,7 @@ import torch
 from segnst.errors import UsageError, did_you_mean
 from segnst.segmentation.classes import STREET
 from segnst.segmentation.deeplab import regions_from_names
-from segnst.train.segmentation_data import IMAGE_SUFFIXES
+from segnst.segmentation.labelled import IMAGE_SUFFIXES
 from segnst.train.segmenter import Report, SegmenterSettings, train_segmenter
 from segnst.train.segmenter_folders import DataFolder, with_names
 from segnst.train.segmenter_teachers import Teachers

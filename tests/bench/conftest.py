@@ -12,18 +12,24 @@ Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """``segnst bench stability …`` in a folder of its own: (exit code, stdout, stderr)."""
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """``segnst bench …`` in a folder of its own: (exit code, stdout, stderr)."""
     monkeypatch.chdir(tmp_path)
 
     def call(*arguments: str | Path) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["segnst", "bench", "stability", *map(str, arguments)])
+        monkeypatch.setattr(sys, "argv", ["segnst", "bench", *map(str, arguments)])
         with pytest.raises(SystemExit) as leave:
             main()
         out = capsys.readouterr()
         return int(leave.value.code or 0), out.out, out.err
 
     return call
+
+
+@pytest.fixture
+def run(bench: Run) -> Run:
+    """``segnst bench stability …`` in the same way."""
+    return lambda *arguments: bench("stability", *arguments)
 
 
 @pytest.fixture

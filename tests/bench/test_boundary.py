@@ -3,14 +3,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
 from segnst.bench.agreement import Agreement, matching
 from segnst.bench.boundary import boundary_f
 from segnst.bench.masks import evaluate_masks, table
+from segnst.errors import UsageError
 from segnst.segmentation.classes import STREET, VOC
 from segnst.segmentation.indexed_png import write_png
 from segnst.segmentation.kmeans import KMeansSegmenter
+from segnst.types import Region
 
 
 def square(left: int = 20, side: int = 40) -> np.ndarray:
@@ -43,6 +46,30 @@ def test_classes_of_two_segmenters_are_matched_by_meaning() -> None:
     index = matching(STREET, VOC)
     names = {VOC[k].name: STREET[v].name for k, v in enumerate(index)}
     assert names["bus"] == "vehicle" and names["cat"] == "animal" and names["sofa"] == "other"
+
+
+class Says:
+    """A segmenter of one answer: the left half is of one region, the right half of another."""
+
+    def __init__(self, names: tuple[str, ...], left: int, right: int) -> None:
+        self.name, self.regions = "/".join(names), tuple(Region(k, n) for k, n in enumerate(names))
+        self.answer = torch.zeros(1, len(names), 8, 12)
+        self.answer[:, left, :, :6] = self.answer[:, right, :, 6:] = 1
+
+    def __call__(self, rgb: torch.Tensor, carry: object = None) -> tuple[torch.Tensor, None]:
+        return self.answer, None
+
+
+def test_what_only_one_of_two_segmenters_knows_is_no_disagreement() -> None:
+    street = Says(("other", "road", "car"), 2, 1)
+    both = Agreement(street, Says(("none", "wheel", "car"), 2, 0))
+    both(torch.rand(1, 3, 8, 12))
+    assert both.figures()["pixels"] == 1 and set(both.figures()["classes"]) == {"other", "car"}
+    both = Agreement(street, Says(("none", "car"), 1, 1))
+    both(torch.rand(1, 3, 8, 12))
+    assert both.figures()["pixels"] == 0.5
+    with pytest.raises(UsageError, match="no class in common"):
+        Agreement(street, Says(("none", "cat"), 1, 0))
 
 
 def test_agreement_of_a_segmenter_with_itself(tmp_path: Path) -> None:

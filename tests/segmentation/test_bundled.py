@@ -12,7 +12,7 @@ import torch
 from segnst.segmentation import deeplab
 from segnst.segmentation.base import label_map, resolve
 from segnst.segmentation.classes import STREET
-from segnst.train.segmentation_data import held_back, read_label
+from segnst.segmentation.labelled import held_back, read_label
 
 ROOT = Path(__file__).parents[2]
 WEIGHTS = ROOT / "models" / deeplab.BUNDLED["deeplab"]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -16,10 +17,12 @@ from segnst.run import build
 from segnst.segmentation.base import label_map
 from segnst.segmentation.choose import segmenter_for
 from segnst.segmentation.coco import decode_rle, encode_rle
+from segnst.segmentation.export import Segmented, overlay
 from segnst.segmentation.files import FileSegmenter, open_masks
 from segnst.segmentation.indexed_png import read_png, write_png
 from segnst.segmentation.kmeans import KMeansSegmenter
 from segnst.segmentation.to_folder import segment_to_folder
+from segnst.types import Clip
 from segnst.video.read import open_reader
 from tests.segmentation.scenes import moving_disk, write_frames
 
@@ -80,6 +83,15 @@ def test_overlay_and_cut_out_are_videos_of_the_clip(tmp_path: Path) -> None:
     assert (np.abs(frames[0][..., 3].astype(int) - 255 * (labels[0] > 0)) < 12).mean() > 0.99
     with av.open(str(out / "alpha.webm")) as container:
         assert container.streams.video[0].metadata.get("alpha_mode") == "1"
+
+
+def test_an_overlay_shows_clusters_in_colours_that_the_picture_has_not() -> None:
+    rgb = torch.full((1, 3, *SIZE), 0.5)
+    labels = np.ones(SIZE, np.uint8)
+    frame = Segmented(
+        "0", Clip(rgb, (0,), Fraction(1, 25)), labels, torch.ones(1, 2, *SIZE), np.full((2, 3), 128, np.uint8)
+    )
+    assert (overlay(frame) - rgb).abs().max() > 0.1
 
 
 def test_a_mask_video_and_a_still(tmp_path: Path) -> None:

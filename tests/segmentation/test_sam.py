@@ -65,7 +65,7 @@ def test_prompts_are_scaled_with_the_frame(tiny: sam.SamSelector) -> None:
 def test_a_stroke_is_a_few_clicks_along_it() -> None:
     stroke = torch.zeros(1, 1, 60, 90, dtype=torch.bool)
     stroke[..., 30, 20:40] = True
-    points = sam._points(Prompt(points=((1, 2, False),), foreground=stroke))
+    points = sam.points_of(Prompt(points=((1, 2, False),), foreground=stroke))
     assert points[0] == (1, 2, False)
     assert [p[0] for p in points[1:]] == [20, 23, 25, 28, 31, 34, 36, 39]
     assert {p[1:] for p in points[1:]} == {(30, True)}

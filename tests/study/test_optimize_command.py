@@ -91,6 +91,16 @@ def test_a_sweep_draws_a_grid(run: Run, material: Path) -> None:
     assert sorted(p.name for p in Path().iterdir()) == ["grid.png"]
 
 
+def test_a_sweep_of_a_video_shows_its_first_frame(run: Run, material: Path) -> None:
+    code, out, err = run(
+        "optimize", material / "clip.mp4", material / "red.png", "-o", "grid.png", *options(material, 3),
+        "--sweep", "style_weight=1e3,1e5", "--start", "0", "--json", "-q",
+    )  # fmt: skip
+    assert code == 0, err
+    assert json.loads(out)["steps"] == 6
+    assert cv2.imread("grid.png").shape[1] == 2 * 388
+
+
 def test_a_video_is_painted_frame_by_frame(run: Run, material: Path) -> None:
     code, out, err = run(
         "optimize", material / "clip.mp4", material / "red.png", "-o", "out.mp4", *options(material, 4),

@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from segnst.study.saliency import gradient_map
+from segnst.types import Region
+
+
+class ByRed:
+    """Red is a car: the redder, the surer."""
+
+    name = "by red"
+    regions = (Region(0, "other"), Region(1, "car"))
+
+    def __call__(self, rgb: Tensor, carry: Any = None) -> tuple[Tensor, Any]:
+        car = 20 * (rgb[:, 0] - 0.4)
+        return torch.stack((torch.zeros_like(car), car), 1).softmax(1), None
+
+
+def test_a_clear_car_counts_as_much_as_one_that_is_hard_to_see() -> None:
+    rgb = torch.zeros(1, 3, 8, 12)
+    rgb[:, 0, :, :4], rgb[:, 0, :, 8:] = 0.45, 1.0
+    segmenter = ByRed()
+    found = gradient_map(segmenter, rgb, segmenter.regions[1:])[0, 0]
+    faint, none, clear = found[:, :4].mean(), found[:, 4:8].mean(), found[:, 8:].mean()
+    assert none == 0 and faint > 0
+    assert 0.8 < clear / faint < 1.25
