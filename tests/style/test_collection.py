@@ -243,4 +243,4 @@ def test_the_bundled_light_network_has_the_same_styles_and_paints_alike() -> Non
     assert light.member.collection.net.width < wide.member.collection.net.width
     rgb = picture(96, 128)
     painted, lightly = (s.net(rgb).clamp(0, 1) for s in (wide, light))
-    assert (painted - lightly).square().mean() < 0.25 * (painted - rgb).square().mean()
+    assert (painted - lightly).square().mean() < 0.5 * (painted - rgb).square().mean()
