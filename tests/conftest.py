@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from segnst.cli.app import main
+
+Run = Callable[..., tuple[int, str, str]]
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
@@ -15,3 +20,18 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip("shared/ is not here")
     return SHARED
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Call the command line in a folder of its own: (exit code, stdout, stderr)."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: str | Path) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["segnst", *map(str, arguments)])
+        with pytest.raises(SystemExit) as leave:
+            main()
+        out = capsys.readouterr()
+        return int(leave.value.code or 0), out.out, out.err
+
+    return call

@@ -11,7 +11,19 @@ from typing import Any, NoReturn
 
 import typer
 
-from segnst.cli import bench, compare, evaluate, info, inspect, optimize, segment, style, train
+from segnst.cli import (
+    bench,
+    bench_stability,
+    compare,
+    evaluate,
+    info,
+    inspect,
+    optimize,
+    segment,
+    style,
+    train,
+    train_seeing,
+)
 from segnst.errors import SegnstError, SegnstWarning
 
 INTERRUPTED = 130
@@ -30,6 +42,9 @@ app.command("reconstruct")(optimize.reconstruct)
 app.command("inspect")(inspect.inspect)
 app.command("compare")(compare.compare)
 app.command("segment")(segment.segment)
+for command in (train_seeing.segmenter, train_seeing.instances, train_seeing.features):
+    train.app.command()(command)
+bench.app.command()(bench_stability.stability)
 app.add_typer(train.app, name="train")
 app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(bench.app, name="bench")

@@ -1,4 +1,4 @@
-"""``segnst bench``."""
+"""``segnst bench``, all but stability."""
 
 from __future__ import annotations
 
@@ -9,21 +9,14 @@ from typing import Annotated, Any
 
 import typer
 
+from segnst.cli.options import Device, Offline, Quiet, tell
+
 app = typer.Typer(help="Benchmarks.", no_args_is_help=True, rich_markup_mode=None)
 
 
 @app.callback()
 def _group() -> None:
     """Benchmarks."""
-
-
-def _names(text: str | None) -> tuple[str, ...] | None:
-    return tuple(n.strip() for n in text.split(",") if n.strip()) if text is not None else None
-
-
-def _tell(written: list[Path], quiet: bool) -> None:
-    if not quiet:
-        print("wrote " + ", ".join(map(str, written)), file=sys.stderr)
 
 
 def _give(report: dict[str, Any], table: str, output: Path | None, json: bool, quiet: bool) -> None:
@@ -38,125 +31,7 @@ def _give(report: dict[str, Any], table: str, output: Path | None, json: bool, q
             write_whole((text + "\n").encode(), output)
         except OSError as error:
             raise OutputError(f"{output} cannot be written ({error.strerror}).") from error
-        _tell([output], quiet)
-
-
-@app.command()
-def stability(
-    clips: Annotated[
-        list[Path] | None,
-        typer.Argument(
-            metavar="[CLIP]…",
-            help="Videos, folders of frames, or folders with NAME_mask.png beside each frame. Default: the rendered "
-            "clips in videos/.",
-        ),
-    ] = None,
-    styles: Annotated[
-        list[str] | None,
-        typer.Option("-s", "--style", help="The plan, as for `segnst style`. Default: starry_night_single."),
-    ] = None,
-    methods: Annotated[str | None, typer.Option(help="Which ones, separated by commas. Default: all.")] = None,
-    stability: Annotated[float, typer.Option(help="How steady, 0 to 1.")] = 0.9,
-    segmenter: Annotated[str, typer.Option(help="A name, or the path of a trained one.")] = "deeplab",
-    mask: Annotated[
-        str, typer.Option(metavar="REGION", help="Whose mask is measured where the plan names none.")
-    ] = "vehicle",
-    frames: Annotated[int | None, typer.Option(min=2, help="Only the first so many frames.")] = None,
-    max_size: Annotated[int | None, typer.Option(metavar="PX", help="Reduce the long side to this.")] = 640,
-    raft: Annotated[
-        Path | None, typer.Option(help="RAFT small weights, to measure where there is no truth; fetched otherwise.")
-    ] = None,
-    features: Annotated[
-        Path | None, typer.Option(help="VGG weights, to measure style by; VGG19 is fetched otherwise.")
-    ] = None,
-    paintings: Annotated[
-        list[str] | None, typer.Option("--painting", metavar="STYLE=FILE", help="The painting of a style.")
-    ] = None,
-    flow_cache: Annotated[Path | None, typer.Option(metavar="DIR", help="Keep measuring flows here.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
-    offline: Annotated[bool, typer.Option("--offline", help="Fetch nothing.")] = False,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "-o", "--output", help="Write X.json, X.md and plots, or a folder for stability.json and the like."
-        ),
-    ] = None,
-    against: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Compare with saved results; exit 1 where something got worse.")
-    ] = None,
-    tolerance: Annotated[
-        float, typer.Option(min=0, help="Share by which a figure may get worse against the saved one.")
-    ] = 0.1,
-    force: Annotated[
-        bool, typer.Option("--force", help="Compare though plan, clips, frames or measuring flow differ.")
-    ] = False,
-    json: Annotated[bool, typer.Option("--json", help="Figures on stdout as JSON instead of a table.")] = False,
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress.")] = False,
-) -> None:
-    """Flicker, sharpness, style, masks and ghosts: per-frame styling, segnst and known methods side by side."""
-    from segnst import registry
-    from segnst.bench.against import compare, load_report, refuse_early
-    from segnst.bench.clips import gather, read_painting
-    from segnst.bench.report import Files, plan_without_paths, run_benchmark, table
-    from segnst.bench.stability import Options
-    from segnst.bench.style_kept import load_features, paintings_by_layer
-    from segnst.cli.progress import ProgressBar
-    from segnst.config import Settings
-    from segnst.errors import UsageError
-    from segnst.plan import parse_plan
-
-    settings = Settings(
-        styles=tuple(styles or ("starry_night_single",)),
-        stability=stability,
-        segmenter=segmenter,
-        max_size=max_size,
-        device=device,
-        offline=offline,
-    )
-    # whatever can be wrong is said before anything is measured or fetched
-    plan = parse_plan(settings.styles)
-    saved = load_report(against) if against is not None else None
-    files = Files.at(output) if output is not None else None
-    pictures = {}
-    for text in paintings or ():
-        name, equals, file = text.partition("=")
-        if not equals:
-            raise UsageError(f"--painting takes STYLE=FILE, got '{text}'.")
-        pictures[name] = read_painting(Path(file))
-    paintings_by_layer(pictures, plan)
-    chosen = gather(clips or [])
-    if saved is not None and not force:
-        refuse_early(saved, plan_without_paths(settings.styles), {clip.name: clip.sha256 for clip in chosen})
-    encoder, digest, note = load_features(features, offline=offline)
-    options = Options(
-        settings,
-        methods=_names(methods) or tuple(registry.STABILITY_METHODS),
-        frames=frames,
-        raft=raft,
-        encoder=encoder,
-        paintings=pictures,
-        mask=mask,
-        cache=flow_cache,
-    )
-    bar = ProgressBar(quiet)
-    try:
-        report = run_benchmark(chosen, options, features=(digest, note), progress=bar)
-    finally:
-        bar.close()
-    print(json_module.dumps(report, indent=1, ensure_ascii=False) if json else table(report))
-    # saved results that are compared with are replaced only by results that are no worse
-    itself = files is not None and against is not None and files.json.resolve() == against.resolve()
-    if files is not None and not itself:
-        _tell(files.write(report), quiet)
-    if saved is not None:
-        comparison = compare(saved, report, tolerance=tolerance, force=force)
-        print(f"\n{comparison}", file=sys.stderr if json else sys.stdout)
-        if comparison.worse:
-            if itself:
-                print(f"{against} was left as it is.", file=sys.stderr)
-            raise typer.Exit(1)
-    if files is not None and itself:
-        _tell(files.write(report), quiet)
+        tell([output], quiet)
 
 
 @app.command()
@@ -179,7 +54,7 @@ def collection(
         str, typer.Option(help="Perceptual network that judges: vgg19 (fetched), or a file.")
     ] = "vgg19",
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Write X.json and X.md.")] = None,
-    offline: Annotated[bool, typer.Option("--offline", help="Fetch nothing.")] = False,
+    offline: Offline = False,
     json: Annotated[bool, typer.Option("--json", help="Figures on stdout as JSON instead of tables.")] = False,
 ) -> None:
     """Losses, artefacts, strength and speed of a collection; against single networks and a pass for each style."""
@@ -228,10 +103,10 @@ def gatys(
     repeats: Annotated[int, typer.Option(min=1, help="Runs of each, in turn.")] = 1,
     features: Annotated[str, typer.Option(help="vgg19, vgg16, small or a weights file.")] = "vgg19",
     output: Annotated[Path | None, typer.Option("-o", "--output", help="The figures as JSON.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
-    offline: Annotated[bool, typer.Option("--offline", help="Fetch nothing.")] = False,
+    device: Device = "auto",
+    offline: Offline = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an output that exists.")] = False,
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """`segnst optimize` against a plain optimisation loop: time, and loss at full size."""
     from segnst.bench.gatys import measure
@@ -263,10 +138,10 @@ def tracking(
         list[Path], typer.Argument(metavar="DIR…", help="Folders of frames with NAME_mask.png beside each frame.")
     ],
     frames: Annotated[int | None, typer.Option(min=2, help="Only the first so many frames.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
+    device: Device = "auto",
     output: Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE", help="Also write JSON here.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Figures on stdout as JSON instead of a table.")] = False,
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Follow an object whose true mask is given on the first frame; J and F of the frames that follow."""
     from segnst.bench.clips import gather
@@ -291,11 +166,11 @@ def selection(
     every: Annotated[int, typer.Option(min=0, help="Every n-th photo by its name was held back from training.")] = 8,
     held_back: Annotated[bool, typer.Option("--held-back", help="Only those.")] = False,
     selector: Annotated[str, typer.Option(help="grabcut, sam or sam_vit_b.")] = "grabcut",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
-    offline: Annotated[bool, typer.Option("--offline", help="Fetch nothing.")] = False,
+    device: Device = "auto",
+    offline: Offline = False,
     output: Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE", help="Also write JSON here.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Figures on stdout as JSON instead of a table.")] = False,
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Cut objects out of labelled photos by a box on each, as wide as its label; IoU with the label."""
     from segnst.bench.selection import measure_selection, table

@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from segnst.cli.options import Device, Offline
+
 
 def compare(
     contents: Annotated[list[Path], typer.Argument(metavar="CONTENT…", help="Pictures.")],
@@ -30,8 +32,8 @@ def compare(
     show_painting: Annotated[
         bool, typer.Option("--show-painting/--hide-painting", help="The painting on the sheet, beside the pictures.")
     ] = True,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
-    offline: Annotated[bool, typer.Option("--offline", help="Fetch nothing.")] = False,
+    device: Device = "auto",
+    offline: Offline = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a report that exists.")] = False,
     json: Annotated[bool, typer.Option("--json", help="The report on stdout as JSON.")] = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress.")] = False,

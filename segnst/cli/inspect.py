@@ -9,6 +9,8 @@ from typing import Annotated, Optional
 
 import typer
 
+from segnst.cli.options import Device, Offline
+
 
 def inspect(
     image: Annotated[Path, typer.Argument(metavar="IMAGE", help="Picture, or video (its first frames).")],
@@ -33,8 +35,8 @@ def inspect(
         typer.Option("-s", "--style", help="With --edges: REGION=STYLE, as for `segnst style`. Repeat it."),
     ] = None,
     max_size: Annotated[int | None, typer.Option(min=16, metavar="PX", help="Reduce the long side to this.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
-    offline: Annotated[bool, typer.Option("--offline", help="Fetch nothing.")] = False,
+    device: Device = "auto",
+    offline: Offline = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an output that exists.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Facts on stdout as JSON.")] = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No summary.")] = False,

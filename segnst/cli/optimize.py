@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
+from segnst.cli.options import Device, Offline
 from segnst.cli.progress_losses import LossLine
 
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ Every = Annotated[int | None, typer.Option(metavar="N", help="Keep every N-th st
 Gif = Annotated[Path | None, typer.Option(help="A film of the steps, as GIF.")]
 Mp4 = Annotated[Path | None, typer.Option(help="A film of the steps, as MP4.")]
 Curves = Annotated[Path | None, typer.Option(help="Curves of all losses: this PNG and a JSON beside it.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
-Offline = Annotated[bool, typer.Option("--offline", help="Fetch nothing.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist.")]
 Json = Annotated[bool, typer.Option("--json", help="Report on stdout as JSON, with the losses of every step.")]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress, no summary.")]

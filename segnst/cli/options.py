@@ -1,8 +1,9 @@
-"""Options that several commands share: what the user points at, and masks from files."""
+"""Options that several commands share: what the user points at, masks from files, where and how loud to run."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
@@ -49,6 +50,9 @@ MaskClasses = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option(metavar="NAME,NAME…", help="Names of the values in --masks, in order."),
 ]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
+Offline = Annotated[bool, typer.Option("--offline", help="Fetch nothing.")]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress.")]
 NAMES = ("box", "point", "not_point", "foreground", "background", "at", "masks", "masks_override", "mask_classes")
 
 
@@ -58,3 +62,14 @@ def as_text(given: Mapping[str, Any]) -> dict[str, str | None]:
         name: None if given[name] is None else str(given[name])
         for name in ("foreground", "background", "masks", "masks_override")
     }
+
+
+def names_of(text: str) -> tuple[str, ...]:
+    """What a list of names, separated by commas, holds."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def tell(written: Sequence[Path], quiet: bool) -> None:
+    """Say on stderr which files were written."""
+    if not quiet:
+        print("wrote " + ", ".join(map(str, written)), file=sys.stderr)

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Optional
 import typer
 
 from segnst.cli import options
+from segnst.cli.options import Device, Offline
 
 
 def segment(
@@ -48,8 +49,8 @@ def segment(
     start: Annotated[float | None, typer.Option(help="First second of a video.")] = None,
     end: Annotated[float | None, typer.Option(help="Second of a video to stop before.")] = None,
     max_size: Annotated[int | None, typer.Option(metavar="PX", help="Reduce the long side to this.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
-    offline: Annotated[bool, typer.Option("--offline", help="Fetch nothing.")] = False,
+    device: Device = "auto",
+    offline: Offline = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Write into a folder that has label maps already.")
     ] = False,

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Optional
 import typer
 
 from segnst.cli import options
+from segnst.cli.options import Device, Offline
 
 Entry = Annotated[
     Optional[list[str]],  # noqa: UP045 - typer reads the annotation
@@ -71,8 +72,8 @@ def style(
     crf: Annotated[int | None, typer.Option(help="Quality of the encoder; lower is better.")] = None,
     preset: Annotated[str | None, typer.Option(help="Speed of the encoder.")] = None,
     audio: Annotated[bool, typer.Option("--keep-audio/--no-audio", help="Copy the sound tracks.")] = True,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
-    offline: Annotated[bool, typer.Option("--offline", help="Fetch nothing.")] = False,
+    device: Device = "auto",
+    offline: Offline = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an output that exists.")] = False,
     preview: Annotated[
         int, typer.Option(metavar="N", help="Only a contact sheet of N frames with every stage (PNG).")

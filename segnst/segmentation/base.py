@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -80,6 +80,17 @@ def select_regions(segmenter: Segmenter, names: Sequence[str]) -> Segmenter:
     """
     select = getattr(segmenter, "select", None)
     return select(names) if select is not None and names else segmenter
+
+
+def frame_by_frame(one: Callable[[Tensor, Any], tuple[Tensor, Any]], rgb: Tensor, carry: Any) -> tuple[Tensor, Any]:
+    """The calling of a segmenter that takes frames one by one: ``one`` has them [1,3,H,W], with the carry before."""
+    import torch
+
+    out = []
+    for frame in rgb.split(1):  # type: ignore[no-untyped-call]
+        probabilities, carry = one(frame, carry)
+        out.append(probabilities)
+    return torch.cat(out).to(rgb.device), carry
 
 
 def after_cut(segmenter: Segmenter | None, carry: Any) -> Any:

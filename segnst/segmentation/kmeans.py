@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from segnst.errors import UsageError
+from segnst.segmentation.base import frame_by_frame
 from segnst.types import Region
 
 SIDE = 160  # px, long side of what is clustered
@@ -33,15 +34,14 @@ class KMeansSegmenter:
         self.regions = tuple(Region(k, f"cluster{k + 1}") for k in range(count))
 
     def __call__(self, rgb: Tensor, carry: np.ndarray | None = None) -> tuple[Tensor, np.ndarray]:
-        out, centres = [], carry
-        for frame in rgb.split(1):  # type: ignore[no-untyped-call]
-            points, size = _points(frame)
-            centres = _begin(points, self.count) if centres is None else _go_on(points, centres)
-            distance = ((points[:, None] - centres[None]) ** 2).sum(2)
-            soft = torch.from_numpy(distance).neg().div(SOFTNESS).softmax(1)
-            out.append(soft.T.reshape(1, self.count, *size))
-        assert centres is not None
-        return torch.cat(out).to(rgb.device), centres
+        return frame_by_frame(self._frame, rgb, carry)
+
+    def _frame(self, rgb: Tensor, carry: np.ndarray | None) -> tuple[Tensor, np.ndarray]:
+        points, size = _points(rgb)
+        centres = _begin(points, self.count) if carry is None else _go_on(points, carry)
+        distance = ((points[:, None] - centres[None]) ** 2).sum(2)
+        soft = torch.from_numpy(distance).neg().div(SOFTNESS).softmax(1)
+        return soft.T.reshape(1, self.count, *size), centres
 
     def colours(self, centres: np.ndarray) -> np.ndarray:
         """The clusters' mean colours, uint8 RGB [count,3]: a palette that makes label maps a picture of them."""

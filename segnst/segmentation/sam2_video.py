@@ -20,7 +20,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from segnst.errors import SegnstWarning, WeightsError
-from segnst.segmentation.base import Prompt
+from segnst.segmentation.base import Prompt, frame_by_frame
 from segnst.segmentation.sam import points_of
 from segnst.segmentation.tracking import Earlier, Mark, doubts, object_regions, shared
 from segnst.weights import home_dir
@@ -65,12 +65,7 @@ class Sam2Segmenter:
     @torch.inference_mode()
     def __call__(self, rgb: Tensor, carry: Sam2Carry | None = None) -> tuple[Tensor, Sam2Carry]:
         """RGB [T,3,H,W] in [0,1] -> probabilities [T,1+N,H,W]."""
-        carry = carry or Sam2Carry()
-        out = []
-        for frame in rgb.split(1):  # type: ignore[no-untyped-call]
-            masks, carry = self._frame(frame, carry)
-            out.append(masks)
-        return torch.cat(out).to(rgb.device), carry
+        return frame_by_frame(self._frame, rgb, carry or Sam2Carry())
 
     def after_cut(self, carry: Sam2Carry) -> Sam2Carry:
         """All of it: the memory holds what the objects look like, and no place."""

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from segnst.flow.base import FlowEstimator, estimate_motion
 from segnst.flow.warp import warp
-from segnst.segmentation.base import Prompt, Selector
+from segnst.segmentation.base import Prompt, Selector, frame_by_frame
 from segnst.segmentation.deeplab import DeepLabSegmenter
 from segnst.segmentation.follow import Follower, Target
 from segnst.types import Region
@@ -123,12 +123,7 @@ class TrackingSegmenter:
 
     @torch.inference_mode()
     def __call__(self, rgb: Tensor, carry: TrackCarry | None = None) -> tuple[Tensor, TrackCarry]:
-        carry = carry or TrackCarry()
-        out = []
-        for frame in rgb.split(1):  # type: ignore[no-untyped-call]
-            masks, carry = self._frame(frame, carry)
-            out.append(masks)
-        return torch.cat(out).to(rgb.device), carry
+        return frame_by_frame(self._frame, rgb, carry or TrackCarry())
 
     def after_cut(self, carry: TrackCarry) -> TrackCarry:
         """What holds in the next scene: the count of frames, and what the objects look like, wherever they are."""

@@ -10,17 +10,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from segnst.errors import InputError, OutputError, WeightsError
-from segnst.perceptual.encoders import load_encoder
 from segnst.style.checkpoints import load_own
 from segnst.style.collection import Member, load_collection, write_collection
 from segnst.style.conditional import ConditionalTransformer, from_single
 from segnst.style.transformer import TransformerNetwork
-from segnst.train.photos import SUFFIXES, Photos, read_photo, resize_short
-from segnst.train.style import last_losses, make_folder, preview_pictures
-from segnst.train.style_loss import Painting, StyleLoss, StyleSettings, check_settings
+from segnst.train.photos import SUFFIXES
+from segnst.train.style import begin, last_losses, make_folder, preview_pictures, read_painting
+from segnst.train.style_loss import Painting, StyleSettings, check_settings
 from segnst.train.style_run import StyleRun
 from segnst.weights import read_tensors
 
@@ -127,27 +124,20 @@ def train_collection(
     if path.exists() and not overwrite:
         raise OutputError(f"{path} exists already; choose another name or allow --overwrite.")
     listed = read_paintings(paintings, listing)
-    dev = torch.device(device)
-    torch.manual_seed(settings.seed)
-    photos = Photos(data)
-    learnt = [
-        Painting(m.name, resize_short(read_photo(p), settings.style_size)[None].to(dev), **factors)
-        for p, m, factors in listed
-    ]
-    encoder = load_encoder(features, offline=offline).to(dev)
-    deep = load_encoder(deep_features, offline=offline).to(dev) if deep_features else None
+    begun = begin(settings, data, features, deep_features, device, offline=offline)
+    dev, photos = begun.device, begun.photos
+    loss = begun.loss([Painting(m.name, read_painting(p, settings), **factors) for p, m, factors in listed])
     styles = len(listed) + 1  # and the identity
-    net, begin = _start(init, styles, settings.width)
+    net, anew = _start(init, styles, settings.width)
     net.to(dev).train()
     warmup = 0 if init else settings.warmup
-    loss = StyleLoss(learnt, settings, encoder, deep)
     taught_by = _teacher(teacher, [m.name for _, m, _ in listed]).to(dev) if teacher else None
     run = StyleRun(net, loss, photos, settings, work / name, warmup=warmup, teacher=taught_by, restart=restart)
     shown = preview_pictures(preview_photos, photos, dev)
     run.go(name, stop_at=stop_at, shown=shown, save_every=save_every, quiet=quiet)
     if run.world.rank:
         return path
-    run.teach_identity(settings.identity_steps, begin=begin)
+    run.teach_identity(settings.identity_steps, begin=anew)
     make_folder(out)
     today = datetime.datetime.now(datetime.UTC).date().isoformat()
     metadata: dict[str, Any] = {"settings": json.dumps(asdict(settings)), "terms": terms, "date": today}

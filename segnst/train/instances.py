@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,10 +21,10 @@ from segnst.segmentation.instances import without_duplicates
 from segnst.segmentation.labelled import held_back
 from segnst.segmentation.mask_rcnn import MaskRcnn
 from segnst.train import instance_data as data
+from segnst.train.loop import Report, train_loop
 from segnst.train.run_files import History, damaged, read_run, write_run
 from segnst.types import Region
 
-Report = Callable[[int, dict[str, float]], None]
 _HEADS = ("roi_heads.box_predictor", "roi_heads.mask_predictor.mask_fcn_logits")
 
 
@@ -185,21 +184,7 @@ class _Run:
 
     def go(self, report: Report, stop: Callable[[], bool]) -> Path:
         """Run to the last iteration (or until ``stop``)."""
-        s, started, first = self.settings, time.monotonic(), self.iteration
-        while self.iteration < s.iterations:
-            losses = self._step()
-            self.iteration += 1
-            losses["seconds"] = (time.monotonic() - started) / (self.iteration - first)
-            self.history.note(self.iteration, losses)
-            report(self.iteration, losses)
-            last = self.iteration == s.iterations
-            if last or self.iteration % s.validate_every == 0:
-                report(self.iteration, self._validate())
-            if last or self.iteration % s.save_every == 0 or stop():
-                self.store()
-                if not last and stop():
-                    break
-        return self.out / "best.safetensors"
+        return train_loop(self, self._step, self.settings, report, stop)
 
     def _step(self) -> dict[str, float]:
         s = self.settings
@@ -223,7 +208,7 @@ class _Run:
         self.optimiser.step()
         return {"loss": float(loss.detach()), **{k: float(v.detach()) for k, v in losses.items()}}
 
-    def _validate(self) -> dict[str, float]:
+    def validate(self) -> dict[str, float]:
         step = max(1, len(self.held) // self.settings.validate_at_most)
         values = measure(MaskRcnn("trained", self.network, self.regions), self.held[::step])
         self.history.note(self.iteration, values)

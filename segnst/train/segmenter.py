@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -20,6 +19,7 @@ from segnst.segmentation.classes import STREET
 from segnst.segmentation.deeplab import DeepLabSegmenter, regions_from_names, save
 from segnst.segmentation.network import DeepLab
 from segnst.train import segmentation_data as data
+from segnst.train.loop import Report, train_loop
 from segnst.train.run_files import History, damaged, read_run, write_run
 from segnst.train.segmenter_folders import DataFolder, count_pixels, iou, split_sources
 from segnst.train.segmenter_losses import LossWeights, segmentation_loss
@@ -53,9 +53,6 @@ class SegmenterSettings:
     validate_at_most: int = 24
     long_side: int = 513
     scale: tuple[float, float] = (0.6, 1.5)
-
-
-Report = Callable[[int, dict[str, float]], None]
 
 
 def train_segmenter(
@@ -146,29 +143,20 @@ class _Run:
 
     def go(self, report: Report, stop: Callable[[], bool]) -> Path:
         """Run to the last iteration (or until ``stop``)."""
-        s, started, first = self.settings, time.monotonic(), self.iteration
+        s = self.settings
         mirrored = data.mirrored_classes([r.name for r in self.regions])
         sampler = data.Sampler(self.train, len(self.regions), self.channels, s.crop, s.batch, s.seed, s.scale, mirrored)
         with ThreadPoolExecutor(1) as pool:
             ahead = min(self.iteration + 2, s.iterations)
             coming = [pool.submit(sampler.draw, i) for i in range(self.iteration, ahead)]
-            while self.iteration < s.iterations:
+
+            def step() -> dict[str, float]:
                 batch = coming.pop(0).result()
                 if self.iteration + 2 < s.iterations:
                     coming.append(pool.submit(sampler.draw, self.iteration + 2))
-                losses = self._step(batch)
-                self.iteration += 1
-                losses["seconds"] = (time.monotonic() - started) / (self.iteration - first)
-                self.history.note(self.iteration, losses)
-                report(self.iteration, losses)
-                last = self.iteration == s.iterations
-                if last or self.iteration % s.validate_every == 0:
-                    report(self.iteration, self._validate())
-                if last or self.iteration % s.save_every == 0 or stop():
-                    self.store()
-                    if not last and stop():
-                        break
-        return self.out / "best.safetensors"
+                return self._step(batch)
+
+            return train_loop(self, step, s, report, stop)
 
     def _step(self, batch: data.Batch) -> dict[str, float]:
         s = self.settings
@@ -199,7 +187,7 @@ class _Run:
         network.shift(self.settings.offsets or [-math.log(w) for w in self.weights.classes])
         return network.to(self.device)
 
-    def _validate(self) -> dict[str, float]:
+    def validate(self) -> dict[str, float]:
         """IoU of each class on what was held back; keeps the checkpoint when the mean is the best so far."""
         segmenter = DeepLabSegmenter("averaged", self._averaged(), self.regions, self.settings.long_side)
         values: dict[str, float] = {}

@@ -6,14 +6,14 @@ import datetime
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from segnst.errors import InputError, OutputError, UsageError, WeightsError
-from segnst.perceptual.encoders import load_encoder
+from segnst.perceptual.encoders import Encoder, load_encoder
 from segnst.style.checkpoints import FORMAT, load_own
 from segnst.style.collection import Collection, Member, load_collection, write_collection
 from segnst.style.conditional import ConditionalTransformer, from_single, to_single
@@ -32,13 +32,51 @@ def last_losses(history: History, count: int = 50) -> str:
     return "\n".join(f"| {name} | {value:.4f} |" for name, value in means.items())
 
 
-def _begin(init: Path | None, width: int) -> ConditionalTransformer:
+def _network(init: Path | None, width: int) -> ConditionalTransformer:
     if init is None:
         return ConditionalTransformer(1, width)
     single = load_own(*read_tensors(init))
     if not isinstance(single, TransformerNetwork) or single.width != width:
         raise WeightsError(f"{init} is not a transformer network of width {width}.")
     return from_single(single, 1)
+
+
+@dataclass(frozen=True)
+class Begun:
+    """What every training of paintings works with: where, on which photos, judged by which encoders."""
+
+    settings: StyleSettings
+    device: torch.device
+    photos: Photos
+    encoder: Encoder
+    deep: Encoder | None
+
+    def loss(self, paintings: Sequence[Painting]) -> StyleLoss:
+        """The loss of these paintings."""
+        there = [replace(p, rgb=p.rgb.to(self.device)) for p in paintings]
+        return StyleLoss(there, self.settings, self.encoder, self.deep)
+
+
+def begin(
+    settings: StyleSettings,
+    data: Sequence[Path],
+    features: str,
+    deep_features: str | None,
+    device: str,
+    *,
+    offline: bool,
+) -> Begun:
+    """Find photos and encoders, and seed what is random. Raises InputError, WeightsError."""
+    dev = torch.device(device)
+    torch.manual_seed(settings.seed)
+    photos = Photos(data)
+    deep = load_encoder(deep_features, offline=offline).to(dev) if deep_features else None
+    return Begun(settings, dev, photos, load_encoder(features, offline=offline).to(dev), deep)
+
+
+def read_painting(path: Path, settings: StyleSettings) -> Tensor:
+    """A style image as it is learnt: [1,3,H,W]. Raises InputError."""
+    return resize_short(read_photo(path), settings.style_size)[None]
 
 
 def make_folder(folder: Path) -> None:
@@ -86,15 +124,11 @@ def train_style(
         raise OutputError(f"{path} exists already; choose another name or allow --overwrite.")
     make_folder(work / name)
     make_folder(out)
-    dev = torch.device(device)
-    torch.manual_seed(settings.seed)
-    photos = Photos(data)
-    style = Painting(name, resize_short(read_photo(painting), settings.style_size)[None].to(dev))
-    encoder = load_encoder(features, offline=offline).to(dev)
-    deep = load_encoder(deep_features, offline=offline).to(dev) if deep_features else None
-    net = _begin(init, settings.width).to(dev).train()
+    begun = begin(settings, data, features, deep_features, device, offline=offline)
+    dev, photos = begun.device, begun.photos
+    loss = begun.loss([Painting(name, read_painting(painting, settings))])
+    net = _network(init, settings.width).to(dev).train()
     warmup = 0 if init else settings.warmup
-    loss = StyleLoss([style], settings, encoder, deep)
     run = StyleRun(net, loss, photos, settings, work / name, warmup=warmup, restart=restart)
     shown = preview_pictures(preview_photos, photos, dev)
     run.go(name, stop_at=stop_at, shown=shown, save_every=save_every, quiet=quiet)
@@ -187,13 +221,9 @@ def add_style(
         raise UsageError(f"{into} has the width {collection.net.width}, not {settings.width}.")
     folder = work / f"{into.stem}_{member.name}"
     make_folder(folder)
-    dev = torch.device(device)
-    torch.manual_seed(settings.seed)
-    photos = Photos(data)
-    style = Painting(member.name, resize_short(read_photo(painting), settings.style_size)[None].to(dev))
-    encoder = load_encoder(features, offline=offline).to(dev)
-    deep = load_encoder(deep_features, offline=offline).to(dev) if deep_features else None
-    loss = StyleLoss([style], settings, encoder, deep)
+    begun = begin(settings, data, features, deep_features, device, offline=offline)
+    dev, photos = begun.device, begun.photos
+    loss = begun.loss([Painting(member.name, read_painting(painting, settings))])
     collection.net.to(dev)
     batch = photos.crops(4, settings.crop, random_of(settings.seed, -1), plain=0.0).to(dev)
     start = _nearest(collection, loss, batch)

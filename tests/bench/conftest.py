@@ -1,35 +1,22 @@
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from segnst.cli.app import main
-
-Run = Callable[..., tuple[int, str, str]]
+from tests.conftest import Run
 
 
 @pytest.fixture
-def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+def bench(run: Run) -> Run:
     """``segnst bench …`` in a folder of its own: (exit code, stdout, stderr)."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments: str | Path) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["segnst", "bench", *map(str, arguments)])
-        with pytest.raises(SystemExit) as leave:
-            main()
-        out = capsys.readouterr()
-        return int(leave.value.code or 0), out.out, out.err
-
-    return call
+    return lambda *arguments: run("bench", *arguments)
 
 
 @pytest.fixture
-def run(bench: Run) -> Run:
+def stability(run: Run) -> Run:
     """``segnst bench stability …`` in the same way."""
-    return lambda *arguments: bench("stability", *arguments)
+    return lambda *arguments: run("bench", "stability", *arguments)
 
 
 @pytest.fixture

@@ -9,17 +9,17 @@ import json
 import re
 from pathlib import Path
 
-from tests.bench.conftest import Run
+from tests.conftest import Run
 
 ROOT = Path(__file__).parents[2]
 SAVED = ROOT / "results" / "stability_ci.json"
 
 
-def test_nothing_got_worse_than_the_saved_results(run: Run) -> None:
+def test_nothing_got_worse_than_the_saved_results(stability: Run) -> None:
     command = re.search(r"^BENCH_CI := (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert command is not None
     clip, *options = command[1].split()
-    code, out, err = run(ROOT / clip, *options, "--quiet", "--against", SAVED)
+    code, out, err = stability(ROOT / clip, *options, "--quiet", "--against", SAVED)
     assert code == 0, out + err
     assert "0 figures worse" in out
 

@@ -12,9 +12,10 @@ from segnst.bench.artefacts import bubbles, grid, plain_pictures
 from segnst.bench.collection import Alone, Judge, Picture, markdown, measure
 from segnst.perceptual.encoders import load_encoder
 from segnst.style.collection import Member, load_collection, write_collection
-from segnst.style.conditional import ConditionalTransformer, to_single
+from segnst.style.conditional import to_single
 from segnst.train.style_loss import lattice
 from tests.clips import texture
+from tests.style.make import random_net
 
 
 def strokes(side: int = 256) -> Tensor:
@@ -55,12 +56,7 @@ def test_plain_pictures_are_plain() -> None:
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> dict:  # type: ignore[type-arg]
-    torch.manual_seed(4)
-    net = ConditionalTransformer(5, width=4, blocks=1, identity=True)
-    with torch.no_grad():
-        for name, parameter in net.named_parameters():
-            if name.endswith(("gamma", "beta")):
-                parameter.add_(0.3 * torch.randn_like(parameter))
+    net = random_net(5, 4, blocks=1, identity=True)
     path: Path = tmp_path_factory.mktemp("bench") / "mine.safetensors"
     write_collection(path, net, [Member(name) for name in "abcd"], {})
     collection = load_collection(path)

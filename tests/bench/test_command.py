@@ -10,10 +10,10 @@ import pytest
 
 from segnst import registry
 from segnst.bench import clips as clips_module
-from tests.bench.conftest import Run
 from tests.bench.make import rendered, tiny_style
 from tests.bench.test_clips import davis
 from tests.clips import panning, write_clip
+from tests.conftest import Run
 
 
 @pytest.fixture(scope="session")
@@ -61,63 +61,67 @@ def test_the_report_holds_all_methods_and_no_machine_paths(saved: Path, material
     assert cv2.imread(str(saved.with_name("stability_error.png"))).shape[1] == 900
 
 
-def _call(run: Run, material: Path, *more: str | Path) -> tuple[int, str, str]:
-    return run(material / "pan.mp4", "-s", material / "tiny.safetensors", "--offline", "--methods", "segnst", *more)
+def _call(stability: Run, material: Path, *more: str | Path) -> tuple[int, str, str]:
+    return stability(
+        material / "pan.mp4", "-s", material / "tiny.safetensors", "--offline", "--methods", "segnst", *more
+    )
 
 
-def test_the_same_again_passes_and_worse_fails(run: Run, material: Path, saved: Path, tmp_path: Path) -> None:
-    code, out, err = _call(run, material, "--against", saved, "-o", "again")
+def test_the_same_again_passes_and_worse_fails(stability: Run, material: Path, saved: Path, tmp_path: Path) -> None:
+    code, out, err = _call(stability, material, "--against", saved, "-o", "again")
     assert code == 0, err
     assert Path("again/stability.json").is_file()
     assert "0 figures worse" in out
     report = json.loads(saved.read_text())
     report["clips"]["pan"]["methods"]["segnst"]["e_warp"] /= 3
     (tmp_path / "better.json").write_text(json.dumps(report))
-    code, out, _ = _call(run, material, "--against", tmp_path / "better.json")
+    code, out, _ = _call(stability, material, "--against", tmp_path / "better.json")
     assert code == 1
     assert "worse  pan  e_warp" in out
 
 
-def test_saved_results_are_not_replaced_by_worse_ones(run: Run, material: Path, saved: Path) -> None:
+def test_saved_results_are_not_replaced_by_worse_ones(stability: Run, material: Path, saved: Path) -> None:
     report = json.loads(saved.read_text())
     report["clips"]["pan"]["methods"]["segnst"]["e_warp"] /= 3
     text = json.dumps(report)
     Path("kept.json").write_text(text)
-    code, _, err = _call(run, material, "--against", "kept.json", "-o", "kept.json")
+    code, _, err = _call(stability, material, "--against", "kept.json", "-o", "kept.json")
     assert code == 1
     assert "kept.json was left as it is" in err
     assert Path("kept.json").read_text() == text
     assert not Path("kept.md").exists()
 
 
-def test_another_plan_or_clip_is_refused_before_anything_is_measured(run: Run, material: Path, saved: Path) -> None:
-    code, out, err = run(material / "pan.mp4", "-s", "great_wave", "--offline", "--against", saved)
+def test_another_plan_or_clip_is_refused_before_anything_is_measured(
+    stability: Run, material: Path, saved: Path
+) -> None:
+    code, out, err = stability(material / "pan.mp4", "-s", "great_wave", "--offline", "--against", saved)
     assert (code, out) == (2, "")
     assert "the plan was tiny, now great_wave" in err
     write_clip(Path("pan.mp4"), panning(3), sound=False)
-    code, out, err = run("pan.mp4", "-s", material / "tiny.safetensors", "--offline", "--against", saved)
+    code, out, err = stability("pan.mp4", "-s", material / "tiny.safetensors", "--offline", "--against", saved)
     assert (code, out) == (2, "")
     assert "another content" in err
 
 
-def test_json_on_stdout_is_json_also_beside_a_comparison(run: Run, material: Path, saved: Path) -> None:
-    code, out, err = _call(run, material, "--json", "--against", saved, "--frames", 12)
+def test_json_on_stdout_is_json_also_beside_a_comparison(stability: Run, material: Path, saved: Path) -> None:
+    code, out, err = _call(stability, material, "--json", "--against", saved, "--frames", 12)
     assert code == 0
     assert json.loads(out)["clips"]["pan"]["frames"] == 12
     assert "0 figures worse" in err
 
 
-def test_other_frames_are_refused(run: Run, material: Path, saved: Path) -> None:
-    code, _, err = _call(run, material, "--against", saved, "--frames", 3)
+def test_other_frames_are_refused(stability: Run, material: Path, saved: Path) -> None:
+    code, _, err = _call(stability, material, "--against", saved, "--frames", 3)
     assert code == 2
     assert "frames measured was 12, now 3" in err
-    assert _call(run, material, "--against", saved, "--frames", 3, "--force", "--tolerance", 100)[0] == 0
+    assert _call(stability, material, "--against", saved, "--frames", 3, "--force", "--tolerance", 100)[0] == 0
 
 
-def test_a_plan_with_masks_on_a_davis_folder(run: Run, material: Path, no_weights: None) -> None:
+def test_a_plan_with_masks_on_a_davis_folder(stability: Run, material: Path, no_weights: None) -> None:
     folder = davis(Path("car").resolve(), 6, height=47)  # odd: the encoder adds a line
     style = material / "tiny.safetensors"
-    code, out, err = run(folder, "-s", f"vehicle={style}", "--offline", "-o", "out", "--json", "-q")
+    code, out, err = stability(folder, "-s", f"vehicle={style}", "--offline", "-o", "out", "--json", "-q")
     assert (code, err) == (0, "")
     report = json.loads(out)
     clip = report["clips"]["car"]
@@ -130,10 +134,10 @@ def test_a_plan_with_masks_on_a_davis_folder(run: Run, material: Path, no_weight
     assert {p.name for p in Path("out").iterdir()} >= {"stability.json", "stability.md", "stability_error.png"}
 
 
-def test_style_is_measured_where_features_are(run: Run, material: Path, shared: Path) -> None:
+def test_style_is_measured_where_features_are(stability: Run, material: Path, shared: Path) -> None:
     features = shared / "networks" / "vgg19_to_relu3_4.safetensors"
     painting = f"tiny={shared / 'paintings' / 'udnie.jpg'}"
-    code, out, err = _call(run, material, "--features", features, "--json", "--frames", 6, "--painting", painting)
+    code, out, err = _call(stability, material, "--features", features, "--json", "--frames", 6, "--painting", painting)
     assert code == 0, err
     report = json.loads(out)
     ours = report["clips"]["pan"]["methods"]["segnst"]
@@ -157,21 +161,21 @@ def test_style_is_measured_where_features_are(run: Run, material: Path, shared: 
         (["one.mp4"], 1, "fewer than two frames"),
     ],
 )
-def test_bad_requests_are_named(run: Run, material: Path, arguments: list[str], code: int, words: str) -> None:
+def test_bad_requests_are_named(stability: Run, material: Path, arguments: list[str], code: int, words: str) -> None:
     write_clip(Path("one.mp4"), panning(1), sound=False)
     clip = str(material / "pan.mp4")
     style = ("-s", material / "tiny.safetensors", "--offline")
     more = ("--methods", "segnst") if "--methods" not in arguments else ()
     few = ("--frames", "2") if "--frames" not in arguments else ()
-    found, out, err = run(*(clip if a == "CLIP" else a for a in arguments), *style, *more, *few)
+    found, out, err = stability(*(clip if a == "CLIP" else a for a in arguments), *style, *more, *few)
     assert found == code, err
     assert words in err
     assert "Traceback" not in err
     assert code == 0 or out == ""
 
 
-def test_without_videos_a_clip_must_be_named(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_without_videos_a_clip_must_be_named(stability: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(clips_module, "videos_dir", lambda: tmp_path / "videos")
-    code, _, err = run("--offline")
+    code, _, err = stability("--offline")
     assert code == 1
     assert "Name a clip" in err

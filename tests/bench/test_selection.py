@@ -6,7 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from tests.bench.conftest import Run
+from tests.conftest import Run
 from tests.segmentation.scenes import moving_disk
 
 PERSON = 6

@@ -3,33 +3,15 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from segnst.cli.app import main
 from segnst.segmentation.indexed_png import read_png
+from tests.conftest import Run
 from tests.segmentation.scenes import iou, moving_disk, write_frames
-
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments: str | Path) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["segnst", *map(str, arguments)])
-        with pytest.raises(SystemExit) as leave:
-            main()
-        out = capsys.readouterr()
-        return int(leave.value.code or 0), out.out, out.err
-
-    return call
 
 
 def test_two_boxes_on_a_photo_are_one_object_of_0_and_1(run: Run, tmp_path: Path) -> None:

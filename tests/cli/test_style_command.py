@@ -6,7 +6,6 @@ import json
 import os
 import stat
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import av
@@ -15,28 +14,12 @@ import numpy as np
 import pytest
 import torch
 
-from segnst.cli.app import main
 from segnst.style.transformer import TransformerNetwork
 from segnst.weights import bundled_dir, write_tensors
 from tests.clips import panning, write_clip
+from tests.conftest import Run
 
-Run = Callable[..., tuple[int, str, str]]
 HAS_SEGMENTER = (bundled_dir() / "deeplab_street.safetensors").is_file()
-
-
-@pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Call the command line in a folder of its own: (exit code, stdout, stderr)."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments: str | Path) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["segnst", *map(str, arguments)])
-        with pytest.raises(SystemExit) as leave:
-            main()
-        out = capsys.readouterr()
-        return int(leave.value.code or 0), out.out, out.err
-
-    return call
 
 
 @pytest.fixture(scope="session")

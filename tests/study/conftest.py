@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -11,12 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from segnst.cli.app import main
 from segnst.sheet import to_bytes
 from segnst.weights import write_tensors
 from tests.clips import panning, texture, write_clip
-
-Run = Callable[..., tuple[int, str, str]]
 
 
 def write_vgg(path: Path) -> None:
@@ -41,18 +36,3 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_clip(folder / "clip.mp4", panning(3, 64, 64))
     write_vgg(folder / "vgg.safetensors")
     return folder
-
-
-@pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Call the command line in a folder of its own: (exit code, stdout, stderr)."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments: str | Path) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["segnst", *map(str, arguments)])
-        with pytest.raises(SystemExit) as leave:
-            main()
-        out = capsys.readouterr()
-        return int(leave.value.code or 0), out.out, out.err
-
-    return call

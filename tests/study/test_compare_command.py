@@ -10,7 +10,7 @@ import torch
 
 from segnst.style.transformer import TransformerNetwork
 from segnst.weights import write_tensors
-from tests.study.conftest import Run
+from tests.conftest import Run
 
 
 def test_methods_stand_side_by_side(run: Run, material: Path) -> None:

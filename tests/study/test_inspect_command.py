@@ -15,7 +15,7 @@ from segnst.run import load_segmenter
 from segnst.study.pictures import read_picture
 from segnst.study.saliency import choose_class, grad_cam, gradient_map
 from segnst.weights import bundled_dir
-from tests.study.conftest import Run
+from tests.conftest import Run
 
 STREET = Path(__file__).parents[2] / "videos/street.mp4"
 pytestmark = pytest.mark.skipif(

@@ -13,7 +13,7 @@ import pytest
 from segnst.study.optimize import make_plan
 from segnst.study.pictures import read_picture, write_picture
 from segnst.weights import bundled_dir, read_tensors, write_tensors
-from tests.study.conftest import Run
+from tests.conftest import Run
 
 ROOT = Path(__file__).parents[2]
 HAS_SEGMENTER = (bundled_dir() / "deeplab_street.safetensors").is_file()

@@ -21,19 +21,14 @@ from segnst.style.transformer import TransformerNetwork
 from segnst.types import LayerMasks
 from segnst.weights import write_tensors
 from tests.clips import texture
+from tests.style.make import random_net
 
 CPU = torch.device("cpu")
 
 
 @pytest.fixture
 def net() -> ConditionalTransformer:
-    torch.manual_seed(3)
-    result = ConditionalTransformer(3, width=6, blocks=2, identity=True)
-    with torch.no_grad():
-        for name, parameter in result.named_parameters():
-            if name.endswith(("gamma", "beta")):
-                parameter.add_(0.5 * torch.randn_like(parameter))
-    return result.eval().requires_grad_(False)
+    return random_net(3, 6, blocks=2, identity=True)
 
 
 @pytest.fixture

@@ -11,17 +11,12 @@ from segnst.style.conditional import ConditionalTransformer
 from segnst.style.layer_norm import paint_layers
 from segnst.style.tiling import paint_auto, paint_exact, tiles
 from tests.clips import texture
+from tests.style.make import random_net
 
 
 @pytest.fixture(scope="module")
 def net() -> ConditionalTransformer:
-    torch.manual_seed(3)
-    result = ConditionalTransformer(3, width=8)
-    with torch.no_grad():
-        for name, parameter in result.named_parameters():
-            if name.endswith(("gamma", "beta")):
-                parameter.add_(0.3 * torch.randn_like(parameter))
-    return result.eval().requires_grad_(False)
+    return random_net(3, 8)
 
 
 def scene(height: int, width: int) -> tuple[Tensor, Tensor]:
