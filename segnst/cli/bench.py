@@ -19,19 +19,35 @@ def _group() -> None:
     """Benchmarks."""
 
 
-def _give(report: dict[str, Any], table: str, output: Path | None, json: bool, quiet: bool) -> None:
-    """Figures on stdout, and as JSON into a file where one is named."""
+def _room(output: Path | None) -> None:
+    """Make the folder of an output before any work is done. Raises OutputError."""
+    from segnst.errors import OutputError
+
+    if output is not None:
+        try:
+            output.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"The folder {output.parent} cannot be made ({error.strerror}).") from error
+
+
+def _give(text: str, report: dict[str, Any], output: Path | None, json: bool, quiet: bool, *, both: bool) -> None:
+    """Figures on stdout, and as JSON into a file where one is named; ``both``: beside it the text, as Markdown."""
     from segnst.bench.plots import write_whole
     from segnst.errors import OutputError
 
-    text = json_module.dumps(report, indent=1)
-    print(text if json else table)
-    if output is not None:
+    data = json_module.dumps(report, indent=1)
+    print(data if json else text)
+    if output is None:
+        return
+    files = (
+        {output.with_suffix(".json"): data + "\n", output.with_suffix(".md"): text} if both else {output: data + "\n"}
+    )
+    for path, content in files.items():
         try:
-            write_whole((text + "\n").encode(), output)
+            write_whole(content.encode(), path)
         except OSError as error:
-            raise OutputError(f"{output} cannot be written ({error.strerror}).") from error
-        tell([output], quiet)
+            raise OutputError(f"{path} cannot be written ({error.strerror}).") from error
+    tell(list(files), quiet)
 
 
 @app.command()
@@ -67,6 +83,7 @@ def collection(
     from segnst.train.photos import Photos, read_photo, resize_short
     from segnst.weights import bundled
 
+    _room(output)
     loaded = load_collection(file or bundled("collection.safetensors"))
     pictures = {m.name: resize_short(read_photo(p), 384)[None] for p, m, _ in read_paintings(paintings, listing)}
     missing = [n for n in loaded.names if n not in pictures]
@@ -87,11 +104,7 @@ def collection(
         chosen = [Picture(p.stem, resize_short(read_photo(p), 288)[None]) for p in paths]
     pairs = list(zip(loaded.names[::2], loaded.names[1::2], strict=False))[:3]
     report = measure(loaded, judge, nets, chosen, pairs)
-    text = markdown(report)
-    print(json_module.dumps(report, indent=1) if json else text)
-    if output is not None:
-        output.with_suffix(".json").write_text(json_module.dumps(report, indent=1) + "\n")
-        output.with_suffix(".md").write_text(text)
+    _give(markdown(report), report, output, json, quiet=True, both=True)
 
 
 @app.command()
@@ -149,12 +162,13 @@ def tracking(
     from segnst.cli.progress import ProgressBar
     from segnst.device import choose_device
 
+    _room(output)
     bar = ProgressBar(quiet)
     try:
         report = follow_clips(gather(clips), device=choose_device(device), frames=frames, progress=bar)
     finally:
         bar.close()
-    _give(report, table(report), output, json, quiet)
+    _give(table(report), report, output, json, quiet, both=False)
 
 
 @app.command()
@@ -177,6 +191,7 @@ def selection(
     from segnst.cli.progress import ProgressBar
     from segnst.device import choose_device
 
+    _room(output)
     bar = ProgressBar(quiet)
     try:
         report = measure_selection(
@@ -185,4 +200,4 @@ def selection(
         )  # fmt: skip
     finally:
         bar.close()
-    _give(report, table(report), output, json, quiet)
+    _give(table(report), report, output, json, quiet, both=False)

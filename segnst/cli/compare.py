@@ -18,9 +18,12 @@ def compare(
     methods: Annotated[
         str, typer.Option(help="Separated by commas: lbfgs, adam, names of styles, paths of checkpoints.")
     ] = "lbfgs,adam",
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="X", help="Writes X.json, X.md and X.png.")] = Path(
-        "results/compare"
-    ),
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o", "--output", metavar="X", help="Writes X.json, X.md and X.png.", show_default="results/compare"
+        ),
+    ] = None,
     steps: Annotated[int, typer.Option(min=1, help="Of an optimisation.")] = 200,
     max_size: Annotated[int, typer.Option(min=32, metavar="PX", help="Long side.")] = 512,
     features: Annotated[str, typer.Option(help="vgg19, vgg16, small or a weights file: measures all.")] = "vgg19",
@@ -44,6 +47,9 @@ def compare(
     """
     from segnst.study.compare import CompareOptions, compare_files
 
+    if output is None:
+        output = Path("results/compare")
+        output.parent.mkdir(exist_ok=True)
     options = CompareOptions(
         painting=painting, methods=tuple(m.strip() for m in methods.split(",") if m.strip()), steps=steps,
         max_size=max_size, features=features, clip=clip, clip_frames=clip_frames, clip_steps=clip_steps,
