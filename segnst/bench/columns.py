@@ -70,9 +70,10 @@ COLUMNS: dict[str, Column] = {
     "mask_flicker": Column(
         "lower",
         0.01,
-        "1 − IoU of the mask with its warped predecessor on valid pixels: the truth's beside source, raw beside "
-        "per-frame, steadied beside segnst",
+        "1 − IoU of the mask with its predecessor, warped soft and then cut at a half, on valid pixels: the truth's "
+        "beside source, raw beside per-frame, steadied beside segnst",
     ),
+    "mask_flicker_nearest": Column("lower", 0.01, "the same, cut first and warped to the nearest pixel"),
     "mask_iou": Column("higher", 0.02, "IoU of the mask with the truth: raw beside per-frame, steadied beside segnst"),
     "encoded_e_warp": Column("lower", 5e-5, "E_warp of segnst's video read back from the encoded file"),
     "encoded_excess": Column("lower", 0.03, "the excess of that, between floor and ceiling before encoding"),

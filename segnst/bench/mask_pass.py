@@ -56,4 +56,4 @@ class MaskPass:
             self.meters[SOURCE].add(true, true, pair)
         for name, styled in ((OURS, steadied), (PER_FRAME, raw)):
             if styled.masks is not None:
-                self.meters[name].add((styled.masks.soft[:, :1] > 0.5).float(), true, pair)
+                self.meters[name].add(styled.masks.soft[:, :1], true, pair)

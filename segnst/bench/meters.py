@@ -149,26 +149,33 @@ def figures(name: str, meters: Mapping[str, Meter]) -> Figures:
 
 
 class MaskMeter:
-    """Steadiness of a binary mask, and how right it is."""
+    """Steadiness of a mask, and how right it is."""
 
     def __init__(self) -> None:
         self.flicker: list[float] = []
+        self.nearest: list[float] = []
         self.iou: list[float] = []
         self._last: Tensor | None = None
 
     def add(self, mask: Tensor, true: Tensor | None, pair: Pair | None) -> None:
-        """A mask [1,1,H,W] of 0 and 1, the truth or None, and the flow to the last frame (None in a new shot)."""
+        """A soft mask [1,1,H,W], the true one or None, and the flow to the last frame (None in a new shot)."""
         if pair is not None and self._last is not None:
-            value = mask_flicker(mask, self._last, pair.flow, pair.valid)
-            self.flicker += [] if value is None else [value]
+            values = mask_flicker(mask, self._last, pair.flow, pair.valid)
+            if values is not None:
+                self.flicker.append(values[0])
+                self.nearest.append(values[1])
         if true is not None:
-            value = mask_iou(mask, true)
+            value = mask_iou((mask > 0.5).float(), true)
             self.iou += [] if value is None else [value]
         self._last = mask
 
     def figures(self) -> Figures:
-        """``mask_flicker`` and ``mask_iou``, None where there was nothing to see."""
-        return {"mask_flicker": mean(self.flicker), "mask_iou": mean(self.iou)}
+        """``mask_flicker`` (both ways) and ``mask_iou``, None where there was nothing to see."""
+        return {
+            "mask_flicker": mean(self.flicker),
+            "mask_flicker_nearest": mean(self.nearest),
+            "mask_iou": mean(self.iou),
+        }
 
 
 def layer_regions(soft: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:

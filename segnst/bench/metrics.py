@@ -78,12 +78,21 @@ def band_energies(rgb: Tensor) -> tuple[float, ...]:
     return tuple(energies)
 
 
-def mask_flicker(current: Tensor, previous: Tensor, flow: Tensor, reliable: Tensor) -> float | None:
-    """1 − IoU of a binary mask [1,1,H,W] with its warped predecessor, on reliable pixels; None where both are empty."""
-    past = warp(previous, flow, "nearest") * reliable
-    now = current * reliable
-    union = torch.maximum(past, now).sum()
-    return float(1 - torch.minimum(past, now).sum() / union) if union > 0 else None
+def mask_flicker(current: Tensor, previous: Tensor, flow: Tensor, reliable: Tensor) -> tuple[float, float] | None:
+    """1 − IoU of a mask with its warped predecessor, on reliable pixels; None where both are empty.
+
+    Soft masks [1,1,H,W] in [0,1]; the mask is where they are above a half. First warped soft and then cut, so that a
+    motion by parts of a pixel is no flicker; then the other way round, to the nearest pixel, as hard masks are.
+    """
+    now = (current > 0.5).to(current.dtype) * reliable
+    figures = []
+    for warped in (warp(previous, flow) > 0.5, warp((previous > 0.5).to(previous.dtype), flow, "nearest") > 0.5):
+        past = warped.to(current.dtype) * reliable
+        union = torch.maximum(past, now).sum()
+        if union == 0:
+            return None
+        figures.append(float(1 - torch.minimum(past, now).sum() / union))
+    return figures[0], figures[1]
 
 
 def mask_iou(found: Tensor, true: Tensor) -> float | None:

@@ -97,9 +97,6 @@ def steady_masks(
     soft [1,L,h,w], rgb [1,3,H,W] -> ([1,L,H,W] summing to 1 over L, carry). The second smoothing is what takes
     away the trembling of edges that follow each frame's own noise; hard edges do without, it would soften them.
     """
-    if motion is not None:
-        # stricter than for paint: a mask that lags behind an edge costs IoU, paint that does is hard to see
-        motion = Motion(motion.flow, motion.reliable.square())
     soft = smooth(soft, carry.soft if carry else None, motion, KEEP_SEEN)
     drawn = draw_edges(soft, rgb, edge)
     if carry and edge.kind in ("guided", "feather"):

@@ -160,8 +160,22 @@ def test_masks_flicker_and_miss() -> None:
     meter = MaskMeter()
     for mask in (left, less, left):
         meter.add(mask, left, STILL)
-    assert meter.figures() == {"mask_flicker": 0.5, "mask_iou": pytest.approx(2.5 / 3)}
+    assert meter.figures() == {
+        "mask_flicker": 0.5, "mask_flicker_nearest": 0.5, "mask_iou": pytest.approx(2.5 / 3)
+    }  # fmt: skip
     empty = MaskMeter()
     for _ in range(2):
         empty.add(torch.zeros_like(left), torch.zeros_like(left), STILL)
-    assert empty.figures() == {"mask_flicker": None, "mask_iou": None}
+    assert empty.figures() == {"mask_flicker": None, "mask_flicker_nearest": None, "mask_iou": None}
+
+
+def test_a_soft_mask_that_moves_by_parts_of_a_pixel_does_not_flicker() -> None:
+    x = torch.arange(SIZE[1]).float().expand(1, 1, *SIZE)
+    meter = MaskMeter()
+    for frame in range(6):
+        meter.add(torch.sigmoid(20.3 - 0.4 * frame - x), None, pair(shift(0.4, *SIZE)))
+    figures = meter.figures()
+    assert figures["mask_flicker"] == 0
+    nearest = figures["mask_flicker_nearest"]
+    assert nearest is not None
+    assert nearest > 0.01
