@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import cv2
@@ -11,17 +10,10 @@ import numpy as np
 import pytest
 
 from segnst import registry
-from segnst.cli.app import main
 from segnst.segmentation.indexed_png import read_png
+from tests.conftest import Run
 
 SHARED = Path(__file__).parents[3] / "shared"
-
-
-def run(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> int:
-    monkeypatch.setattr(sys, "argv", ["segnst", "segment", *map(str, arguments)])
-    with pytest.raises(SystemExit) as leave:
-        main()
-    return int(leave.value.code or 0)
 
 
 @pytest.fixture(autouse=True)
@@ -34,12 +26,10 @@ def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="needs shared/")
 @pytest.mark.filterwarnings("default::segnst.errors.SegnstWarning")
-def test_offline_objects_are_found_and_cut_out_all_the_same(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_offline_objects_are_found_and_cut_out_all_the_same(run: Run, tmp_path: Path) -> None:
     photo = SHARED / "stability/davis/car-roundabout/00000.jpg"
-    assert run(monkeypatch, photo, "--detect", "car, person", "--sam", "--offline", "-o", tmp_path / "out") == 0
-    said = capsys.readouterr().err
+    code, _, said = run("segment", photo, "--detect", "car, person", "--sam", "--offline", "-o", tmp_path / "out")
+    assert code == 0
     assert "The bundled segmenter takes the place of the detector" in said
     assert "GrabCut takes the place of SAM" in said
     (objects,) = json.loads((tmp_path / "out/objects.json").read_text()).values()
@@ -51,14 +41,13 @@ def test_offline_objects_are_found_and_cut_out_all_the_same(
     assert (inside > 0).mean() > 0.8, "the box of the car"
 
 
-def test_what_does_not_go_together_is_said(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_does_not_go_together_is_said(run: Run, tmp_path: Path) -> None:
     for arguments, words in (
         (("--sam",), "--detect NAMES"),
         (("--detect", " , "), "needs names"),
         (("--detect", "car", "--detector", "yolo"), "no detector 'yolo'"),
     ):
-        assert run(monkeypatch, "photo.jpg", *arguments, "-o", tmp_path / "out") == 2
-        assert words in capsys.readouterr().err
+        code, _, err = run("segment", "photo.jpg", *arguments, "-o", tmp_path / "out")
+        assert code == 2
+        assert words in err
     assert not (tmp_path / "out").exists()

@@ -1,26 +1,17 @@
 from __future__ import annotations
 
 import json
-import sys
 
 import pytest
 
-from segnst.cli.app import main
 from segnst.errors import UsageError
+from tests.conftest import Run
 
 
-def call(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
-    monkeypatch.setattr(sys, "argv", ["segnst", *arguments])
-    with pytest.raises(SystemExit) as leave:
-        main()
-    return int(leave.value.code or 0)
-
-
-def test_lists_are_json(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_lists_are_json(run: Run) -> None:
     for command in (["styles"], ["models", "list"], ["doctor"]):
-        call(monkeypatch, *command, "--json")
-        rows = json.loads(capsys.readouterr().out)
-        assert isinstance(rows, list), command
+        _, out, _ = run(*command, "--json")
+        assert isinstance(json.loads(out), list), command
 
 
 def test_pull_names_what_it_does_not_know() -> None:
@@ -30,6 +21,7 @@ def test_pull_names_what_it_does_not_know() -> None:
         pull(["vgg18"])
 
 
-def test_version(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    assert call(monkeypatch, "--version") == 0
-    assert capsys.readouterr().out.startswith("segnst ")
+def test_version(run: Run) -> None:
+    code, out, _ = run("--version")
+    assert code == 0
+    assert out.startswith("segnst ")
