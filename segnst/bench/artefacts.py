@@ -1,8 +1,7 @@
 """What transformer networks grow where there is nothing to paint: bubbles and grids, counted.
 
-A plain surface should come back as an even texture. A **bubble** is a spot that stands out of it: instance norm can be
-fooled by one strong local spike, which networks then learn (Karras 2020, arXiv 1912.04958, section 2, for the same in
-StyleGAN). A **grid** is a period that resize-convolutions leave (Odena 2016).
+A plain surface should come back as an even texture. A **bubble** is a spot that stands out of it
+(segnst.perceptual.spots), a **grid** a period that resize-convolutions leave (Odena 2016).
 """
 
 from __future__ import annotations
@@ -15,12 +14,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from segnst.filters import box_mean
+from segnst.perceptual.spots import ROUND, smooth_parts, standing_out, usual
 
-SPOT, ROUND = 7, 61  # px: the size of what stands out, and of its surroundings
 LEAST, SPREAD = 0.12, 6.0  # how far it stands out: luminance, and times the usual deviation of such windows
 AREA = 30  # px that a bubble covers at least
-SMOOTH = 0.02  # standard deviation of the source below which a part of a photo counts as smooth
 MARGIN = 24  # px at the border that are not judged: padding has its own habits
 PERIODS = (2, 4, 8)  # px: strides of the network and their double
 
@@ -50,13 +47,6 @@ def plain_pictures(side: int = 320) -> Iterator[tuple[str, Tensor]]:
         yield name, (ramp + noise()).clamp(0, 1)
 
 
-def smooth_parts(rgb: Tensor) -> Tensor:
-    """Where a source [1,3,H,W] has nothing to paint: [1,1,H,W] bool."""
-    grey = rgb.mean(1, keepdim=True)
-    variance = box_mean(grey.square(), ROUND // 2) - box_mean(grey, ROUND // 2).square()
-    return variance.clamp_min(0).sqrt() < SMOOTH
-
-
 def bubbles(rgb: Tensor, painted: Tensor) -> int:
     """How many spots stand out of the paint where the source is smooth; both [1,3,H,W] in [0,1]."""
     judged = smooth_parts(rgb)
@@ -64,10 +54,8 @@ def bubbles(rgb: Tensor, painted: Tensor) -> int:
     judged[..., :, :MARGIN] = judged[..., :, -MARGIN:] = False
     if int(judged.sum()) < 4 * ROUND:
         return 0
-    grey = painted.mean(1, keepdim=True)
-    stands_out = (box_mean(grey, SPOT) - box_mean(grey, ROUND)).abs()
-    usual = float(stands_out[judged].median()) / 0.6745  # of a normal distribution's absolute value
-    spots = (stands_out > max(LEAST, SPREAD * usual)) & judged
+    found = standing_out(painted)
+    spots = (found > max(LEAST, SPREAD * usual(found[judged]))) & judged
     count, _, stats, _ = cv2.connectedComponentsWithStats(spots[0, 0].numpy().astype(np.uint8))
     return int(sum(stats[k, cv2.CC_STAT_AREA] >= AREA for k in range(1, count)))
 

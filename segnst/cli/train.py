@@ -154,6 +154,8 @@ def collection(
     deep_weight: Weight = 4.0,
     tv_weight: Weight = 0.05,
     lattice_weight: Lattice = 3000.0,
+    spot_weight: Annotated[float, typer.Option(min=0, help="Against bubbles on smooth surfaces.")] = 30000.0,
+    plain_share: Annotated[float, typer.Option(min=0, max=1, help="Share of crops that are plain surfaces.")] = 0.06,
     temporal_weight: Temporal = 15.0,
     temporal_from: Annotated[float, typer.Option(min=0, max=1, help="Share of the training after which.")] = 0.65,
     identity_steps: Annotated[
@@ -182,7 +184,7 @@ def collection(
         width=width, iterations=iterations, batch=batch, crop=crop, style_size=style_size, learning_rate=learning_rate,
         style_rate=style_rate, content_weight=content_weight, structure_weight=structure_weight,
         style_weight=style_weight, deep_weight=deep_weight, tv_weight=tv_weight, lattice_weight=lattice_weight,
-        temporal_weight=temporal_weight, temporal_from=temporal_from,
+        spot_weight=spot_weight, plain_share=plain_share, temporal_weight=temporal_weight, temporal_from=temporal_from,
         identity_steps=identity_steps, teacher_weight=teacher_weight, warmup=warmup, seed=seed,
         content_layer=content_layer, style_layers=names_of(style_layers), deep_layers=names_of(deep_layers),
     )  # fmt: skip

@@ -13,6 +13,7 @@ from segnst.errors import UsageError
 from segnst.flow.warp import inside, warp
 from segnst.perceptual.encoders import Encoder
 from segnst.perceptual.losses import instance_normalised, moments
+from segnst.perceptual.spots import spots
 from segnst.style.conditional import ConditionalTransformer
 from segnst.train.photos import synthetic_flow
 
@@ -25,11 +26,12 @@ class StyleSettings:
     for every painting. ``structure`` compares features after instance normalisation: it holds shapes, a face, a
     number plate, while colours and contrast are the painting's to choose; ``content`` holds both. Style is compared by
     means and covariances (segnst.perceptual.losses.moments), on ``deep_layers`` for large strokes. ``lattice_weight``
-    is against the grid of the upsampling (see ``lattice``). The first ``warmup`` iterations of a network that starts
-    from nothing learn to repeat the photo, weighed by ``repeat_weight``: a few seconds that spare it the search for the
-    picture through the style loss. ``temporal_from`` is the share of the training after which the temporal term joins:
-    earlier it erases the strokes before they are there. The identity of a collection learns in ``identity_steps`` of
-    its own at the end.
+    is against the grid of the upsampling (see ``lattice``), ``spot_weight`` against bubbles on smooth surfaces
+    (segnst.perceptual.spots); ``plain_share`` of the crops show nothing else. The first ``warmup`` iterations of a net
+    that starts from nothing learn to repeat the photo, weighed by ``repeat_weight``: a few seconds that spare it the
+    search for the picture through the style loss. ``temporal_from`` is the share of the training after which the
+    temporal term joins: earlier it erases the strokes before they are there. The identity of a collection learns in
+    ``identity_steps`` of its own at the end.
     """
 
     width: int = 32
@@ -50,6 +52,8 @@ class StyleSettings:
     tv_weight: float = 0.05
     range_weight: float = 20.0
     lattice_weight: float = 3000.0
+    spot_weight: float = 30000.0
+    plain_share: float = 0.06
     repeat_weight: float = 100.0
     identity_steps: int = 0
     teacher_weight: float = 300.0
@@ -134,6 +138,8 @@ class StyleLoss:
             + (painted[..., 1:, :] - painted[..., :-1, :]).abs().mean((1, 2, 3))
         )
         terms["lattice"] = s.lattice_weight * lattice(painted)
+        if s.spot_weight:
+            terms["spots"] = s.spot_weight * spots(photos, painted)
         terms["range"] = s.range_weight * ((painted - 0.5).abs() - 0.5).clamp_min(0).square().mean((1, 2, 3))
         return terms
 

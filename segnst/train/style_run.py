@@ -177,7 +177,7 @@ class StyleRun:
         s, iteration = self.settings, self.progress.iteration
         # every process its own crops and styles
         generator = random_of(s.seed, iteration * self.world.size + self.world.rank)
-        batch = self.photos.crops(s.batch, s.crop, generator).to(self.device)
+        batch = self.photos.crops(s.batch, s.crop, generator, s.plain_share).to(self.device)
         chosen = styles_of(iteration * self.world.size + self.world.rank, s.batch, self.paintings, s.seed)
         which = torch.tensor(chosen, device=self.device)
         code = F.one_hot(which, self.net.styles).float()

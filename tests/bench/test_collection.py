@@ -11,6 +11,7 @@ from torch import Tensor
 from segnst.bench.artefacts import bubbles, grid, plain_pictures
 from segnst.bench.collection import Alone, Judge, Picture, markdown, measure
 from segnst.perceptual.encoders import load_encoder
+from segnst.perceptual.spots import spots
 from segnst.style.collection import Member, load_collection, write_collection
 from segnst.style.conditional import to_single
 from segnst.train.style_loss import lattice
@@ -39,6 +40,20 @@ def test_a_spot_that_stands_out_is_a_bubble() -> None:
     painted[..., 160:172, 180:192] += 0.4
     assert bubbles(plain, painted) == 2
     assert bubbles(texture(256, 256)[None].float(), painted) == 0, "only where there is nothing to paint"
+
+
+def test_training_pushes_down_what_stands_out_and_nothing_else() -> None:
+    plain, even = torch.full((1, 3, 256, 256), 0.5), strokes()
+    spotted = even.clone()
+    spotted[..., 100:112, 60:72] += 0.4
+    pictures = torch.cat((even, spotted)).requires_grad_()
+    loss = spots(plain.expand(2, -1, -1, -1), pictures)
+    loss.sum().backward()
+    assert loss[0] < 0.01 * loss[1]
+    pushed = pictures.grad
+    assert pushed is not None
+    assert pushed[1, :, 100:112, 60:72].mean() > 20 * pushed[1, :, 150:, 150:].abs().mean()
+    assert spots(texture(256, 256)[None].float(), spotted) == 0, "only where there is nothing to paint"
 
 
 def test_a_grid_shows_in_the_spectrum_and_in_the_lattice_loss() -> None:

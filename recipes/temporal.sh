@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# What the temporal term of a training buys on video, stabilising off: the same light network trained on with it and
+# without it, E_warp of per-frame styling on the rendered clips (row "per-frame" of the tables).
+#
+#   recipes/temporal.sh SHARED     (after recipes/collection.sh; an hour on one core)
+set -euo pipefail
+shared=${1:?folder with paintings, photos, segmentation and networks}
+vgg="$shared/networks/vgg19_to_relu3_4.safetensors"
+
+train() { # name, temporal, style and deep weight
+    segnst train collection "$shared/paintings" --list "$(dirname "$0")/collection.toml" \
+        --data "$shared/photos" --data "$shared/segmentation" --name "$1" --iterations 500 --width 16 --batch 2 \
+        --crop 160 --seed 6 --structure-weight 6 --lattice-weight 6000 --style-rate 3 --temporal-from 0 \
+        --temporal-weight "$2" --style-weight "$3" --deep-weight "$4" --features "$vgg" \
+        --deep-features "$shared/networks/vgg19_distilled_to_relu4_1.safetensors" \
+        --init work/light.safetensors --out work/temporal
+}
+train plain 0 6 4
+train steady 300 7 4.7
+for style in starry_night the_scream wheat_field; do
+    for name in plain steady; do
+        segnst bench stability -s "work/temporal/$name.safetensors:$style" --frames 12 --methods segnst \
+            --features "$vgg" -o "work/temporal/${name}_$style.json"
+    done
+done

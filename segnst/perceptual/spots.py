@@ -1,0 +1,49 @@
+"""Spots that stand out of what should be an even texture: what training fights and the benchmark counts.
+
+Instance norm can be fooled by one strong local spike, which networks then learn (Karras 2020, arXiv 1912.04958,
+section 2, for the same in StyleGAN); on plain surfaces it shows as a bubble.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from segnst.filters import box_mean
+
+SPOT, ROUND = 7, 61  # px: the size of what stands out, and of its surroundings
+SMOOTH = 0.02  # standard deviation of the source below which a part of a photo counts as smooth
+
+
+def smooth_parts(rgb: Tensor) -> Tensor:
+    """Where a source [B,3,H,W] has nothing to paint: [B,1,H,W] bool."""
+    grey = rgb.mean(1, keepdim=True)
+    variance = box_mean(grey.square(), ROUND // 2) - box_mean(grey, ROUND // 2).square()
+    return variance.clamp_min(0).sqrt() < SMOOTH
+
+
+def standing_out(painted: Tensor) -> Tensor:
+    """How far each place of a painted picture [B,3,H,W] is from its surroundings in luminance: [B,1,H,W]."""
+    grey = painted.mean(1, keepdim=True)
+    return (box_mean(grey, SPOT) - box_mean(grey, ROUND)).abs()
+
+
+def usual(stands_out: Tensor) -> float:
+    """The usual deviation of such places, from their median (of a normal distribution's absolute value)."""
+    return float(stands_out.median()) / 0.6745
+
+
+def spots(photos: Tensor, painted: Tensor, least: float = 0.08, spread: float = 4.0) -> Tensor:
+    """Mean square of how far places stand out beyond the usual where the photo is smooth, [B]; differentiable.
+
+    Nought up to ``least`` and up to ``spread`` times the usual deviation; both pictures [B,3,H,W] in [0,1].
+    """
+    judged, found = smooth_parts(photos), standing_out(painted)
+    result = []
+    for where, out in zip(judged, found, strict=True):
+        places = out[where]
+        if places.numel() < 4 * ROUND:
+            result.append(out.new_zeros(()))
+            continue
+        result.append((places - max(least, spread * usual(places.detach()))).clamp_min(0).square().mean())
+    return torch.stack(result)
