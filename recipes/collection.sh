@@ -9,7 +9,7 @@
 # 12 --deep-weight 8 --structure-weight 5) and was ended at iteration 1299 of 2000. The first two knew no
 # --lattice-weight. Until the fourth the identity was normalised as all styles are and learnt in one crop of seventeen;
 # in the fourth it learnt beside the styles in every iteration. Until the fifth, udnie and edtaonisl had the factors 0.6
-# (content) and 1.6 (style). All but the last of collection knew no --spot-weight.
+# (content) and 1.6 (style). All but the last of each knew no --spot-weight.
 # Trained on without its teacher the light network bleached trees: it keeps one.
 set -euo pipefail
 shared=${1:?folder with paintings, photos, segmentation and networks}
@@ -37,6 +37,9 @@ train collection 120 --crop 192 --seed 10 --structure-weight 6 --temporal-from 1
     --plain-share 0.4 --identity-steps 120 "${deep[@]}" --init work/fifth.safetensors --out models
 train light 800 --width 16 --warmup 350 --crop 160 --seed 5 --temporal-from 0.7 --learning-rate 2e-3 \
     --identity-steps 150 --teacher work/fourth.safetensors --out work
-train collection_light 420 --width 16 --crop 176 --seed 8 --structure-weight 6 --temporal-from 0.3 --temporal-weight 100 \
+train light2 420 --width 16 --crop 176 --seed 8 --structure-weight 6 --temporal-from 0.3 --temporal-weight 100 \
     --lattice-weight 6000 --style-rate 3 --identity-steps 150 --teacher work/fifth.safetensors "${deep[@]}" \
-    --init work/light.safetensors --out models
+    --init work/light.safetensors --out work
+train collection_light 100 --width 16 --crop 192 --seed 11 --structure-weight 6 --temporal-from 1 --learning-rate 5e-4 \
+    --style-rate 3 --lattice-weight 6000 --plain-share 0.4 --identity-steps 60 "${deep[@]}" \
+    --teacher models/collection.safetensors --init work/light2.safetensors --out models
