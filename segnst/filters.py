@@ -33,7 +33,9 @@ def box_mean(x: Tensor, size: int) -> Tensor:
             cv2.blur(plane, (size, size), dst=into, borderType=cv2.BORDER_REPLICATE)
         return torch.from_numpy(result).view(x.shape)
     reach = size // 2
-    return F.avg_pool2d(F.pad(x, (reach, reach, reach, reach), mode="replicate"), size, 1)
+    padded = F.pad(x, (reach, reach, reach, reach), mode="replicate")
+    # rows, then columns: torch adds up every window anew, and the widest in use has 61 x 61 pixels
+    return F.avg_pool2d(F.avg_pool2d(padded, (1, size), 1), (size, 1), 1)
 
 
 def sample_cubic(x: Tensor, at: Tensor) -> Tensor:
