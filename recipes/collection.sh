@@ -23,21 +23,21 @@ train() { # name, iterations, further options
 }
 deep=(--deep-features "$shared/networks/vgg19_distilled_to_relu4_1.safetensors")
 
-train trunk16 2000 --stop-at 1299 --crop 176 --seed 1 --lattice-weight 0 "${deep[@]}" \
+train trunk16 2000 --spot-weight 0 --stop-at 1299 --crop 176 --seed 1 --lattice-weight 0 "${deep[@]}" \
     --init models/starry_night_single.safetensors --out work
-train second 1400 --crop 176 --seed 1 --structure-weight 6 --lattice-weight 0 "${deep[@]}" \
+train second 1400 --spot-weight 0 --crop 176 --seed 1 --structure-weight 6 --lattice-weight 0 "${deep[@]}" \
     --init work/trunk16.safetensors --out work
-train third 1100 --crop 192 --seed 3 --structure-weight 6 --temporal-from 0.5 "${deep[@]}" \
+train third 1100 --spot-weight 0 --crop 192 --seed 3 --structure-weight 6 --temporal-from 0.5 "${deep[@]}" \
     --init work/second.safetensors --out work
-train fourth 160 --crop 192 --seed 4 --structure-weight 6 --temporal-from 0.3 --learning-rate 3e-4 --style-rate 10 \
+train fourth 160 --spot-weight 0 --crop 192 --seed 4 --structure-weight 6 --temporal-from 0.3 --learning-rate 3e-4 --style-rate 10 \
     "${deep[@]}" --init work/third.safetensors --out work
-train fifth 600 --crop 192 --seed 7 --structure-weight 6 --temporal-from 0.4 --temporal-weight 100 \
+train fifth 600 --spot-weight 0 --crop 192 --seed 7 --structure-weight 6 --temporal-from 0.4 --temporal-weight 100 \
     --learning-rate 5e-4 --style-rate 6 "${deep[@]}" --init work/fourth.safetensors --out work
 train collection 120 --crop 192 --seed 10 --structure-weight 6 --temporal-from 1 --learning-rate 3e-4 --style-rate 6 \
     --plain-share 0.4 --identity-steps 120 "${deep[@]}" --init work/fifth.safetensors --out models
-train light 800 --width 16 --warmup 350 --crop 160 --seed 5 --temporal-from 0.7 --learning-rate 2e-3 \
+train light 800 --spot-weight 0 --width 16 --warmup 350 --crop 160 --seed 5 --temporal-from 0.7 --learning-rate 2e-3 \
     --identity-steps 150 --teacher work/fourth.safetensors --out work
-train light2 420 --width 16 --crop 176 --seed 8 --structure-weight 6 --temporal-from 0.3 --temporal-weight 100 \
+train light2 420 --spot-weight 0 --width 16 --crop 176 --seed 8 --structure-weight 6 --temporal-from 0.3 --temporal-weight 100 \
     --lattice-weight 6000 --style-rate 3 --identity-steps 150 --teacher work/fifth.safetensors "${deep[@]}" \
     --init work/light.safetensors --out work
 train collection_light 100 --width 16 --crop 192 --seed 11 --structure-weight 6 --temporal-from 1 --learning-rate 5e-4 \

@@ -10,7 +10,7 @@ vgg="$shared/networks/vgg19_to_relu3_4.safetensors"
 train() { # name, temporal, style and deep weight
     segnst train collection "$shared/paintings" --list "$(dirname "$0")/collection.toml" \
         --data "$shared/photos" --data "$shared/segmentation" --name "$1" --iterations 500 --width 16 --batch 2 \
-        --crop 160 --seed 6 --structure-weight 6 --lattice-weight 6000 --style-rate 3 --temporal-from 0 \
+        --crop 160 --seed 6 --structure-weight 6 --lattice-weight 6000 --style-rate 3 --temporal-from 0 --spot-weight 0 \
         --temporal-weight "$2" --style-weight "$3" --deep-weight "$4" --features "$vgg" \
         --deep-features "$shared/networks/vgg19_distilled_to_relu4_1.safetensors" \
         --init work/light.safetensors --out work/temporal
