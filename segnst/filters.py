@@ -1,4 +1,4 @@
-"""Two image operations that OpenCV does several times faster than torch on a CPU, with torch's for elsewhere."""
+"""Image operations that OpenCV does several times faster than torch on a CPU, with torch's for elsewhere."""
 
 from __future__ import annotations
 
@@ -36,6 +36,16 @@ def box_mean(x: Tensor, size: int) -> Tensor:
     padded = F.pad(x, (reach, reach, reach, reach), mode="replicate")
     # rows, then columns: torch adds up every window anew, and the widest in use has 61 x 61 pixels
     return F.avg_pool2d(F.avg_pool2d(padded, (1, size), 1), (size, 1), 1)
+
+
+def half(x: Tensor) -> Tensor:
+    """Mean over 2 x 2 pixels (fewer at an odd edge): [B,C,H,W] -> [B,C,ceil(H/2),ceil(W/2)]."""
+    height, width = x.shape[-2:]
+    if _opencv_can(x) and height % 2 == 0 and width % 2 == 0:
+        planes = x.contiguous().flatten(0, 1).numpy()
+        halves = [cv2.resize(p, (width // 2, height // 2), interpolation=cv2.INTER_AREA) for p in planes]
+        return torch.from_numpy(np.stack(halves)).view(*x.shape[:2], height // 2, width // 2)
+    return F.avg_pool2d(x, 2, ceil_mode=True, count_include_pad=False)
 
 
 def sample_cubic(x: Tensor, at: Tensor) -> Tensor:

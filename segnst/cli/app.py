@@ -25,6 +25,7 @@ from segnst.cli import (
     train_seeing,
 )
 from segnst.errors import SegnstError, SegnstWarning
+from segnst.memory import keep_freed_memory
 
 INTERRUPTED = 130
 
@@ -91,6 +92,7 @@ def main() -> None:
     # a terminated run cleans up just as an interrupted one
     signal.signal(signal.SIGTERM, _interrupt)
     _tell_warnings()
+    keep_freed_memory()
     try:
         code = app(standalone_mode=False)
         if code == INTERRUPTED:  # typer turns the interrupt into this exit code

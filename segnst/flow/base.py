@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from segnst.filters import box_mean
+from segnst.filters import box_mean, half
 from segnst.flow.warp import inside, warp
 from segnst.types import Motion
 
@@ -43,10 +43,6 @@ def motion_boundary(flow: Tensor) -> Tensor:
     return (steep > 0.01 * flow.square().sum(1, keepdim=True) + 0.002).to(flow.dtype)
 
 
-def _half(x: Tensor) -> Tensor:
-    return F.avg_pool2d(x, 2, ceil_mode=True, count_include_pad=False)
-
-
 def estimate_motion(estimator: FlowEstimator, current: Tensor, previous: Tensor) -> Motion:
     """Backward flow and its reliability for RGB [T,3,H,W] in [0,1].
 
@@ -57,7 +53,7 @@ def estimate_motion(estimator: FlowEstimator, current: Tensor, previous: Tensor)
     on clips with exact flow the stabilised result is as good.
     """
     flow = estimator(current, previous)
-    now, then, small = _half(current), _half(previous), _half(flow) / 2
+    now, then, small = half(current), half(previous), half(flow) / 2
     back = estimator(then, now)
     agree = consistency(small, back, APART / 4) * inside(small)
     unlike = box_mean((now - warp(then, small)).square().sum(1, keepdim=True), 3)

@@ -9,8 +9,9 @@ from torch import Tensor
 
 
 def _grey(rgb: Tensor) -> np.ndarray:
-    picture = (rgb.detach().cpu().clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
-    grey: np.ndarray = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+    red, green, blue = rgb.detach().cpu()
+    luma = (red * (0.299 * 255)).add_(green, alpha=0.587 * 255).add_(blue, alpha=0.114 * 255)
+    grey: np.ndarray = luma.round_().clamp_(0, 255).to(torch.uint8).numpy()
     return grey
 
 

@@ -17,6 +17,8 @@ from segnst.perceptual.spots import spots
 from segnst.style.conditional import ConditionalTransformer
 from segnst.train.photos import synthetic_flow
 
+SHIMMER = 0.5  # px, the largest standard deviation
+
 
 @dataclass(frozen=True)
 class StyleSettings:
@@ -168,16 +170,20 @@ def motion_term(
 ) -> Tensor:
     """Styled(moved) against moved(styled) on half of the batch: temporal consistency from still photos.
 
+    The moved photo also shimmers, as edges and foliage of a video do when they fall between pixels anew: each of its
+    pixels is taken from some part of a pixel beside its place. Both warps are cubic, lest blur be learnt as steadiness.
     Returns the mean square difference where the motion stays inside the picture, [B // 2 or 1].
     """
     half = max(1, len(photos) // 2)
     flow = synthetic_flow(half, photos.shape[-1], generator).to(photos)
-    moved = warp(photos[:half], flow)
+    beside = SHIMMER * torch.rand(half, 1, 1, 1, generator=generator)
+    beside = beside * torch.randn(flow.shape, generator=generator)
+    moved = warp(photos[:half], flow + beside.to(flow), "bicubic")
     light = 1 + 0.06 * (torch.rand(half, 1, 1, 1, generator=generator) - 0.5)
     noise = 0.01 * torch.randn(moved.shape, generator=generator)
     moved = (moved * light.to(moved) + noise.to(moved)).clamp(0, 1)
     seen = inside(flow)
-    difference = seen * (net(moved, code[:half]) - warp(painted[:half], flow)).square()
+    difference = seen * (net(moved, code[:half]) - warp(painted[:half], flow, "bicubic")).square()
     mean: Tensor = difference.sum((1, 2, 3)) / (3 * seen.sum((1, 2, 3))).clamp_min(1.0)
     return mean
 
