@@ -31,6 +31,8 @@ Weight = Annotated[float, typer.Option(min=0)]
 Content = Annotated[float, typer.Option(min=0, help="How much of colours and contrast is kept.")]
 Structure = Annotated[float, typer.Option(min=0, help="How much of shapes is kept.")]
 Lattice = Annotated[float, typer.Option(min=0, help="Against the fine grid that upsampling leaves.")]
+Spot = Annotated[float, typer.Option(min=0, help="Against bubbles on smooth surfaces.")]
+Plain = Annotated[float, typer.Option(min=0, max=1, help="Share of crops that are plain surfaces.")]
 Temporal = Annotated[float, typer.Option(min=0, help="Steadiness under motion.")]
 StopAt = Annotated[int | None, typer.Option(min=1, help="End here, before all --iterations are done.")]
 Terms = Annotated[str, typer.Option(help="Terms of paintings and photos; for the card.")]
@@ -67,6 +69,8 @@ def style(
     deep_weight: Weight = 4.0,
     tv_weight: Weight = 0.05,
     lattice_weight: Lattice = 3000.0,
+    spot_weight: Spot = 30000.0,
+    plain_share: Plain = 0.06,
     temporal_weight: Temporal = 10.0,
     learning_rate: Weight = 2e-3,
     seed: Annotated[int, typer.Option()] = 1,
@@ -98,8 +102,9 @@ def style(
     settings = StyleSettings(
         width=width, iterations=iterations, batch=batch, crop=crop, style_size=style_size, learning_rate=learning_rate,
         content_weight=content_weight, structure_weight=structure_weight, style_weight=style_weight,
-        deep_weight=deep_weight, tv_weight=tv_weight, lattice_weight=lattice_weight, temporal_weight=temporal_weight,
-        seed=seed, content_layer=content_layer, style_layers=names_of(style_layers), deep_layers=names_of(deep_layers),
+        deep_weight=deep_weight, tv_weight=tv_weight, lattice_weight=lattice_weight, spot_weight=spot_weight,
+        plain_share=plain_share, temporal_weight=temporal_weight, seed=seed, content_layer=content_layer,
+        style_layers=names_of(style_layers), deep_layers=names_of(deep_layers),
     )  # fmt: skip
     if into is not None:
         # a trunk that stays as it is lets scales and shifts learn ten times as fast
@@ -154,8 +159,8 @@ def collection(
     deep_weight: Weight = 4.0,
     tv_weight: Weight = 0.05,
     lattice_weight: Lattice = 3000.0,
-    spot_weight: Annotated[float, typer.Option(min=0, help="Against bubbles on smooth surfaces.")] = 30000.0,
-    plain_share: Annotated[float, typer.Option(min=0, max=1, help="Share of crops that are plain surfaces.")] = 0.06,
+    spot_weight: Spot = 30000.0,
+    plain_share: Plain = 0.06,
     temporal_weight: Temporal = 15.0,
     temporal_from: Annotated[float, typer.Option(min=0, max=1, help="Share of the training after which.")] = 0.65,
     identity_steps: Annotated[
