@@ -17,6 +17,7 @@ from segnst.types import Region
 
 ARCHITECTURE = "deeplabv3-mobilenet_v2"
 BUNDLED = {"deeplab": "deeplab_street.safetensors", "car_parts": "deeplab_car_parts.safetensors"}
+LEAST, MOST = 129, 4097  # px that frames are looked at in
 
 
 def network_size(size: tuple[int, int], long_side: int) -> tuple[int, int]:
@@ -152,9 +153,19 @@ def load(
 def load_bundled(
     name: str, *, device: str | torch.device, offline: bool = False, weights: Path | None = None
 ) -> DeepLabSegmenter:
-    """Load one that ships with segnst: ``deeplab`` (nine classes) or ``car_parts`` (18 parts), or ``weights``."""
+    """Load one that ships with segnst: ``deeplab`` (nine classes) or ``car_parts`` (18 parts), or ``weights``.
+
+    ``NAME:PX`` looks at frames whose long side has PX pixels. More than it was trained for (513) finds what is small
+    and far better, and what fills the frame worse; the time grows with the square. Raises UsageError.
+    """
+    base, colon, side = name.partition(":")
     if weights is None:
         from segnst.weights import bundled_dir
 
-        weights = bundled_dir() / BUNDLED[name]
-    return load(name, device=device, offline=offline, weights=weights)
+        weights = bundled_dir() / BUNDLED[base]
+    segmenter = load(base, device=device, offline=offline, weights=weights)
+    if colon:
+        if not side.isdecimal() or not LEAST <= int(side) <= MOST:
+            raise UsageError(f"'{name}' should be {base}:PX with the long side of what it looks at, {LEAST} to {MOST}.")
+        segmenter.name, segmenter.long_side = name, int(side)
+    return segmenter

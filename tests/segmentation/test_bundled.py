@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 import torch
 
+from segnst.bench.clips import find_clip
+from segnst.errors import UsageError
 from segnst.segmentation import deeplab
 from segnst.segmentation.base import label_map, resolve
 from segnst.segmentation.classes import STREET
@@ -24,6 +26,28 @@ def test_the_bundled_segmenter_is_small_and_knows_its_classes() -> None:
     segmenter = deeplab.load_bundled("deeplab", device="cpu", offline=True)
     assert segmenter.regions == STREET
     assert segmenter.path == WEIGHTS
+
+
+def test_it_finds_more_when_it_looks_closer() -> None:
+    ok, picture = cv2.VideoCapture(str(ROOT / "videos/street.mp4")).read()
+    assert ok
+    rgb = torch.from_numpy(picture[:, :, ::-1].copy()).permute(2, 0, 1)[None].float() / 255
+    true = find_clip(ROOT / "videos/street.mp4").true_mask(0, ("vehicle",), (360, 640))
+    assert true is not None
+    truth = true[0, 0].numpy() > 0.5
+
+    def iou(name: str) -> float:
+        segmenter = deeplab.load_bundled(name, device="cpu", offline=True)
+        found = (label_map(segmenter(rgb)[0], truth.shape)[0] == resolve("car", segmenter.regions)[0].index).numpy()
+        return float((found & truth).sum() / (found | truth).sum())
+
+    assert iou("deeplab:769") > iou("deeplab") > iou("deeplab:257")
+
+
+@pytest.mark.parametrize("name", ["deeplab:", "deeplab:close", "car_parts:20", "deeplab:-513"])
+def test_a_size_that_is_none_is_told(name: str) -> None:
+    with pytest.raises(UsageError, match="long side"):
+        deeplab.load_bundled(name, device="cpu", offline=True)
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="needs shared/")
