@@ -10,6 +10,7 @@
 # --lattice-weight. Until the fourth the identity was normalised as all styles are and learnt in one crop of seventeen;
 # in the fourth it learnt beside the styles in every iteration. Until the fifth, udnie and edtaonisl had the factors 0.6
 # (content) and 1.6 (style). All but the last of each knew no --spot-weight.
+# Last, four styles learnt again on the trunk as it then was; the light network learnt from the collection before that.
 # Trained on without its teacher the light network bleached trees: it keeps one.
 set -euo pipefail
 shared=${1:?folder with paintings, photos, segmentation and networks}
@@ -43,3 +44,17 @@ train light2 420 --spot-weight 0 --width 16 --crop 176 --seed 8 --structure-weig
 train collection_light 100 --width 16 --crop 192 --seed 11 --structure-weight 6 --temporal-from 1 --learning-rate 5e-4 \
     --style-rate 3 --lattice-weight 6000 --plain-share 0.4 --identity-steps 60 "${deep[@]}" \
     --teacher models/collection.safetensors --init work/light2.safetensors --out models
+
+again() { # painting, name, iterations, seed, content, structure, style and deep weight, rate, share of plain crops
+    segnst train style "$shared/paintings/$1" --name "$2" --iterations "$3" --seed "$4" --content-weight "$5" \
+        --structure-weight "$6" --style-weight "$7" --deep-weight "$8" --learning-rate "$9" --plain-share "${10}" \
+        --data "$shared/photos" --data "$shared/segmentation" --batch 2 --crop 192 --temporal-weight 15 \
+        --terms "painting in the public domain; photos as listed in the card (research and personal use)" \
+        --features "$shared/networks/vgg19_to_relu3_4.safetensors" "${deep[@]}" \
+        --into models/collection.safetensors --overwrite --work "work/again$4"
+}
+again udnie.jpg udnie 500 21 1.3 5 12 8 4e-3 0.06
+again udnie.jpg udnie 220 22 2.2 8 12 8 2e-3 0.1
+again delaunay_1906.jpg metzinger 60 23 1.5 6 6 4 3e-4 0.5
+again the_scream.jpg the_scream 150 24 2.2 9 6 4 2e-3 0.1
+again shipwreck.jpg shipwreck 150 25 1.2 5 12 8 2e-3 0.1

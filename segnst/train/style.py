@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -206,7 +207,8 @@ def add_style(
 ) -> Path:
     """Add a style to a collection, whose trunk and other styles stay as they are; return the path.
 
-    Only the new style's scales and shifts learn, beginning as those of the style that paints most like it.
+    Only the new style's scales and shifts learn, beginning as those of the style that paints most like it. A style
+    that is replaced keeps title, painter and year where ``member`` has no title.
     Raises as ``train_style`` does; OutputError when the collection has a style of this name and ``overwrite``
     is not set.
     """
@@ -215,6 +217,8 @@ def add_style(
     exists = member.name in collection.names
     if exists and not overwrite:
         raise OutputError(f"{into} has a style '{member.name}' already; choose another name or allow --overwrite.")
+    if exists and not member.title:
+        member = replace(collection.members[collection.names.index(member.name)], terms=member.terms)
     if not painting.is_file():
         raise InputError(f"The painting {painting} does not exist.")
     if collection.net.width != settings.width:
@@ -251,10 +255,12 @@ def add_style(
     write_collection(into, grown, members, collection.metadata)
     card = into.with_suffix(".md")
     text = card.read_text() if card.is_file() else f"# {into.stem}\n"
+    # a style that is replaced takes its section along
+    text = re.sub(rf"\n## {re.escape(member.name)}\n.*?(?=\n## |\Z)", "", text, flags=re.DOTALL)
     card.write_text(
-        f"{text.rstrip()}\n\n## {member.name}\n\n{member}, added to the frozen trunk, beginning as "
-        f"`{collection.names[start]}`: {run.progress.iteration} iterations, {minutes:.1f} minutes. "
-        f"Painting: `{painting.name}`. Terms: {member.terms or 'not stated'}.\n\n"
+        f"{text.rstrip()}\n\n## {member.name}\n\n{member}, {'learnt again on' if exists else 'added to'} "
+        f"the frozen trunk, beginning as `{collection.names[start]}`: {run.progress.iteration} iterations, "
+        f"{minutes:.1f} minutes. Painting: `{painting.name}`. Terms: {member.terms or 'not stated'}.\n\n"
         f"| term | mean of the last 50 |\n|---|---|\n{last_losses(run.progress.history)}\n"
     )
     return into

@@ -122,9 +122,9 @@ def test_a_style_is_added_and_the_others_stay(material: Path, paintings: Path) -
     before = load_collection(path)
     settings = replace(SETTINGS, iterations=6)
 
-    def add(name: str, **options: object) -> Path:
+    def add(name: str, title: str = "Third", **options: object) -> Path:
         return add_style(
-            paintings / "2.png", [material / "photos"], Member(name, "Third"), path, work=material / "work",
+            paintings / "2.png", [material / "photos"], Member(name, title), path, work=material / "work",
             settings=settings, features=str(material / "vgg.safetensors"), quiet=True, **options,  # type: ignore[arg-type]
         )  # fmt: skip
 
@@ -141,8 +141,11 @@ def test_a_style_is_added_and_the_others_stay(material: Path, paintings: Path) -
     assert "added to the frozen trunk" in path.with_suffix(".md").read_text()
     with pytest.raises(OutputError, match="already"):
         add("three")
-    add("three", overwrite=True, restart=True)
+    add("three", title="", overwrite=True, restart=True)
     assert load_collection(path).names == ("one", "two", "three")
+    assert load_collection(path).members[2].title == "Third"
+    card = path.with_suffix(".md").read_text()
+    assert card.count("## three") == 1 and "learnt again on the frozen trunk" in card
     with pytest.raises(UsageError, match="width"):
         add_style(paintings / "2.png", [material / "photos"], Member("x"), path, settings=replace(settings, width=8))
 
