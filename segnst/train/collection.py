@@ -16,7 +16,7 @@ from segnst.style.collection import Member, load_collection, write_collection
 from segnst.style.conditional import ConditionalTransformer, from_single
 from segnst.style.transformer import TransformerNetwork
 from segnst.train.photos import SUFFIXES
-from segnst.train.style import begin, last_losses, make_folder, preview_pictures, read_painting
+from segnst.train.style import last_losses, make_folder, prepare, preview_pictures, read_painting
 from segnst.train.style_loss import Painting, StyleSettings, check_settings
 from segnst.train.style_run import StyleRun
 from segnst.weights import read_tensors
@@ -124,9 +124,9 @@ def train_collection(
     if path.exists() and not overwrite:
         raise OutputError(f"{path} exists already; choose another name or allow --overwrite.")
     listed = read_paintings(paintings, listing)
-    begun = begin(settings, data, features, deep_features, device, offline=offline)
-    dev, photos = begun.device, begun.photos
-    loss = begun.loss([Painting(m.name, read_painting(p, settings), **factors) for p, m, factors in listed])
+    lesson = prepare(settings, data, features, deep_features, device, offline=offline)
+    dev, photos = lesson.device, lesson.photos
+    loss = lesson.loss([Painting(m.name, read_painting(p, settings), **factors) for p, m, factors in listed])
     styles = len(listed) + 1  # and the identity
     net, anew = _start(init, styles, settings.width)
     net.to(dev).train()

@@ -43,7 +43,7 @@ def _network(init: Path | None, width: int) -> ConditionalTransformer:
 
 
 @dataclass(frozen=True)
-class Begun:
+class Lesson:
     """What every training of paintings works with: where, on which photos, judged by which encoders."""
 
     settings: StyleSettings
@@ -58,7 +58,7 @@ class Begun:
         return StyleLoss(there, self.settings, self.encoder, self.deep)
 
 
-def begin(
+def prepare(
     settings: StyleSettings,
     data: Sequence[Path],
     features: str,
@@ -66,13 +66,13 @@ def begin(
     device: str,
     *,
     offline: bool,
-) -> Begun:
+) -> Lesson:
     """Find photos and encoders, and seed what is random. Raises InputError, WeightsError."""
     dev = torch.device(device)
     torch.manual_seed(settings.seed)
     photos = Photos(data)
     deep = load_encoder(deep_features, offline=offline).to(dev) if deep_features else None
-    return Begun(settings, dev, photos, load_encoder(features, offline=offline).to(dev), deep)
+    return Lesson(settings, dev, photos, load_encoder(features, offline=offline).to(dev), deep)
 
 
 def read_painting(path: Path, settings: StyleSettings) -> Tensor:
@@ -125,9 +125,9 @@ def train_style(
         raise OutputError(f"{path} exists already; choose another name or allow --overwrite.")
     make_folder(work / name)
     make_folder(out)
-    begun = begin(settings, data, features, deep_features, device, offline=offline)
-    dev, photos = begun.device, begun.photos
-    loss = begun.loss([Painting(name, read_painting(painting, settings))])
+    lesson = prepare(settings, data, features, deep_features, device, offline=offline)
+    dev, photos = lesson.device, lesson.photos
+    loss = lesson.loss([Painting(name, read_painting(painting, settings))])
     net = _network(init, settings.width).to(dev).train()
     warmup = 0 if init else settings.warmup
     run = StyleRun(net, loss, photos, settings, work / name, warmup=warmup, restart=restart)
@@ -225,9 +225,9 @@ def add_style(
         raise UsageError(f"{into} has the width {collection.net.width}, not {settings.width}.")
     folder = work / f"{into.stem}_{member.name}"
     make_folder(folder)
-    begun = begin(settings, data, features, deep_features, device, offline=offline)
-    dev, photos = begun.device, begun.photos
-    loss = begun.loss([Painting(member.name, read_painting(painting, settings))])
+    lesson = prepare(settings, data, features, deep_features, device, offline=offline)
+    dev, photos = lesson.device, lesson.photos
+    loss = lesson.loss([Painting(member.name, read_painting(painting, settings))])
     collection.net.to(dev)
     batch = photos.crops(4, settings.crop, random_of(settings.seed, -1), plain=0.0).to(dev)
     start = _nearest(collection, loss, batch)
