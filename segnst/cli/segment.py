@@ -18,7 +18,10 @@ def segment(
     input: Annotated[Path, typer.Argument(metavar="INPUT", help="Video, still or folder of photos or frames.")],  # noqa: A002
     output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder for the masks.")],
     segmenter: Annotated[
-        str, typer.Option(help="A name (deeplab, grabcut, kmeans:K, files:PATH …), or the path of a trained one.")
+        str,
+        typer.Option(
+            help="A name (deeplab, deeplab:PX, grabcut, kmeans:K, files:PATH …), or the path of a trained one."
+        ),
     ] = "deeplab",
     box: options.Boxes = None,
     point: options.Points = None,
