@@ -10,7 +10,7 @@
 # --lattice-weight. Until the fourth the identity was normalised as all styles are and learnt in one crop of seventeen;
 # in the fourth it learnt beside the styles in every iteration. Until the fifth, udnie and edtaonisl had the factors 0.6
 # (content) and 1.6 (style). All but the last of each knew no --spot-weight.
-# Last, four styles learnt again on the trunk as it then was; the light network learnt from the collection before that.
+# Last, three styles learnt again on the trunk as it then was; the light network learnt from the collection before that.
 # Trained on without its teacher the light network bleached trees: it keeps one.
 set -euo pipefail
 shared=${1:?folder with paintings, photos, segmentation and networks}
@@ -57,4 +57,3 @@ again udnie.jpg udnie 500 21 1.3 5 12 8 4e-3 0.06
 again udnie.jpg udnie 220 22 2.2 8 12 8 2e-3 0.1
 again delaunay_1906.jpg metzinger 60 23 1.5 6 6 4 3e-4 0.5
 again the_scream.jpg the_scream 150 24 2.2 9 6 4 2e-3 0.1
-again shipwreck.jpg shipwreck 150 25 1.2 5 12 8 2e-3 0.1
