@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+LUMA = (0.299, 0.587, 0.114)  # Rec. 601
+
 
 def _picture(x: Tensor) -> np.ndarray:
     """[C,H,W] -> contiguous [H,W,C]."""

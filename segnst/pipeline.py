@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from segnst.errors import PlanError, did_you_mean
+from segnst.filters import LUMA
 from segnst.flow.base import FlowEstimator, estimate_motion
 from segnst.plan import BACKGROUND, Entry, Plan
 from segnst.segmentation.base import Segmenter, after_cut, resolve
@@ -25,8 +26,6 @@ from segnst.stabilize.masks import Edge, MaskCarry, merge_regions, steady_masks
 from segnst.stabilize.output import Stabilizer
 from segnst.style.base import Stylizer
 from segnst.types import Clip, LayerMasks, Motion, Region
-
-LUMA = (0.299, 0.587, 0.114)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from segnst.filters import box_mean, sample_cubic
+from segnst.filters import box_mean, half, sample_cubic
 from tests.clips import texture
 
 
@@ -11,6 +11,15 @@ def test_opencv_and_torch_take_the_same_mean(channels: int, size: int) -> None:
     x = torch.rand(2, channels, 21, 30, generator=torch.Generator().manual_seed(0))
     by_torch = box_mean(x.clone().requires_grad_(), size).detach()
     assert torch.allclose(box_mean(x, size), by_torch, atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [(20, 30), (21, 30), (20, 31), (1, 2)])
+def test_opencv_and_torch_halve_alike(size: tuple[int, int]) -> None:
+    x = torch.rand(2, 3, *size, generator=torch.Generator().manual_seed(0))
+    halved = half(x)
+    assert halved.shape[-2:] == ((size[0] + 1) // 2, (size[1] + 1) // 2)
+    assert torch.allclose(halved, half(x.clone().requires_grad_()).detach(), atol=1e-6)
+    assert torch.allclose(halved[..., 0, 0], x[..., :2, :2].mean((2, 3)), atol=1e-6)
 
 
 def test_opencv_and_torch_sample_alike() -> None:

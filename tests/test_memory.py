@@ -24,7 +24,7 @@ print(faults() - before)
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc only")
-def test_memory_that_was_freed_is_used_again():
+def test_memory_that_was_freed_is_used_again() -> None:
     def faults(keep: bool) -> int:
         done = subprocess.run(
             [sys.executable, "-c", COUNT.format(keep=keep)], capture_output=True, text=True, check=True

@@ -6,9 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from segnst.filters import LUMA
 from segnst.flow.base import consistency, motion_boundary
 from segnst.flow.warp import inside, warp
-from segnst.pipeline import LUMA
 
 BANDS = ("fine", "middle", "coarse")
 

@@ -162,7 +162,9 @@ def collection(
     spot_weight: Spot = 30000.0,
     plain_share: Plain = 0.06,
     temporal_weight: Temporal = 15.0,
-    temporal_from: Annotated[float, typer.Option(min=0, max=1, help="Share of the training after which.")] = 0.65,
+    temporal_from: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of the training after which --temporal-weight joins.")
+    ] = 0.65,
     identity_steps: Annotated[
         int, typer.Option(min=0, help="Last steps, quick ones, that teach the identity alone.")
     ] = 200,

@@ -7,10 +7,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from segnst.filters import LUMA
+
 
 def _grey(rgb: Tensor) -> np.ndarray:
     red, green, blue = rgb.detach().cpu()
-    luma = (red * (0.299 * 255)).add_(green, alpha=0.587 * 255).add_(blue, alpha=0.114 * 255)
+    luma = (red * (LUMA[0] * 255)).add_(green, alpha=LUMA[1] * 255).add_(blue, alpha=LUMA[2] * 255)
     grey: np.ndarray = luma.round_().clamp_(0, 255).to(torch.uint8).numpy()
     return grey
 

@@ -159,13 +159,13 @@ def load_bundled(
     and far better, and what fills the frame worse; the time grows with the square. Raises UsageError.
     """
     base, colon, side = name.partition(":")
+    if colon and (not side.isdecimal() or not LEAST <= int(side) <= MOST):
+        raise UsageError(f"'{name}' should be {base}:PX with the long side of what it looks at, {LEAST} to {MOST}.")
     if weights is None:
         from segnst.weights import bundled_dir
 
         weights = bundled_dir() / BUNDLED[base]
     segmenter = load(base, device=device, offline=offline, weights=weights)
     if colon:
-        if not side.isdecimal() or not LEAST <= int(side) <= MOST:
-            raise UsageError(f"'{name}' should be {base}:PX with the long side of what it looks at, {LEAST} to {MOST}.")
         segmenter.name, segmenter.long_side = name, int(side)
     return segmenter

@@ -15,11 +15,9 @@ import pytest
 import torch
 
 from segnst.style.transformer import TransformerNetwork
-from segnst.weights import bundled_dir, write_tensors
+from segnst.weights import write_tensors
 from tests.clips import panning, write_clip
 from tests.conftest import Run
-
-HAS_SEGMENTER = (bundled_dir() / "deeplab_street.safetensors").is_file()
 
 
 @pytest.fixture(scope="session")
@@ -198,7 +196,6 @@ def test_bad_input_is_a_clear_sentence(
     assert before == after, "nothing was written"
 
 
-@pytest.mark.skipif(not HAS_SEGMENTER, reason="the bundled segmenter is not trained yet")
 def test_unknown_and_conflicting_classes(run: Run, material: Path) -> None:
     code, _, err = run("style", material / "clip.mp4", "-s", "vehcle=original", "-s", "background=original")
     assert (code, "Did you mean 'vehicle'?" in err) == (2, True)

@@ -8,19 +8,14 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import pytest
 import torch
 
 from segnst.run import load_segmenter
 from segnst.study.pictures import read_picture
 from segnst.study.saliency import choose_class, grad_cam, gradient_map
-from segnst.weights import bundled_dir
 from tests.conftest import Run
 
 STREET = Path(__file__).parents[2] / "videos/street.mp4"
-pytestmark = pytest.mark.skipif(
-    not (bundled_dir() / "deeplab_street.safetensors").is_file(), reason="the bundled segmenter is not here"
-)
 
 
 def test_a_page_shows_layers_channels_grams_and_saliency(run: Run, material: Path) -> None:

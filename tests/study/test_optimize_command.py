@@ -12,11 +12,10 @@ import pytest
 
 from segnst.study.optimize import make_plan
 from segnst.study.pictures import read_picture, write_picture
-from segnst.weights import bundled_dir, read_tensors, write_tensors
+from segnst.weights import read_tensors, write_tensors
 from tests.conftest import Run
 
 ROOT = Path(__file__).parents[2]
-HAS_SEGMENTER = (bundled_dir() / "deeplab_street.safetensors").is_file()
 
 
 def options(material: Path, steps: int = 6) -> list[str]:
@@ -116,7 +115,6 @@ def test_a_video_is_painted_frame_by_frame(run: Run, material: Path) -> None:
         assert film.streams.audio
 
 
-@pytest.mark.skipif(not HAS_SEGMENTER, reason="the bundled segmenter is not here")
 def test_regions_get_their_own_painting_and_the_rest_stays(run: Run, material: Path) -> None:
     write_picture(Path("street.png"), read_picture(ROOT / "videos/street.mp4", 256))
     code, out, err = run(
@@ -129,7 +127,6 @@ def test_regions_get_their_own_painting_and_the_rest_stays(run: Run, material: P
     assert any(name.endswith("@car") for name in json.loads(out)["losses"][0])
 
 
-@pytest.mark.skipif(not HAS_SEGMENTER, reason="the bundled segmenter is not here")
 def test_a_class_that_is_not_in_the_picture_is_named(run: Run, material: Path) -> None:
     code, _, err = run(
         "optimize", material / "photo.png", "-s", f"person={material / 'red.png'}", "-o", "out.png", *options(material)

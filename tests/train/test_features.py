@@ -100,7 +100,6 @@ def test_a_map_of_low_rank_is_found_exactly() -> None:
     assert torch.allclose(bias, torch.full((6,), 3.0), atol=1e-3)
 
 
-@pytest.mark.skipif(not (bundled_dir() / "features_small.safetensors").is_file(), reason="it is not bundled")
 def test_the_bundled_encoder_stands_in_where_vgg_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("SEGNST_HOME", str(tmp_path))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
@@ -111,7 +110,6 @@ def test_the_bundled_encoder_stands_in_where_vgg_is_missing(monkeypatch: pytest.
     assert (bundled_dir() / "features_small.safetensors").stat().st_size <= 4e6
 
 
-@pytest.mark.skipif(not (bundled_dir() / "features_small.safetensors").is_file(), reason="it is not bundled")
 def test_the_bundled_encoder_answers_as_vgg19(shared: Path) -> None:
     teacher = load_encoder(shared / "networks/vgg19_to_relu3_4.safetensors")
     photo = cv2.imread(str(shared / "photos/bsds500/100007.jpg"))[:128, :128, ::-1].copy()
