@@ -136,7 +136,7 @@ def collection(
     features: Features = "vgg19",
     deep_features: DeepFeatures = None,
     init: Annotated[
-        Path | None, typer.Option(help="A collection of the same styles, or a single style, to start from.")
+        Path | None, typer.Option(help="A collection that has these styles, or a single style, to start from.")
     ] = None,
     teacher: Annotated[
         Path | None, typer.Option(help="A wider collection of the same styles to learn from as well (see --width).")

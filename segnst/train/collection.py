@@ -62,20 +62,26 @@ def read_paintings(folder: Path, listing: Path | None = None) -> list[tuple[Path
     return result
 
 
-def _start(init: Path | None, styles: int, width: int) -> tuple[ConditionalTransformer, bool]:
-    """A network to begin with, and whether its identity has still to begin: new, a collection with as many styles, or
-    a single-style network for all of them."""
+def _start(init: Path | None, names: Sequence[str], width: int) -> tuple[ConditionalTransformer, bool]:
+    """A network to begin with, and whether its identity has still to begin: new, a collection that has these styles
+    (or as many of other names), or a single-style network for all of them."""
+    styles = len(names) + 1
     if init is None:
         return ConditionalTransformer(styles, width, identity=True), True
     tensors, metadata = read_tensors(init)
     if "conv1.gamma" in tensors:
-        given = load_collection(init).net
-        if (given.styles, given.width) != (styles, width):
+        collection = load_collection(init)
+        given = collection.net
+        known = set(names) <= set(collection.names)
+        if given.width != width or not (known or given.styles == styles):
             raise WeightsError(
                 f"{init} has {given.styles - 1} styles of width {given.width}, not {styles - 1} of {width}."
             )
+        rows = [collection.names.index(n) for n in names] if known else list(range(len(names)))
+        rows.append(given.styles - 1)  # the identity
         net = ConditionalTransformer(styles, width, given.blocks, identity=True)
-        net.load_state_dict(given.state_dict())
+        state = {k: v[rows] if k.endswith((".gamma", ".beta")) else v for k, v in given.state_dict().items()}
+        net.load_state_dict(state)
         return net, not given.identity
     single = load_own(tensors, metadata)
     if not isinstance(single, TransformerNetwork) or single.width != width:
@@ -127,8 +133,7 @@ def train_collection(
     lesson = prepare(settings, data, features, deep_features, device, offline=offline)
     dev, photos = lesson.device, lesson.photos
     loss = lesson.loss([Painting(m.name, read_painting(p, settings), **factors) for p, m, factors in listed])
-    styles = len(listed) + 1  # and the identity
-    net, anew = _start(init, styles, settings.width)
+    net, anew = _start(init, [m.name for _, m, _ in listed], settings.width)
     net.to(dev).train()
     warmup = 0 if init else settings.warmup
     taught_by = _teacher(teacher, [m.name for _, m, _ in listed]).to(dev) if teacher else None

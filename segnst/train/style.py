@@ -123,9 +123,9 @@ def train_style(
     path = out / f"{name}.safetensors"
     if path.exists() and not overwrite:
         raise OutputError(f"{path} exists already; choose another name or allow --overwrite.")
+    lesson = prepare(settings, data, features, deep_features, device, offline=offline)
     make_folder(work / name)
     make_folder(out)
-    lesson = prepare(settings, data, features, deep_features, device, offline=offline)
     dev, photos = lesson.device, lesson.photos
     loss = lesson.loss([Painting(name, read_painting(painting, settings))])
     net = _network(init, settings.width).to(dev).train()
@@ -224,8 +224,8 @@ def add_style(
     if collection.net.width != settings.width:
         raise UsageError(f"{into} has the width {collection.net.width}, not {settings.width}.")
     folder = work / f"{into.stem}_{member.name}"
-    make_folder(folder)
     lesson = prepare(settings, data, features, deep_features, device, offline=offline)
+    make_folder(folder)
     dev, photos = lesson.device, lesson.photos
     loss = lesson.loss([Painting(member.name, read_painting(painting, settings))])
     collection.net.to(dev)

@@ -92,6 +92,19 @@ def test_a_collection_goes_on_from_a_style_or_a_collection(material: Path, paint
         collect(material, replace(SETTINGS, width=8), work="third", init=single)
 
 
+def test_some_styles_of_a_collection_go_on_by_themselves(material: Path, paintings: Path) -> None:
+    before = load_collection(collect(material, work="first")).net
+    (material / "list.toml").write_text(LIST[LIST.index("[[style]]", 5) :])
+    still = replace(SETTINGS, iterations=1, learning_rate=1e-12)
+    after = load_collection(collect(material, still, work="second", init=material / "out/many.safetensors"))
+    assert after.names == ("two",)
+    assert torch.equal(after.net.up1.gamma[0], before.up1.gamma[1])
+    assert torch.equal(after.net.out.weight, before.out.weight)
+    (material / "list.toml").write_text(LIST.replace('"two"', '"2"') + '[[style]]\nname = "3"\nfile = "0.png"')
+    with pytest.raises(WeightsError, match="has 1 styles"):
+        collect(material, work="third", init=material / "out/many.safetensors")
+
+
 def test_the_identity_learns_at_the_end(material: Path, paintings: Path) -> None:
     wide = replace(SETTINGS, width=12)
     first = load_collection(collect(material, replace(wide, identity_steps=1), work="short"))

@@ -137,6 +137,15 @@ def test_unusable_data_is_named(material: Path, tmp_path: Path) -> None:
         Photos([tmp_path / "empty"]).crops(1, 32, torch.Generator(), plain=0)
 
 
+def test_what_cannot_begin_leaves_no_folders(material: Path) -> None:
+    with pytest.raises(InputError, match="does not exist"):
+        train_style(
+            material / "painting.jpg", [material / "none"], "mine", out=material / "out", work=material / "work",
+            settings=TINY, features=str(material / "vgg.safetensors"),
+        )  # fmt: skip
+    assert not (material / "out").exists() and not (material / "work").exists()
+
+
 def test_crops_repeat_with_their_seed_and_stay_in_range(material: Path) -> None:
     photos = Photos([material / "photos"])
     a, b = (photos.crops(6, 32, torch.Generator().manual_seed(5), plain=0.5) for _ in range(2))
