@@ -57,3 +57,5 @@ again udnie.jpg udnie 500 21 1.3 5 12 8 4e-3 0.06
 again udnie.jpg udnie 220 22 2.2 8 12 8 2e-3 0.1
 again delaunay_1906.jpg metzinger 60 23 1.5 6 6 4 3e-4 0.5
 again the_scream.jpg the_scream 150 24 2.2 9 6 4 2e-3 0.1
+again starry_night.jpg starry_night 150 31 1.6 7 8 5.5 2e-3 0.1
+again great_wave.jpg great_wave 150 32 1.8 9 9 6 2e-3 0.1

@@ -1,4 +1,6 @@
-"""Measure the bundled segmenter and its VOC teacher on the same photos: IoU tables as in models/deeplab_street.md.
+"""Measure the bundled segmenter, with both of its looks and with one, and its VOC teacher on the same photos.
+
+Prints the IoU table of models/deeplab_street.md:
 
     python recipes/segmenter_measure.py [CHECKPOINT] [-o results/segmenter.json]
 
@@ -21,7 +23,7 @@ import torch
 from torch import Tensor
 
 from segnst.bench.masks import evaluate_masks, object_iou
-from segnst.segmentation import deeplab
+from segnst.segmentation import closer, deeplab
 from segnst.segmentation.base import Segmenter
 from segnst.segmentation.classes import STREET
 from segnst.segmentation.labelled import find_items, held_back
@@ -97,19 +99,22 @@ def main() -> None:
     parser.add_argument("checkpoint", type=Path, nargs="?", default=ROOT / "models" / deeplab.BUNDLED["deeplab"])
     parser.add_argument("-o", "--output", type=Path, default=ROOT / "results/segmenter.json")
     arguments = parser.parse_args()
-    ours = deeplab.load(str(arguments.checkpoint), device="cpu")
+    ours = closer.load("deeplab", device="cpu", weights=arguments.checkpoint)
+    once = deeplab.load_bundled("deeplab", device="cpu", weights=arguments.checkpoint)
     theirs = Merged(SHARED / "networks/deeplabv3_mobilenet_v2_voc.safetensors")
     scratch = ROOT / "work/segmenter/measured"
-    figures = {who: measure(s, scratch / who) for who, s in (("ours", ours), ("teacher", theirs))}
-    seconds = {"ours": speed(ours), "teacher": speed(theirs), "threads": torch.get_num_threads()}
+    all_three: dict[str, Segmenter] = {"ours": ours, "one look": once, "teacher": theirs}
+    figures = {who: measure(segmenter, scratch / who) for who, segmenter in all_three.items()}
+    seconds = {who: speed(segmenter) for who, segmenter in all_three.items()} | {"threads": torch.get_num_threads()}
     arguments.output.write_text(json.dumps({**figures, "seconds a frame at 640x360": seconds}, indent=2) + "\n")
-    print("| set | class | ours | teacher |\n|---|---|---|---|")
+    print("| set | class | ours | one look | teacher |\n|---|---|---|---|---|")
     for name, row in figures["ours"].items():
         for key, value in row.items():
             if key != "photos":
-                other = figures["teacher"][name].get(key)
-                known = key in ("person", "vehicle")
-                print(f"| {name} ({row['photos']}) | {key} | {value:.3f} | {f'{other:.3f}' if known else '-'} |")
+                other = figures["teacher"][name].get(key) if key in ("person", "vehicle") else None
+                columns = (value, figures["one look"][name].get(key), other)
+                shown = " | ".join("-" if v is None else f"{v:.3f}" for v in columns)
+                print(f"| {name} ({row['photos']}) | {key} | {shown} |")
     print(f"\nseconds a frame at 640x360: {seconds}")
 
 

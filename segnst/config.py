@@ -26,7 +26,7 @@ class Settings:
     flow         optical flow that steadies masks and paint
     edge         how borders between layers are drawn: guided, feather:PX, hard, threshold:X
     stabilize    whether anything of the past is used;  stability  how much, 0…1
-    fast         the narrower network of a collection: about a third of the time
+    fast         the narrower network of a collection, and one look by the bundled segmenter: about a third of the time
     tile         off, exact or auto: painting in pieces, for frames that memory does not hold
     stroke_size  size of the strokes, 1 as they come
     keep_colors  keep the source's colours, paint its luminance only

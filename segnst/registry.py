@@ -13,7 +13,7 @@ from segnst.errors import UsageError, did_you_mean
 
 # load(name, *, device, offline, weights=None) -> Segmenter; name may be NAME:ARGUMENT
 SEGMENTERS = {
-    "deeplab": "segnst.segmentation.deeplab:load_bundled",
+    "deeplab": "segnst.segmentation.closer:load",
     "deeplabv3_mobilenet_v3_large": "segnst.segmentation.torchvision_deeplab:load",
     "deeplabv3_resnet50": "segnst.segmentation.torchvision_deeplab:load",
     "deeplabv3_resnet101": "segnst.segmentation.torchvision_deeplab:load",

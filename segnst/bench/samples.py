@@ -95,20 +95,18 @@ class Remembering(nn.Module):
 
 
 class _RememberingSegmenter(Segmenter):
-    """The same for a segmenter without carry."""
+    """The same for a segmenter: one answer for one frame and one past."""
 
     def __init__(self, inner: Segmenter) -> None:
         self.inner, self.name, self.regions = inner, inner.name, inner.regions
-        self._known: deque[tuple[Tensor, tuple[Tensor, Any]]] = deque(maxlen=4)
+        self._known: deque[tuple[Tensor, Any, tuple[Tensor, Any]]] = deque(maxlen=4)
 
     def __call__(self, rgb: Tensor, carry: Any = None) -> tuple[Tensor, Any]:
-        if carry is not None:
-            return self.inner(rgb, carry)
-        for known, result in self._known:
-            if known.shape == rgb.shape and torch.equal(known, rgb):
+        for known, past, result in self._known:
+            if past is carry and known.shape == rgb.shape and torch.equal(known, rgb):
                 return result
         result = self.inner(rgb, carry)
-        self._known.append((rgb.clone(), result))
+        self._known.append((rgb.clone(), carry, result))
         return result
 
 

@@ -13,7 +13,8 @@ from segnst import registry
 from segnst.bench.boundary import boundary_f
 from segnst.bench.clips import BenchClip, open_clip
 from segnst.errors import InputError
-from segnst.run import load_segmenter, versions
+from segnst.run import versions
+from segnst.segmentation.deeplab import load_bundled
 from segnst.segmentation.tracking import Mark, TrackCarry, TrackingSegmenter
 
 FORMAT = "segnst-tracking-1"
@@ -41,7 +42,7 @@ def follow_clip(
             true = clip.true_mask(number, (), size)
             assert true is not None
             if segmenter is None:
-                guide: Any = load_segmenter("deeplab", device)
+                guide = load_bundled("deeplab", device=device)
                 flow = registry.get(registry.FLOWS, "dis", "optical flow")(device=device, offline=True)
                 load = registry.get(registry.SELECTORS, "grabcut", "selector")
                 selector = load("grabcut", device=device, offline=True)

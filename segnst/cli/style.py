@@ -53,7 +53,9 @@ def style(
     edge: Annotated[str, typer.Option(help="Borders: guided, feather:PX, hard, threshold:X.")] = "guided",
     stabilize: Annotated[bool, typer.Option("--stabilize/--no-stabilize", help="Hold the paint steady.")] = True,
     stability: Annotated[float, typer.Option(help="How steady, 0 to 1.")] = 0.9,
-    fast: Annotated[bool, typer.Option("--fast", help="The bundled styles' narrower network, for speed.")] = False,
+    fast: Annotated[
+        bool, typer.Option("--fast", help="For speed: the bundled styles' narrower network, one look at what is where.")
+    ] = False,
     tile: Annotated[
         str, typer.Option(help="Paint in pieces, for 4K and above: exact (the same picture), auto (faster), off.")
     ] = "off",

@@ -49,6 +49,11 @@ class DeepLabSegmenter:
         found = [self.network.look(x) for x in self._inputs(rgb, long_side)]
         return torch.cat([logits.float().softmax(1) for logits, _ in found]), torch.cat([f.float() for _, f in found])
 
+    def grid(self, size: tuple[int, int]) -> tuple[int, int]:
+        """(h, w) of the probabilities for frames of (H, W)."""
+        height, width = network_size(size, self.long_side)
+        return (height - 1) // 4 + 1, (width - 1) // 4 + 1
+
     def _inputs(self, rgb: Tensor, long_side: int) -> Iterator[Tensor]:
         """What the network is given, a few frames at a time."""
         weight = self.network.stem.weight
@@ -156,7 +161,8 @@ def load_bundled(
     """Load one that ships with segnst: ``deeplab`` (nine classes) or ``car_parts`` (18 parts), or ``weights``.
 
     ``NAME:PX`` looks at frames whose long side has PX pixels. More than it was trained for (513) finds what is small
-    and far better, and what fills the frame worse; the time grows with the square. Raises UsageError.
+    and far better, and what fills the frame worse (:mod:`segnst.segmentation.closer` has both); the time grows with
+    the square. Raises UsageError.
     """
     base, colon, side = name.partition(":")
     if colon and (not side.isdecimal() or not LEAST <= int(side) <= MOST):

@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from segnst import registry
 from segnst.errors import UsageError
 from segnst.segmentation.base import Prompt, Segmenter, objects, resolve
+from segnst.segmentation.deeplab import load_bundled
 from segnst.segmentation.refine import Box, Window, class_probabilities, connected, extent, follow_edges
 
 LONG_SIDE = 448  # px of the window that is cut
@@ -239,5 +239,5 @@ def _object_prior(
 
 
 def load(name: str, *, device: torch.device, offline: bool = False) -> GrabCut:
-    """Registry entry: guided by the bundled segmenter, so that nothing is fetched."""
-    return GrabCut(registry.get(registry.SEGMENTERS, "deeplab", "segmenter")("deeplab", device=device, offline=offline))
+    """Registry entry: guided by the bundled segmenter, which needs one look: what is cut out is large."""
+    return GrabCut(load_bundled("deeplab", device=device, offline=offline))

@@ -193,6 +193,7 @@ def inspect_file(
     encoder.check(names)
     encoder.check_size((rgb.shape[-2], rgb.shape[-1]), names)
     network = load_segmenter(segmenter, where, offline=offline)
+    network = getattr(network, "first", network)  # of two looks, the one with the whole frame in view
     with memory_advice(f"{rgb.shape[-1]}x{rgb.shape[-2]}"):
         sections = [
             saliency_section(network, rgb, region, samples),

@@ -15,9 +15,10 @@ from segnst.perceptual.encoders import Encoder
 from segnst.perceptual.losses import instance_normalised, moments
 from segnst.perceptual.spots import spots
 from segnst.style.conditional import ConditionalTransformer
-from segnst.train.photos import synthetic_flow
+from segnst.train.photos import compressed, synthetic_flow
 
-SHIMMER = 0.5  # px, the largest standard deviation
+SHIMMER = 0.4  # px, the largest standard deviation
+QUALITIES = (40, 91)  # of JPEG, from … to below
 
 
 @dataclass(frozen=True)
@@ -171,7 +172,8 @@ def motion_term(
     """Styled(moved) against moved(styled) on half of the batch: temporal consistency from still photos.
 
     The moved photo also shimmers, as edges and foliage of a video do when they fall between pixels anew: each of its
-    pixels is taken from some part of a pixel beside its place. Both warps are cubic, lest blur be learnt as steadiness.
+    pixels is taken from some part of a pixel beside its place. And it is compressed: where nothing moves at all, most
+    of what changes from frame to frame of a film is that. Both warps are cubic, lest blur be learnt as steadiness.
     Returns the mean square difference where the motion stays inside the picture, [B // 2 or 1].
     """
     half = max(1, len(photos) // 2)
@@ -180,8 +182,9 @@ def motion_term(
     beside = beside * torch.randn(flow.shape, generator=generator)
     moved = warp(photos[:half], flow + beside.to(flow), "bicubic")
     light = 1 + 0.06 * (torch.rand(half, 1, 1, 1, generator=generator) - 0.5)
-    noise = 0.01 * torch.randn(moved.shape, generator=generator)
+    noise = 0.005 * torch.randn(moved.shape, generator=generator)
     moved = (moved * light.to(moved) + noise.to(moved)).clamp(0, 1)
+    moved = compressed(moved, int(torch.randint(*QUALITIES, (1,), generator=generator)))
     seen = inside(flow)
     difference = seen * (net(moved, code[:half]) - warp(painted[:half], flow, "bicubic")).square()
     mean: Tensor = difference.sum((1, 2, 3)) / (3 * seen.sum((1, 2, 3))).clamp_min(1.0)

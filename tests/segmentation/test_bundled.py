@@ -13,6 +13,7 @@ from segnst.bench.clips import find_clip
 from segnst.errors import UsageError
 from segnst.segmentation import deeplab
 from segnst.segmentation.base import label_map, resolve
+from segnst.segmentation.choose import load_segmenter
 from segnst.segmentation.classes import STREET
 from segnst.segmentation.labelled import held_back, read_label
 
@@ -37,11 +38,11 @@ def test_it_finds_more_when_it_looks_closer() -> None:
     truth = true[0, 0].numpy() > 0.5
 
     def iou(name: str) -> float:
-        segmenter = deeplab.load_bundled(name, device="cpu", offline=True)
+        segmenter = load_segmenter(name, torch.device("cpu"), offline=True)
         found = (label_map(segmenter(rgb)[0], truth.shape)[0] == resolve("car", segmenter.regions)[0].index).numpy()
         return float((found & truth).sum() / (found | truth).sum())
 
-    assert iou("deeplab:769") > iou("deeplab") > iou("deeplab:257")
+    assert iou("deeplab") > iou("deeplab:513") > iou("deeplab:257")
 
 
 @pytest.mark.parametrize("name", ["deeplab:", "deeplab:close", "car_parts:20", "deeplab:-513"])

@@ -18,7 +18,7 @@ from tests.segmentation.scenes import iou, moving_disk
 
 @pytest.fixture(scope="module")
 def guide() -> DeepLabSegmenter:
-    found = load_segmenter("deeplab", torch.device("cpu"))
+    found = load_segmenter("deeplab:513", torch.device("cpu"))
     assert isinstance(found, DeepLabSegmenter)
     return found
 

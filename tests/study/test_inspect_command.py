@@ -43,7 +43,7 @@ def test_as_png_and_never_over_another(run: Run, material: Path) -> None:
 
 def test_saliency_lies_on_the_thing() -> None:
     rgb = read_picture(STREET, 256)
-    segmenter = load_segmenter("deeplab", torch.device("cpu"))
+    segmenter = load_segmenter("deeplab:513", torch.device("cpu"))
     car = choose_class(segmenter, rgb, "car")
     with torch.no_grad():
         mask = segmenter(rgb)[0].argmax(1, keepdim=True) == car[0].index

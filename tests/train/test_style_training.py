@@ -15,7 +15,7 @@ from segnst.flow.warp import inside
 from segnst.sheet import to_bytes
 from segnst.style.checkpoints import load_style
 from segnst.train import style_run as training
-from segnst.train.photos import Photos, synthetic_flow
+from segnst.train.photos import Photos, compressed, synthetic_flow
 from segnst.train.style import StyleSettings, train_style
 from segnst.weights import write_tensors
 from tests.clips import texture
@@ -144,6 +144,17 @@ def test_what_cannot_begin_leaves_no_folders(material: Path) -> None:
             settings=TINY, features=str(material / "vgg.safetensors"),
         )  # fmt: skip
     assert not (material / "out").exists() and not (material / "work").exists()
+
+
+def test_compression_leaves_pictures_nearly_as_they_were() -> None:
+    rgb = torch.stack([texture(48, 64, k).float() for k in range(2)])
+    good, bad = compressed(rgb, 95), compressed(rgb, 20)
+    assert good.shape == rgb.shape
+    errors = [float((x - rgb).square().mean()) for x in (good, bad)]
+    assert 0 < errors[0] < errors[1] < 0.02
+    red = torch.zeros(1, 3, 16, 16)
+    red[:, 0] = 1
+    assert float((compressed(red, 90) - red).abs().max()) < 0.02, "channels stay in their order"
 
 
 def test_crops_repeat_with_their_seed_and_stay_in_range(material: Path) -> None:
