@@ -17,7 +17,7 @@ train() { # name, temporal, style and deep weight
         --init models/collection_light.safetensors --out work/temporal
 }
 train plain 0 6 4
-train steady 300 7.2 4.8
+train steady 420 8 5.3
 for style in starry_night the_scream wheat_field; do
     for name in plain steady; do
         segnst bench stability -s "work/temporal/$name.safetensors:$style" --frames 12 --methods segnst \

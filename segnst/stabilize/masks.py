@@ -14,7 +14,7 @@ from segnst.errors import UsageError
 from segnst.flow.warp import warp
 from segnst.types import Motion, Region
 
-KEEP_SEEN = 0.8  # share of the past where flow is fully reliable, in what the segmenter sees
+KEEP_SEEN = 0.9  # share of the past where flow is fully reliable, in what the segmenter sees
 KEEP_DRAWN = 0.9  # … and in the masks with their edges drawn
 KINDS = ("guided", "feather", "hard", "threshold")
 
