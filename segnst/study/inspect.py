@@ -23,6 +23,7 @@ from segnst.perceptual.encoders import Encoder
 from segnst.perceptual.losses import gram
 from segnst.perceptual.objective import STYLE_LAYERS
 from segnst.run import load_segmenter, memory_advice
+from segnst.segmentation.closer import CloserSegmenter
 from segnst.sheet import write_sheet
 from segnst.study.optimize import load_features
 from segnst.study.pictures import from_bytes, read_picture, write_bytes, write_picture
@@ -193,7 +194,8 @@ def inspect_file(
     encoder.check(names)
     encoder.check_size((rgb.shape[-2], rgb.shape[-1]), names)
     network = load_segmenter(segmenter, where, offline=offline)
-    network = getattr(network, "first", network)  # of two looks, the one with the whole frame in view
+    if isinstance(network, CloserSegmenter):
+        network = network.first  # gradients are of one look
     with memory_advice(f"{rgb.shape[-1]}x{rgb.shape[-2]}"):
         sections = [
             saliency_section(network, rgb, region, samples),

@@ -101,6 +101,6 @@ def compressed(rgb: Tensor, quality: int) -> Tensor:
     for picture in rgb.detach().cpu():
         pixels = (picture * 255).round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0).numpy()
         _, stored = cv2.imencode(".jpg", pixels[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-        read = cv2.imdecode(stored, cv2.IMREAD_COLOR)
+        read = np.asarray(cv2.imdecode(stored, cv2.IMREAD_COLOR))
         kept.append(torch.from_numpy(np.ascontiguousarray(read[:, :, ::-1])).permute(2, 0, 1))
     return torch.stack(kept).to(rgb) / 255

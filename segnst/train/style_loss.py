@@ -172,8 +172,8 @@ def motion_term(
     """Styled(moved) against moved(styled) on half of the batch: temporal consistency from still photos.
 
     The moved photo also shimmers, as edges and foliage of a video do when they fall between pixels anew: each of its
-    pixels is taken from some part of a pixel beside its place. And it is compressed: where nothing moves at all, most
-    of what changes from frame to frame of a film is that. Both warps are cubic, lest blur be learnt as steadiness.
+    pixels is taken from some part of a pixel beside its place. And it is compressed, as films are: where there is
+    little contrast that changes more than shimmer does. Both warps are cubic, lest blur be learnt as steadiness.
     Returns the mean square difference where the motion stays inside the picture, [B // 2 or 1].
     """
     half = max(1, len(photos) // 2)

@@ -11,7 +11,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from segnst.config import Settings
-from segnst.segmentation.base import select_regions
 from segnst.segmentation.choose import segmenter_for
 from segnst.segmentation.closer import PERIOD, CloserSegmenter
 from segnst.segmentation.deeplab import load_bundled
@@ -93,7 +92,3 @@ def test_fast_looks_once() -> None:
     cpu = torch.device("cpu")
     assert isinstance(segmenter_for(Settings(), cpu), CloserSegmenter)
     assert segmenter_for(Settings(fast=True), cpu).name == "deeplab:513"
-
-
-def test_it_is_a_segmenter_of_classes(twice: CloserSegmenter) -> None:
-    assert select_regions(twice, ["car"]) is twice
