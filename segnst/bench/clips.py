@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,11 +19,8 @@ from segnst.errors import InputError
 from segnst.segmentation.base import resolve
 from segnst.segmentation.classes import STREET
 from segnst.segmentation.indexed_png import read_png
-from segnst.video.images import frame_files
-from segnst.video.read import Reader, open_reader
+from segnst.video.images import MASK_SUFFIX, apart_from_masks, frame_files
 from segnst.weights import sha256
-
-MASK_SUFFIX = "_mask.png"
 
 
 @dataclass(frozen=True)
@@ -67,11 +61,10 @@ class BenchClip:
 
 
 def _folder(path: Path) -> BenchClip:
-    pictures = frame_files(path)
-    masks = {p.name.removesuffix(MASK_SUFFIX): p for p in pictures if p.name.endswith(MASK_SUFFIX)}
-    frames = [p for p in pictures if p not in masks.values()]
-    if not frames:
-        raise InputError(f"The folder {path} holds masks only ({MASK_SUFFIX}), no frames.")
+    frames, masks = apart_from_masks(frame_files(path))
+    alone = [p.name for p in frames if p.name.endswith(MASK_SUFFIX)]
+    if alone:
+        raise InputError(f"The folder {path} has no frame for the mask {alone[0]}.")
     lost = [p.name for p in frames if p.stem not in masks]
     if masks and lost:
         raise InputError(f"The folder {path} has masks, but none for {lost[0]}: every frame needs one, or none has.")
@@ -116,23 +109,6 @@ def gather(paths: Sequence[Path]) -> list[BenchClip]:
         if names.count(clip.name) > 1:
             raise InputError(f"Two clips are called '{clip.name}'; measure them in separate runs.")
     return clips
-
-
-@contextmanager
-def open_clip(clip: BenchClip, max_size: int | None) -> Iterator[Reader]:
-    """A reader of the clip's frames. Masks in a folder are not taken for frames. Raises InputError."""
-    if not clip.objects:
-        with open_reader(clip.path, max_size=max_size) as reader:
-            yield reader
-        return
-    with tempfile.TemporaryDirectory(prefix="segnst-") as folder:
-        for file in clip.files:
-            try:
-                (Path(folder) / file.name).symlink_to(file.resolve())
-            except OSError:  # a system without links
-                shutil.copyfile(file, Path(folder) / file.name)
-        with open_reader(folder, max_size=max_size) as reader:
-            yield reader
 
 
 def read_painting(path: Path, short_side: int = 384) -> Tensor:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from segnst import registry
-from segnst.bench.clips import BenchClip, open_clip
+from segnst.bench.clips import BenchClip
 from segnst.bench.mask_pass import MaskPass
 from segnst.bench.measure import Chain, MeasuringFlow, Pair, measuring_flow
 from segnst.bench.meters import (
@@ -150,7 +150,7 @@ def measure_clip(clip: BenchClip, options: Options, progress: Progress | None = 
         clip, options.raft, bench.plain.device, offline=options.settings.offline, cache=options.cache
     )
     with ExitStack() as stack:
-        reader = stack.enter_context(open_clip(clip, options.settings.max_size))
+        reader = stack.enter_context(open_reader(clip.path, max_size=options.settings.max_size))
         stack.enter_context(memory_advice(f"{reader.width}x{reader.height}"))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="segnst-")))
         return _Run(clip, options, bench, flow, reader, folder / "ours.mp4", [note] if note else []).run(progress)

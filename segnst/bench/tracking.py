@@ -11,11 +11,12 @@ import torch
 
 from segnst import registry
 from segnst.bench.boundary import boundary_f
-from segnst.bench.clips import BenchClip, open_clip
+from segnst.bench.clips import BenchClip
 from segnst.errors import InputError
 from segnst.run import versions
 from segnst.segmentation.deeplab import load_bundled
 from segnst.segmentation.tracking import Mark, TrackCarry, TrackingSegmenter
+from segnst.video.read import open_reader
 
 FORMAT = "segnst-tracking-1"
 
@@ -34,7 +35,7 @@ def follow_clip(
     carry: TrackCarry | None = None
     j, f = [], []
     seconds = 0.0
-    with open_clip(clip, None) as reader:
+    with open_reader(clip.path) as reader:
         for number, frame in enumerate(reader):
             if frames is not None and number > frames:
                 break

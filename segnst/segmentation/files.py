@@ -117,15 +117,15 @@ def open_masks(path: Path, names: Sequence[str] | None = None, stems: Sequence[s
 
 
 def _folder(path: Path, names: Sequence[str] | None, stems: Sequence[str]) -> FileSegmenter:
-    from segnst.video.images import frame_files
+    from segnst.video.images import apart_from_masks, frame_files
 
     inner = sorted(p for p in path.iterdir() if p.is_dir() and any(p.glob("*.png")))
-    files = [] if inner and not any(path.glob("*.png")) else _ordered(frame_files(path), stems, path)
-    if files:
+    if not inner or any(path.glob("*.png")):
+        files = frame_files(path)
+        _, beside_frames = apart_from_masks(files)
+        files = _ordered(list(beside_frames.values()) or files, stems, path)
         regions, loads = _pictures(files, names, path / CLASSES_FILE)
         return FileSegmenter(path, regions, loads)
-    if not inner:
-        raise InputError(f"The folder {path} holds no masks.")
     # one folder a class, soft masks in each
     things = [p for p in inner if p.name != "background"]
     columns = [_ordered(frame_files(p), stems, p) for p in things]

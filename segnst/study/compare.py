@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from segnst.bench.clips import find_clip, open_clip
+from segnst.bench.clips import find_clip
 from segnst.bench.measure import measuring_flow
 from segnst.bench.metrics import masked_mean, squared_difference
 from segnst.config import Settings
@@ -36,6 +36,7 @@ from segnst.study.pictures import read_picture, write_bytes
 from segnst.style.checkpoints import load_style
 from segnst.style.optimise import OptimiseSettings, resized
 from segnst.style.optimised import OptimisingStylizer
+from segnst.video.read import open_reader
 
 OPTIMISERS = ("lbfgs", "adam")
 
@@ -138,7 +139,7 @@ def _temporal(method: _Method | None, options: CompareOptions) -> tuple[float | 
     flow, _ = measuring_flow(clip, options.raft, choose_device(options.device), offline=options.offline)
     pipeline, state, last = method.clip() if method else None, State(), None
     errors: list[float] = []
-    with open_clip(clip, options.clip_size) as reader:
+    with open_reader(clip.path, max_size=options.clip_size) as reader:
         for number, each in enumerate(reader):
             if number == options.clip_frames:
                 break

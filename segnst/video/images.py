@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from segnst.video.guard import reading, reason
 
 STILL_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"}
 _FRAME_SUFFIXES = STILL_SUFFIXES | {".jp2", ".pgm", ".ppm", ".pnm", ".avif"}
+MASK_SUFFIX = "_mask.png"
 _CODECS = {b"\x89PNG": "png", b"\xff\xd8\xff": "jpeg", b"II*\0": "tiff", b"MM\0*": "tiff", b"BM": "bmp"}
 
 
@@ -177,6 +179,17 @@ def frame_files(folder: Path) -> list[Path]:
     if not files:
         raise InputError(f"The folder {folder} holds no pictures.")
     return sorted(files, key=natural_key)
+
+
+def apart_from_masks(files: Sequence[Path]) -> tuple[list[Path], dict[str, Path]]:
+    """The frames among a folder's pictures, and the masks beside them (NAME_mask.png) by their frames' stems."""
+    stems = {path.stem for path in files}
+    beside = {
+        path.name.removesuffix(MASK_SUFFIX): path
+        for path in files
+        if path.name.endswith(MASK_SUFFIX) and path.name.removesuffix(MASK_SUFFIX) in stems
+    }
+    return [path for path in files if path not in beside.values()], beside
 
 
 def check_sizes(files: list[Path]) -> None:

@@ -160,7 +160,7 @@ def _probe_image(path: Path, rate: Fraction) -> MediaInfo:
 
 
 def _probe_folder(path: Path, rate: Fraction) -> MediaInfo:
-    files = images.frame_files(path)
+    files, _ = images.apart_from_masks(images.frame_files(path))
     picture = images.load(files[0])
     images.check_sizes(files)
     return MediaInfo(

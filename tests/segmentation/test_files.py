@@ -110,6 +110,15 @@ def test_a_mask_video_and_a_still(tmp_path: Path) -> None:
         assert ((found == 1) == truth[0]).all()
 
 
+def test_masks_that_lie_beside_their_frames(tmp_path: Path) -> None:
+    folder = clip(tmp_path / "frames", 2)
+    stems = sorted(f.stem for f in folder.iterdir())
+    for k, stem in enumerate(stems):
+        write_png(folder / f"{stem}_mask.png", np.full(SIZE, k, np.uint8))
+    found = read_back(open_masks(folder, stems=stems), 2)
+    assert [m.mean() for m in found] == [0, 1]
+
+
 def test_too_few_masks_wrong_shapes_and_unknown_values(tmp_path: Path) -> None:
     for k in range(2):
         write_png(tmp_path / f"{k}.png", np.full(SIZE, k, np.uint8))

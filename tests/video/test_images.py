@@ -156,6 +156,13 @@ def test_range_of_a_folder(folder: Path) -> None:
         assert reader.frames_expected == 3
 
 
+def test_masks_beside_frames_are_no_frames(folder: Path) -> None:
+    write(folder / "shot9_mask.png", picture(32, 24, 0))
+    write(folder / "face_mask.png", picture(32, 24, 5))  # beside no frame: a frame
+    names = ["face_mask.png", *(f"shot{n}.png" for n in (1, 2, 3, 9, 10, 11))]
+    assert [path.name for path in probe(folder).files] == names
+
+
 def test_video_to_folder_and_back(tmp_path: Path) -> None:
     source = make(tmp_path / "in.mp4", frames=5, pixel_format="yuv420p10le")
     _, writer = copy(source, tmp_path / "frames")
