@@ -13,7 +13,10 @@ from torch import Tensor
 from segnst.config import Settings
 from segnst.segmentation.choose import segmenter_for
 from segnst.segmentation.closer import PERIOD, CloserSegmenter
+from segnst.segmentation.combined import CombinedSegmenter
 from segnst.segmentation.deeplab import load_bundled
+from segnst.video.read import open_reader
+from tests.segmentation.scenes import moving_disk, write_frames
 
 STREET = Path(__file__).parents[2] / "videos/street.mp4"
 
@@ -92,3 +95,12 @@ def test_fast_looks_once() -> None:
     cpu = torch.device("cpu")
     assert isinstance(segmenter_for(Settings(), cpu), CloserSegmenter)
     assert segmenter_for(Settings(fast=True), cpu).name == "deeplab:513"
+
+
+def test_fast_looks_once_beside_what_is_pointed_at(tmp_path: Path) -> None:
+    frames, _ = moving_disk(1)
+    settings = Settings(styles=("object=udnie", "road=udnie"), box=("18,20,54,56",), fast=True)
+    with open_reader(write_frames(tmp_path / "frames", frames)) as reader:
+        found = segmenter_for(settings, torch.device("cpu"), reader, ["object", "road"])
+    assert isinstance(found, CombinedSegmenter)
+    assert found.name == "deeplab:513"
