@@ -1,6 +1,6 @@
 """One more style: a row of the bundled collection, learnt in minutes, beside a network of its own learnt from nothing.
 
-    python recipes/one_more.py SHARED [--row 150] [--alone 700] [-o results/one_more.json]
+    python recipes/one_more.py SHARED [--row 150] [--alone 400] [-o results/one_more.json]
 
 The picture is a stained-glass window drawn here, so that neither has met it. Losses are on frames of the rendered
 clips; seconds are of processor time, which a busy machine does not stretch as it does the clock's.
@@ -57,23 +57,28 @@ def draw_window(path: Path, side: int = 512, pieces: int = 260) -> None:
 
 
 def train(shared: Path, picture: Path, iterations: int, work: Path, *more: str) -> float:
-    """`segnst train style`; returns seconds of processor time."""
+    """`segnst train style`; returns seconds of processor time. What an earlier run has done is not done again."""
+    done = work / "seconds"
+    if done.is_file():
+        return float(done.read_text())
     command = [sys.executable, "-m", "segnst", "train", "style", str(picture), "--name", NAME]
     command += ["--data", str(shared / "photos"), "--data", str(shared / "segmentation"), "--batch", "2"]
     command += ["--features", str(shared / "networks/vgg19_to_relu3_4.safetensors")]
     command += ["--deep-features", str(shared / "networks/vgg19_distilled_to_relu4_1.safetensors")]
-    command += ["--iterations", str(iterations), "--seed", "1", "--work", str(work), "--restart", *more]
+    command += ["--iterations", str(iterations), "--seed", "1", "--work", str(work), "--overwrite", *more]
     before = os.times()
     subprocess.run(command, check=True)
     after = os.times()
-    return after.children_user + after.children_system - before.children_user - before.children_system
+    seconds = after.children_user + after.children_system - before.children_user - before.children_system
+    done.write_text(f"{seconds}\n")
+    return seconds
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("shared", type=Path)
     parser.add_argument("--row", type=int, default=150, help="iterations")
-    parser.add_argument("--alone", type=int, default=700, help="iterations")
+    parser.add_argument("--alone", type=int, default=400, help="iterations")
     parser.add_argument("--crop", default="176")
     parser.add_argument("--work", type=Path, default=ROOT / "work/one_more")
     parser.add_argument("-o", "--output", type=Path, default=ROOT / "results/one_more.json")
@@ -82,7 +87,7 @@ def main() -> None:
     picture = given.work / f"{NAME}.png"
     draw_window(picture)
     into = given.work / "collection.safetensors"
-    for suffix in (".safetensors", ".md"):
+    for suffix in (".safetensors", ".md") if not into.exists() else ():
         shutil.copyfile((ROOT / "models/collection").with_suffix(suffix), into.with_suffix(suffix))
 
     crop = ("--crop", given.crop)
