@@ -10,9 +10,9 @@
 # --lattice-weight. Until the fourth the identity was normalised as all styles are and learnt in one crop of seventeen;
 # in the fourth it learnt beside the styles in every iteration. Until the fifth, udnie and edtaonisl had the factors 0.6
 # (content) and 1.6 (style).
-# In all runs before light4 the temporal term zoomed and stretched more and compressed nothing
-# (segnst/train/style_loss.py): a new run gives other weights. Up to light3 the light network learnt from the collection
-# before five of its styles were learnt again.
+# Up to light3 the temporal term zoomed and stretched more and compressed nothing
+# (segnst/train/style_loss.py): a new run gives other weights; and the light network learnt from the collection before
+# five of its styles were learnt again.
 # Trained on without its teacher the light network bleached trees: a teacher has the last word.
 set -euo pipefail
 shared=${1:?folder with paintings, photos, segmentation and networks}
@@ -47,13 +47,17 @@ train light3 100 --width 16 --crop 192 --seed 11 --structure-weight 6 --temporal
     --style-rate 3 --lattice-weight 6000 --plain-share 0.4 --identity-steps 60 "${deep[@]}" \
     --teacher models/collection.safetensors --init work/light2.safetensors --out work
 
-again() { # painting, name, iterations, seed, content, structure, style and deep weight, rate, share of plain crops
-    segnst train style "$shared/paintings/$1" --name "$2" --iterations "$3" --seed "$4" --content-weight "$5" \
-        --structure-weight "$6" --style-weight "$7" --deep-weight "$8" --learning-rate "$9" --plain-share "${10}" \
-        --data "$shared/photos" --data "$shared/segmentation" --batch 2 --crop 192 --temporal-weight 15 \
+row() { # collection, painting, name, further options
+    segnst train style "$shared/paintings/$2" --name "$3" --into "$1" --overwrite --batch 2 --crop 192 \
+        --data "$shared/photos" --data "$shared/segmentation" \
         --terms "painting in the public domain; photos as listed in the card (research and personal use)" \
-        --features "$shared/networks/vgg19_to_relu3_4.safetensors" "${deep[@]}" \
-        --into models/collection.safetensors --overwrite --work "work/again$4"
+        --features "$shared/networks/vgg19_to_relu3_4.safetensors" "${deep[@]}" "${@:4}"
+}
+
+again() { # painting, name, iterations, seed, content, structure, style and deep weight, rate, share of plain crops
+    row models/collection.safetensors "$1" "$2" --iterations "$3" --seed "$4" --content-weight "$5" \
+        --structure-weight "$6" --style-weight "$7" --deep-weight "$8" --learning-rate "$9" --plain-share "${10}" \
+        --temporal-weight 15 --work "work/again$4"
 }
 again udnie.jpg udnie 500 21 1.3 5 12 8 4e-3 0.06
 again udnie.jpg udnie 220 22 2.2 8 12 8 2e-3 0.1
@@ -71,13 +75,9 @@ train collection_light 300 "${light[@]}" --seed 41 --learning-rate 7e-4 --spot-w
     --identity-steps 80 --init work/light4.safetensors --out models
 
 spots() { # painting, name, content, style and deep weight
-    segnst train style "$shared/paintings/$1" --name "$2" --iterations 60 --seed 43 --content-weight "$3" \
+    row models/collection_light.safetensors "$1" "$2" --iterations 60 --seed 43 --content-weight "$3" \
         --structure-weight 6 --style-weight "$4" --deep-weight "$5" --learning-rate 1e-3 --plain-share 0.5 \
-        --spot-weight 150000 --lattice-weight 6000 --temporal-weight 100 --data "$shared/photos" \
-        --data "$shared/segmentation" --batch 2 --crop 192 --width 16 \
-        --terms "painting in the public domain; photos as listed in the card (research and personal use)" \
-        --features "$shared/networks/vgg19_to_relu3_4.safetensors" "${deep[@]}" \
-        --into models/collection_light.safetensors --overwrite --work work/spots
+        --spot-weight 150000 --lattice-weight 6000 --temporal-weight 100 --width 16 --work work/spots
 }
 spots great_wave.jpg great_wave 1.5 11.2 7.4
 spots udnie.jpg udnie 1.2 16 10.6

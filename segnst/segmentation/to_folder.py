@@ -154,7 +154,7 @@ def _photos(folder: Path) -> Iterator[tuple[str, Clip, int | None]]:
     """(stem, one frame, how many) for each photo, in natural order."""
     from segnst.video import images
 
-    files = images.frame_files(folder)
+    files, _ = images.apart_from_masks(images.frame_files(folder))
     stems: dict[str, Path] = {}
     for file in files:
         if file.stem in stems:

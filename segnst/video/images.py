@@ -189,7 +189,8 @@ def apart_from_masks(files: Sequence[Path]) -> tuple[list[Path], dict[str, Path]
         for path in files
         if path.name.endswith(MASK_SUFFIX) and path.name.removesuffix(MASK_SUFFIX) in stems
     }
-    return [path for path in files if path not in beside.values()], beside
+    masks = set(beside.values())
+    return [path for path in files if path not in masks], beside
 
 
 def check_sizes(files: list[Path]) -> None:

@@ -43,6 +43,7 @@ def test_a_folder_of_photos_of_any_sizes(tmp_path: Path) -> None:
         "one": photo(tmp_path / "in/one.png", (20, 30), 0, 1, 2),
         "two": photo(tmp_path / "in/two.jpg", (48, 16), 2, 0),
     }
+    photo(tmp_path / "in/two_mask.png", (48, 16), 0, 1)  # no photo: the mask of one
     segmenter = ByBrightness()
     steps: list[tuple[int, int | None]] = []
     report = segment_to_folder(
