@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
+
 import torch
 
 from segnst.errors import UsageError
@@ -30,6 +32,21 @@ def fast_dtype(device: torch.device) -> torch.dtype:
     """
     if device.type == "cuda":
         return torch.float16
-    if device.type == "cpu" and (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()):
-        return torch.bfloat16
-    return torch.float32
+    return torch.bfloat16 if device.type == "cpu" and _cpu_computes_bf16() else torch.float32
+
+
+def training_dtype(device: torch.device) -> torch.dtype:
+    """The number format networks learn in: bf16, which has the range of fp32, where the device computes it; else fp16
+    on CUDA (gradients must then be scaled) and fp32 elsewhere."""
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+    return fast_dtype(device)
+
+
+def mixed_precision(device: torch.device, dtype: torch.dtype) -> AbstractContextManager[None]:
+    """Convolutions and products in ``dtype``; nothing changes for fp32."""
+    return torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
+
+
+def _cpu_computes_bf16() -> bool:
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()

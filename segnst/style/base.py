@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 import torch
 from torch import Tensor, nn
 
-from segnst.device import fast_dtype
+from segnst.device import fast_dtype, mixed_precision
 from segnst.errors import UsageError, did_you_mean
 from segnst.plan import ORIGINAL, Entry, Mix, Plan
 from segnst.style.collection import Collection
@@ -142,8 +142,7 @@ class PlanStylizer:
                 f"Frames of {rgb.shape[-1]}x{rgb.shape[-2]} are too small; {SMALLEST} px a side is the least."
             )
         # tiles are for frames that leave no room: there, and where statistics are summed, single precision
-        half = self.dtype != torch.float32 and self.scale.tile != "exact"
-        with torch.autocast(self.device.type, self.dtype, enabled=half):
+        with mixed_precision(self.device, torch.float32 if self.scale.tile == "exact" else self.dtype):
             painted, found = at_stroke_size(paint, rgb, soft, self.scale.stroke_size)
         return painted.float().clamp(0, 1).contiguous(), found
 

@@ -23,7 +23,7 @@ from segnst.style.base import InCollection
 from segnst.style.collection import FORMAT as COLLECTION
 from segnst.style.collection import Collection, load_collection, members_of
 from segnst.style.conditional import to_single
-from segnst.style.transformer import GAIN, TransformerNetwork
+from segnst.style.transformer import GAIN, TransformerNetwork, down_of
 from segnst.weights import bundled_dir, home_dir, read_tensors, sha256
 
 FORMAT = "segnst-johnson"  # metadata key "format" of our own files
@@ -72,7 +72,7 @@ def load_own(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> nn.M
     if "conv1.conv.weight" not in tensors:
         return None
     blocks = {k.split(".")[1] for k in tensors if k.startswith("residuals.")}
-    net = TransformerNetwork(_shape(tensors, "conv1.conv.weight"), len(blocks))
+    net = TransformerNetwork(_shape(tensors, "conv1.conv.weight"), len(blocks), down=down_of(tensors))
     net.load_state_dict({k: v.float() for k, v in tensors.items()})
     return net
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from segnst.errors import WeightsError
 from segnst.style.conditional import IDENTITY, ConditionalTransformer
+from segnst.style.transformer import down_of
 from segnst.weights import read_tensors, sha256, write_tensors
 
 FORMAT = "segnst-collection"  # metadata key "format"
@@ -71,7 +72,7 @@ def load_collection(path: Path) -> Collection:
         members = members_of(metadata)
         blocks = {k.split(".")[1] for k in tensors if k.startswith("residuals.")}
         width, plain = int(tensors["conv1.conv.weight"].shape[0]), metadata.get("identity") == "plain"
-        net = ConditionalTransformer(len(members) + 1, width, len(blocks), identity=plain)
+        net = ConditionalTransformer(len(members) + 1, width, len(blocks), identity=plain, down=down_of(tensors))
         net.load_state_dict({k: v.float() for k, v in tensors.items()})
     except (KeyError, RuntimeError, WeightsError) as error:
         raise WeightsError(f"{path} looks like a collection but does not fit: {str(error).splitlines()[0]}") from error

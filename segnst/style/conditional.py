@@ -66,16 +66,16 @@ class ConditionalResidual(nn.Module):
 class ConditionalTransformer(nn.Module):
     """Paints pictures in any of its styles, or a mix of them.
 
-    styles   how many; width, blocks  as in ``TransformerNetwork``
+    styles   how many; width, blocks, down  as in ``TransformerNetwork``
     identity  whether the last style is one that repeats the photo (see ``ConditionalConv``)
     """
 
-    def __init__(self, styles: int, width: int = 32, blocks: int = 5, *, identity: bool = False) -> None:
+    def __init__(self, styles: int, width: int = 32, blocks: int = 5, *, identity: bool = False, down: int = 3) -> None:
         super().__init__()
-        self.styles, self.width, self.blocks, self.identity = styles, width, blocks, identity
+        self.styles, self.width, self.blocks, self.identity, self.down = styles, width, blocks, identity, down
         self.conv1 = ConditionalConv(3, width, 9, styles, identity=identity)
-        self.conv2 = ConditionalConv(width, 2 * width, 3, styles, 2, identity=identity)
-        self.conv3 = ConditionalConv(2 * width, 4 * width, 3, styles, 2, identity=identity)
+        self.conv2 = ConditionalConv(width, 2 * width, down, styles, 2, identity=identity)
+        self.conv3 = ConditionalConv(2 * width, 4 * width, down, styles, 2, identity=identity)
         self.residuals = nn.ModuleList(ConditionalResidual(4 * width, styles, identity=identity) for _ in range(blocks))
         self.up1 = ConditionalConv(4 * width, 2 * width, 3, styles, identity=identity)
         self.up2 = ConditionalConv(2 * width, width, 3, styles, identity=identity)
@@ -130,6 +130,24 @@ class ConditionalTransformer(nn.Module):
         return self.through(rgb, norm)
 
 
+@torch.no_grad()
+def widened(net: ConditionalTransformer, down: int) -> ConditionalTransformer:
+    """A network whose kernels that halve the picture have the side ``down``, at least that of ``net``: each is that of
+    ``net`` behind a binomial blur."""
+    result = ConditionalTransformer(net.styles, net.width, net.blocks, identity=net.identity, down=down)
+    state = net.state_dict()
+    for key in ("conv2.conv.weight", "conv3.conv.weight"):
+        for _ in range((down - net.down) // 2):
+            taps = state[key].new_tensor((0.25, 0.5, 0.25))
+            blur = (taps[:, None] * taps)[None, None]
+            kernels = state[key].flatten(0, 1)[:, None]
+            state[key] = F.conv2d(kernels, blur, padding=2).view(
+                *state[key].shape[:2], *(s + 2 for s in kernels.shape[2:])
+            )
+    result.load_state_dict(state)
+    return result
+
+
 def _layers(blocks: int) -> list[str]:
     residuals = [f"residuals.{k}.{part}" for k in range(blocks) for part in ("first", "second")]
     return ["conv1", "conv2", "conv3", *residuals, "up1", "up2"]
@@ -137,7 +155,7 @@ def _layers(blocks: int) -> list[str]:
 
 def from_single(net: TransformerNetwork, styles: int, *, identity: bool = False) -> ConditionalTransformer:
     """A collection whose styles all begin as the one of a single-style network."""
-    result = ConditionalTransformer(styles, net.width, net.blocks, identity=identity)
+    result = ConditionalTransformer(styles, net.width, net.blocks, identity=identity, down=net.down)
     source, state = net.state_dict(), result.state_dict()
     for name in _layers(net.blocks):
         state[f"{name}.conv.weight"] = source[f"{name}.conv.weight"]
@@ -151,7 +169,7 @@ def from_single(net: TransformerNetwork, styles: int, *, identity: bool = False)
 def to_single(net: ConditionalTransformer, code: Tensor | Sequence[float]) -> TransformerNetwork:
     """The single-style network that paints as ``net`` does with the code [S], which has no share of the identity."""
     mix = torch.as_tensor(code, dtype=torch.float32)
-    result = TransformerNetwork(net.width, net.blocks)
+    result = TransformerNetwork(net.width, net.blocks, down=net.down)
     source, state = net.state_dict(), result.state_dict()
     for name in _layers(net.blocks):
         state[f"{name}.conv.weight"] = source[f"{name}.conv.weight"]

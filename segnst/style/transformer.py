@@ -4,12 +4,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from segnst.errors import WeightsError
 
 STRIDE = 4
 SMALLEST = 16  # px; below, reflection padding of the inner layers has nothing to reflect
 GAIN = 0.15  # of the last convolution: Adam moves its 2,592 inputs at once, without this by half the range a step
+
+
+def down_of(tensors: Mapping[str, Tensor]) -> int:
+    """Side of the kernels that halve the picture, as a file of ours holds them. Raises WeightsError."""
+    weight = tensors.get("conv2.conv.weight")
+    if weight is None or weight.ndim != 4 or weight.shape[-1] % 2 == 0:
+        raise WeightsError("conv2.conv.weight should be [channels,channels,side,side] with an odd side")
+    return int(weight.shape[-1])
 
 
 class ConvNorm(nn.Module):
@@ -45,17 +57,20 @@ class TransformerNetwork(nn.Module):
 
     width   channels of the first layer (32 in the paper; 2x and 4x of it deeper)
     blocks  residual blocks (5 in the paper)
+    down    side of the kernels that halve the picture: 3 in the paper, which sees every fourth pixel's neighbours only,
+            so that paint jumps when its picture moves by half of that; 5 has room to learn a blur (Zhang 2019,
+            arXiv 1904.11486) and moves along
     upsampling  "bilinear", or "nearest" for checkpoints of others; nearest leaves a grid of 4 px in smooth areas,
             in networks that were trained with it too, which bilinear takes away even then
     Any H, W >= 16: sides that are no multiple of 4 are padded by reflection and cropped back.
     """
 
-    def __init__(self, width: int = 32, blocks: int = 5, upsampling: str = "bilinear") -> None:
+    def __init__(self, width: int = 32, blocks: int = 5, upsampling: str = "bilinear", down: int = 3) -> None:
         super().__init__()
-        self.width, self.blocks, self.upsampling = width, blocks, upsampling
+        self.width, self.blocks, self.upsampling, self.down = width, blocks, upsampling, down
         self.conv1 = ConvNorm(3, width, 9)
-        self.conv2 = ConvNorm(width, 2 * width, 3, 2)
-        self.conv3 = ConvNorm(2 * width, 4 * width, 3, 2)
+        self.conv2 = ConvNorm(width, 2 * width, down, 2)
+        self.conv3 = ConvNorm(2 * width, 4 * width, down, 2)
         self.residuals = nn.Sequential(*(Residual(4 * width) for _ in range(blocks)))
         self.up1 = ConvNorm(4 * width, 2 * width, 3)
         self.up2 = ConvNorm(2 * width, width, 3)

@@ -13,7 +13,7 @@ from typing import Any
 from segnst.errors import InputError, OutputError, WeightsError
 from segnst.style.checkpoints import load_own
 from segnst.style.collection import Member, load_collection, write_collection
-from segnst.style.conditional import ConditionalTransformer, from_single
+from segnst.style.conditional import ConditionalTransformer, from_single, widened
 from segnst.style.transformer import TransformerNetwork
 from segnst.train.photos import SUFFIXES
 from segnst.train.style import last_losses, make_folder, prepare, preview_pictures, read_painting
@@ -62,12 +62,12 @@ def read_paintings(folder: Path, listing: Path | None = None) -> list[tuple[Path
     return result
 
 
-def _start(init: Path | None, names: Sequence[str], width: int) -> tuple[ConditionalTransformer, bool]:
+def _start(init: Path | None, names: Sequence[str], width: int, down: int) -> tuple[ConditionalTransformer, bool]:
     """A network to begin with, and whether its identity has still to begin: new, a collection that has these styles
     (or as many of other names), or a single-style network for all of them."""
     styles = len(names) + 1
     if init is None:
-        return ConditionalTransformer(styles, width, identity=True), True
+        return ConditionalTransformer(styles, width, identity=True, down=down), True
     tensors, metadata = read_tensors(init)
     if "conv1.gamma" in tensors:
         collection = load_collection(init)
@@ -79,14 +79,14 @@ def _start(init: Path | None, names: Sequence[str], width: int) -> tuple[Conditi
             )
         rows = [collection.names.index(n) for n in names] if known else list(range(len(names)))
         rows.append(given.styles - 1)  # the identity
-        net = ConditionalTransformer(styles, width, given.blocks, identity=True)
+        net = ConditionalTransformer(styles, width, given.blocks, identity=True, down=given.down)
         state = {k: v[rows] if k.endswith((".gamma", ".beta")) else v for k, v in given.state_dict().items()}
         net.load_state_dict(state)
-        return net, not given.identity
+        return widened(net, max(down, net.down)), not given.identity
     single = load_own(tensors, metadata)
     if not isinstance(single, TransformerNetwork) or single.width != width:
         raise WeightsError(f"{init} is not a transformer network of width {width}.")
-    return from_single(single, styles, identity=True), True
+    return widened(from_single(single, styles, identity=True), max(down, single.down)), True
 
 
 def _teacher(path: Path, names: Sequence[str]) -> ConditionalTransformer:
@@ -133,7 +133,7 @@ def train_collection(
     lesson = prepare(settings, data, features, deep_features, device, offline=offline)
     dev, photos = lesson.device, lesson.photos
     loss = lesson.loss([Painting(m.name, read_painting(p, settings), **factors) for p, m, factors in listed])
-    net, anew = _start(init, [m.name for _, m, _ in listed], settings.width)
+    net, anew = _start(init, [m.name for _, m, _ in listed], settings.width, settings.down)
     net.to(dev).train()
     warmup = 0 if init else settings.warmup
     taught_by = _teacher(teacher, [m.name for _, m, _ in listed]).to(dev) if teacher else None

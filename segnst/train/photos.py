@@ -1,4 +1,4 @@
-"""Photos as content images for training, and the synthetic motion that stands in for video."""
+"""Photos as content images for training."""
 
 from __future__ import annotations
 
@@ -79,28 +79,3 @@ class Photos:
         if uniform(0, 1) < 0.5:
             crop = crop.flip(-1)
         return (crop.clamp_min(1e-4) ** uniform(0.8, 1.25) * uniform(0.8, 1.15)).clamp(0, 1)
-
-
-def synthetic_flow(count: int, side: int, generator: Generator, strength: float = 8.0) -> Tensor:
-    """Backward flow [count,2,side,side] in px: a pan of some px, a zoom and a smooth random warp of about one each.
-
-    Between two frames of a film things move by much and change their shape by little; a network that must paint what
-    was stretched with stretched strokes has less left for the style.
-    """
-    grid = torch.linspace(-1, 1, side)
-    x, y = torch.meshgrid(grid, grid, indexing="xy")
-    pan = strength * (2 * torch.rand(count, 2, 1, 1, generator=generator) - 1)
-    zoom = 0.01 * side * (2 * torch.rand(count, 1, 1, 1, generator=generator) - 1) * torch.stack((x, y))
-    bumps = 0.1 * strength * torch.randn(count, 2, 5, 5, generator=generator)
-    return pan + zoom + F.interpolate(bumps, (side, side), mode="bicubic", align_corners=True)
-
-
-def compressed(rgb: Tensor, quality: int) -> Tensor:
-    """What a film's compression leaves of pictures [B,3,H,W] in [0,1]: stored as JPEG of this quality (1 to 100)."""
-    kept = []
-    for picture in rgb.detach().cpu():
-        pixels = (picture * 255).round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0).numpy()
-        _, stored = cv2.imencode(".jpg", pixels[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-        read = np.asarray(cv2.imdecode(stored, cv2.IMREAD_COLOR))
-        kept.append(torch.from_numpy(np.ascontiguousarray(read[:, :, ::-1])).permute(2, 0, 1))
-    return torch.stack(kept).to(rgb) / 255

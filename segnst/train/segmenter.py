@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from segnst.device import mixed_precision, training_dtype
 from segnst.errors import InputError, UsageError
 from segnst.segmentation.classes import STREET
 from segnst.segmentation.deeplab import DeepLabSegmenter, regions_from_names, save
@@ -128,8 +129,8 @@ class _Run:
         self.history = History()
         weights = settings.class_weights or (1.0,) * len(regions)
         self.weights = LossWeights(weights, settings.partial, settings.teacher, settings.pseudo)
-        self.autocast = autocast_dtype(device)
-        self.scaler = torch.amp.GradScaler(enabled=device.type == "cuda" and self.autocast is torch.float16)
+        self.dtype = training_dtype(device)
+        self.scaler = torch.amp.GradScaler(enabled=self.dtype is torch.float16)
 
     def _groups(self) -> list[dict[str, Any]]:
         """Parameter groups with their learning rates."""
@@ -165,7 +166,7 @@ class _Run:
         for group in self.optimiser.param_groups:
             group["lr"] = group["top"] * rate
         batch = data.Batch(*(getattr(batch, f).to(self.device) for f in data.Batch.__dataclass_fields__))
-        with torch.autocast(self.device.type, self.autocast or torch.float32, enabled=self.autocast is not None):
+        with mixed_precision(self.device, self.dtype):
             logits = self.network(batch.image)
         loss, parts = segmentation_loss(logits, batch, self.weights, self.channels)
         if not torch.isfinite(loss):
@@ -242,11 +243,3 @@ class _Run:
             self.history = History(state["history"])
         except Exception as error:  # torch raises many kinds for what does not fit
             raise damaged(self.out, error) from error
-
-
-def autocast_dtype(device: torch.device) -> torch.dtype | None:
-    """Mixed precision where the machine is made for it; None elsewhere (emulated bf16 is 50 times slower)."""
-    if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
-    check = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
-    return torch.bfloat16 if device.type == "cpu" and check is not None and check() else None

@@ -17,7 +17,7 @@ from segnst.errors import InputError, OutputError, UsageError, WeightsError
 from segnst.perceptual.encoders import Encoder, load_encoder
 from segnst.style.checkpoints import FORMAT, load_own
 from segnst.style.collection import Collection, Member, load_collection, write_collection
-from segnst.style.conditional import ConditionalTransformer, from_single, to_single
+from segnst.style.conditional import ConditionalTransformer, from_single, to_single, widened
 from segnst.style.transformer import TransformerNetwork
 from segnst.train.photos import Photos, read_photo, resize_short
 from segnst.train.style_loss import Painting, StyleLoss, StyleSettings, check_settings
@@ -33,13 +33,13 @@ def last_losses(history: History, count: int = 50) -> str:
     return "\n".join(f"| {name} | {value:.4f} |" for name, value in means.items())
 
 
-def _network(init: Path | None, width: int) -> ConditionalTransformer:
+def _network(init: Path | None, width: int, down: int) -> ConditionalTransformer:
     if init is None:
-        return ConditionalTransformer(1, width)
+        return ConditionalTransformer(1, width, down=down)
     single = load_own(*read_tensors(init))
     if not isinstance(single, TransformerNetwork) or single.width != width:
         raise WeightsError(f"{init} is not a transformer network of width {width}.")
-    return from_single(single, 1)
+    return widened(from_single(single, 1), max(down, single.down))
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ def train_style(
     make_folder(out)
     dev, photos = lesson.device, lesson.photos
     loss = lesson.loss([Painting(name, read_painting(painting, settings))])
-    net = _network(init, settings.width).to(dev).train()
+    net = _network(init, settings.width, settings.down).to(dev).train()
     warmup = 0 if init else settings.warmup
     run = StyleRun(net, loss, photos, settings, work / name, warmup=warmup, restart=restart)
     shown = preview_pictures(preview_photos, photos, dev)
@@ -231,7 +231,7 @@ def add_style(
     collection.net.to(dev)
     batch = photos.crops(4, settings.crop, random_of(settings.seed, -1), plain=0.0).to(dev)
     start = _nearest(collection, loss, batch)
-    net = ConditionalTransformer(1, settings.width, collection.net.blocks).to(dev)
+    net = ConditionalTransformer(1, settings.width, collection.net.blocks, down=collection.net.down).to(dev)
     source = collection.net.state_dict()
     owned = {k for k in source if k.endswith(("gamma", "beta"))}
     net.load_state_dict({k: v[start : start + 1] if k in owned else v for k, v in source.items()})
@@ -249,7 +249,11 @@ def add_style(
     rows = {k: torch.cat((v[:at], learnt[k], v[at + exists :])) if k in owned else v for k, v in source.items()}
     members = (*collection.members[:at], member, *collection.members[at + exists :])
     grown = ConditionalTransformer(
-        len(members) + 1, settings.width, collection.net.blocks, identity=collection.net.identity
+        len(members) + 1,
+        settings.width,
+        collection.net.blocks,
+        identity=collection.net.identity,
+        down=collection.net.down,
     )
     grown.load_state_dict(rows)
     write_collection(into, grown, members, collection.metadata)

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from torch import Generator, Tensor
+from torch import Tensor
 
+from segnst.device import mixed_precision, training_dtype
 from segnst.errors import UsageError
-from segnst.flow.warp import inside, warp
 from segnst.perceptual.encoders import Encoder
 from segnst.perceptual.losses import instance_normalised, moments
 from segnst.perceptual.spots import spots
-from segnst.style.conditional import ConditionalTransformer
-from segnst.train.photos import compressed, synthetic_flow
-
-SHIMMER = 0.4  # px, the largest standard deviation
-QUALITIES = (40, 91)  # of JPEG, from … to below
 
 
 @dataclass(frozen=True)
@@ -26,18 +21,20 @@ class StyleSettings:
     """Everything that decides the result; written into the checkpoint and the card.
 
     Losses are relative to the energy of their targets (segnst.perceptual.losses), so weights are near one another
-    for every painting. ``structure`` compares features after instance normalisation: it holds shapes, a face, a
-    number plate, while colours and contrast are the painting's to choose; ``content`` holds both. Style is compared by
-    means and covariances (segnst.perceptual.losses.moments), on ``deep_layers`` for large strokes. ``lattice_weight``
-    is against the grid of the upsampling (see ``lattice``), ``spot_weight`` against bubbles on smooth surfaces
-    (segnst.perceptual.spots); ``plain_share`` of the crops show nothing else. The first ``warmup`` iterations of a net
-    that starts from nothing learn to repeat the photo, weighed by ``repeat_weight``: a few seconds that spare it the
-    search for the picture through the style loss. ``temporal_from`` is the share of the training after which the
-    temporal term joins: earlier it erases the strokes before they are there. The identity of a collection learns in
-    ``identity_steps`` of its own at the end.
+    for every painting. ``down`` is the side of the kernels that halve the picture. ``structure`` compares features
+    after instance normalisation: it holds shapes, a face, a number plate, while colours and contrast are the
+    painting's to choose; ``content`` holds both. Style is compared by means and covariances
+    (segnst.perceptual.losses.moments), on ``deep_layers`` for large strokes. ``lattice_weight`` is against the grid of
+    the upsampling (see ``lattice``), ``spot_weight`` against bubbles on smooth surfaces (segnst.perceptual.spots);
+    ``plain_share`` of the crops show nothing else. The first ``warmup`` iterations of a net that starts from nothing
+    learn to repeat the photo, weighed by ``repeat_weight``: a few seconds that spare it the search for the picture
+    through the style loss. ``temporal_from`` is the share of the training after which the temporal term joins: earlier
+    it erases the strokes before they are there. The identity of a collection learns in ``identity_steps`` of its own
+    at the end.
     """
 
     width: int = 32
+    down: int = 5
     iterations: int = 400
     batch: int = 3
     crop: int = 192
@@ -93,9 +90,10 @@ class StyleLoss:
         self.deep_layers = settings.deep_layers if deep else ()
         if deep:
             deep.check((*settings.deep_layers, settings.structure_layer))
+        device = paintings[0].rgb.device
+        self.dtype = training_dtype(device)
         self.targets = self._targets(paintings, encoder, settings.style_layers)
         self.deep_targets = self._targets(paintings, deep, self.deep_layers) if deep else {}
-        device = paintings[0].rgb.device
         self.content = torch.tensor([p.content for p in paintings], device=device)
         self.style = torch.tensor([p.style for p in paintings], device=device)
         self.temporal = torch.tensor([p.temporal for p in paintings], device=device)
@@ -112,14 +110,22 @@ class StyleLoss:
             for layer in layers
         }
 
+    def _features(self, encoder: Encoder, rgb: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
+        """The encoder in mixed precision; what is summed from its features, in fp32."""
+        with mixed_precision(rgb.device, self.dtype):
+            found = encoder(rgb, layers)
+        return {layer: features.float() for layer, features in found.items()}
+
     def __call__(self, painted: Tensor, photos: Tensor, which: Tensor) -> dict[str, Tensor]:
         """Weighted terms [B] by name, for painted [B,3,H,W] of photos [B,3,H,W], each in the style ``which`` [B]."""
         s = self.settings
-        features = self.encoder(painted, {*s.style_layers, s.content_layer})
-        deep = self.deep(painted, {*self.deep_layers, s.structure_layer}) if self.deep else {}
+        features = self._features(self.encoder, painted, {*s.style_layers, s.content_layer})
+        deep = self._features(self.deep, painted, {*self.deep_layers, s.structure_layer}) if self.deep else {}
         with torch.no_grad():
-            target = self.encoder(photos, (s.content_layer,))[s.content_layer]
-            shapes = self.deep(photos, (s.structure_layer,))[s.structure_layer] if self.deep else target
+            target = self._features(self.encoder, photos, (s.content_layer,))[s.content_layer]
+            shapes = target
+            if self.deep:
+                shapes = self._features(self.deep, photos, (s.structure_layer,))[s.structure_layer]
         found = deep[s.structure_layer] if self.deep else features[s.content_layer]
         kept = (features[s.content_layer] - target).square().mean((1, 2, 3)) / _energy(target)
         structure = (instance_normalised(found) - instance_normalised(shapes)).square().mean((1, 2, 3))
@@ -164,31 +170,6 @@ def lattice(painted: Tensor) -> Tensor:
 
 def _energy(target: Tensor) -> Tensor:
     return target.square().flatten(1).mean(1).clamp_min(1e-8)
-
-
-def motion_term(
-    net: ConditionalTransformer, photos: Tensor, painted: Tensor, code: Tensor, generator: Generator
-) -> Tensor:
-    """Styled(moved) against moved(styled) on half of the batch: temporal consistency from still photos.
-
-    The moved photo also shimmers, as edges and foliage of a video do when they fall between pixels anew: each of its
-    pixels is taken from some part of a pixel beside its place. And it is compressed, as films are: where there is
-    little contrast that changes more than shimmer does. Both warps are cubic, lest blur be learnt as steadiness.
-    Returns the mean square difference where the motion stays inside the picture, [B // 2 or 1].
-    """
-    half = max(1, len(photos) // 2)
-    flow = synthetic_flow(half, photos.shape[-1], generator).to(photos)
-    beside = SHIMMER * torch.rand(half, 1, 1, 1, generator=generator)
-    beside = beside * torch.randn(flow.shape, generator=generator)
-    moved = warp(photos[:half], flow + beside.to(flow), "bicubic")
-    light = 1 + 0.06 * (torch.rand(half, 1, 1, 1, generator=generator) - 0.5)
-    noise = 0.005 * torch.randn(moved.shape, generator=generator)
-    moved = (moved * light.to(moved) + noise.to(moved)).clamp(0, 1)
-    moved = compressed(moved, int(torch.randint(*QUALITIES, (1,), generator=generator)))
-    seen = inside(flow)
-    difference = seen * (net(moved, code[:half]) - warp(painted[:half], flow, "bicubic")).square()
-    mean: Tensor = difference.sum((1, 2, 3)) / (3 * seen.sum((1, 2, 3))).clamp_min(1.0)
-    return mean
 
 
 def check_settings(settings: StyleSettings) -> None:

@@ -15,11 +15,13 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
+from segnst.device import mixed_precision, training_dtype
 from segnst.errors import OutputError, SegnstError, UsageError, WeightsError
 from segnst.style.conditional import ConditionalTransformer
 from segnst.train.curves import draw_curves
+from segnst.train.motion import motion_term
 from segnst.train.photos import Photos
-from segnst.train.style_loss import StyleLoss, StyleSettings, motion_term
+from segnst.train.style_loss import StyleLoss, StyleSettings
 
 History = dict[str, list[tuple[int, float]]]
 
@@ -114,7 +116,8 @@ class StyleRun:
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(
             self.optimiser, rates, total_steps=settings.iterations, pct_start=0.15
         )
-        self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.device.type == "cuda")
+        self.dtype = training_dtype(self.device)
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.dtype is torch.float16)
         self.progress = Progress()
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -172,6 +175,12 @@ class StyleRun:
         sheet = torch.cat([F.pad(r, (0, widest - r.shape[2], 0, 4), value=1.0) for r in rows], 1)
         cv2.imwrite(str(path), (sheet.permute(1, 2, 0).flip(-1).cpu().numpy() * 255).round().astype("uint8"))
 
+    def paint(self, photos: Tensor, code: Tensor, net: ConditionalTransformer | None = None) -> Tensor:
+        """Photos [B,3,H,W] in the mixes of code [B,S], by ``net`` or the one that learns, in mixed precision."""
+        with mixed_precision(self.device, self.dtype):
+            painted: Tensor = (net or self.net)(photos, code)
+        return painted.float()
+
     def terms(self) -> dict[str, Tensor]:
         """The weighted terms of the loss at this iteration, averaged over the batch."""
         s, iteration = self.settings, self.progress.iteration
@@ -181,21 +190,20 @@ class StyleRun:
         chosen = styles_of(iteration * self.world.size + self.world.rank, s.batch, self.paintings, s.seed)
         which = torch.tensor(chosen, device=self.device)
         code = F.one_hot(which, self.net.styles).float()
-        with torch.autocast(self.device.type, torch.float16, enabled=self.device.type == "cuda"):
-            painted = self.net(batch, code).float()
+        painted = self.paint(batch, code)
         terms: dict[str, Tensor] = {}
         if iteration >= self.warmup:
             terms = {name: values.mean() for name, values in self.loss(painted, batch, which).items()}
         if self.teacher is not None:
             with torch.no_grad():
-                target = self.teacher(batch, code)
+                target = self.paint(batch, code, self.teacher)
             terms["teacher"] = s.teacher_weight * (painted - target).square().mean()
         elif iteration < self.warmup:
             terms["repeated"] = s.repeat_weight * (painted - batch).square().mean()
         if iteration >= s.temporal_from * s.iterations and s.temporal_weight:
             factor = self.loss.temporal[which]
-            moved = motion_term(self.net, batch, painted, code, generator)
-            terms["temporal"] = s.temporal_weight * (factor[: len(moved)] * moved).mean()
+            moved = motion_term(self.paint, batch, painted, code, generator)
+            terms["temporal"] = s.temporal_weight * (factor * moved).mean()
         return terms
 
     def step(self) -> dict[str, float]:

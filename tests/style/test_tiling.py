@@ -14,9 +14,9 @@ from tests.clips import texture
 from tests.style.make import random_net
 
 
-@pytest.fixture(scope="module")
-def net() -> ConditionalTransformer:
-    return random_net(3, 8)
+@pytest.fixture(scope="module", params=[3, 5])
+def net(request: pytest.FixtureRequest) -> ConditionalTransformer:
+    return random_net(3, 8, down=request.param)
 
 
 def scene(height: int, width: int) -> tuple[Tensor, Tensor]:

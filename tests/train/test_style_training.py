@@ -11,11 +11,10 @@ import pytest
 import torch
 
 from segnst.errors import InputError, OutputError, UsageError, WeightsError
-from segnst.flow.warp import inside
 from segnst.sheet import to_bytes
 from segnst.style.checkpoints import load_style
 from segnst.train import style_run as training
-from segnst.train.photos import Photos, compressed, synthetic_flow
+from segnst.train.photos import Photos
 from segnst.train.style import StyleSettings, train_style
 from segnst.weights import write_tensors
 from tests.clips import texture
@@ -146,27 +145,9 @@ def test_what_cannot_begin_leaves_no_folders(material: Path) -> None:
     assert not (material / "out").exists() and not (material / "work").exists()
 
 
-def test_compression_leaves_pictures_nearly_as_they_were() -> None:
-    rgb = torch.stack([texture(48, 64, k).float() for k in range(2)])
-    good, bad = compressed(rgb, 95), compressed(rgb, 20)
-    assert good.shape == rgb.shape
-    errors = [float((x - rgb).square().mean()) for x in (good, bad)]
-    assert 0 < errors[0] < errors[1] < 0.02
-    red = torch.zeros(1, 3, 16, 16)
-    red[:, 0] = 1
-    assert float((compressed(red, 90) - red).abs().max()) < 0.02, "channels stay in their order"
-
-
 def test_crops_repeat_with_their_seed_and_stay_in_range(material: Path) -> None:
     photos = Photos([material / "photos"])
     a, b = (photos.crops(6, 32, torch.Generator().manual_seed(5), plain=0.5) for _ in range(2))
     assert torch.equal(a, b)
     assert a.shape == (6, 3, 32, 32)
     assert 0 <= a.min() <= a.max() <= 1
-
-
-def test_synthetic_motion_is_small_and_smooth() -> None:
-    flow = synthetic_flow(8, 64, torch.Generator().manual_seed(0))
-    assert flow.abs().max() < 40
-    assert (flow[..., 1:] - flow[..., :-1]).abs().max() < 2.5
-    assert inside(flow).mean() > 0.6
