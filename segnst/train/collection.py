@@ -142,7 +142,7 @@ def train_collection(
     run.go(name, stop_at=stop_at, shown=shown, save_every=save_every, quiet=quiet)
     if run.world.rank:
         return path
-    run.teach_identity(settings.identity_steps, begin=anew)
+    run.teach_identity(settings.identity_steps, anew=anew)
     make_folder(out)
     today = datetime.datetime.now(datetime.UTC).date().isoformat()
     metadata: dict[str, Any] = {"settings": json.dumps(asdict(settings)), "terms": terms, "date": today}

@@ -227,16 +227,32 @@ class StyleRun:
         self.progress.record(values)
         return values
 
-    def teach_identity(self, steps: int, *, begin: bool, rate: float = 5e-3) -> None:
+    def _identity(self, count: int) -> Tensor:
+        """The code [count,S] of the identity."""
+        last = torch.full((count,), self.net.styles - 1, device=self.device)
+        return F.one_hot(last, self.net.styles).float()
+
+    @torch.no_grad()
+    def _begin_identity(self, anew: bool) -> None:
+        """From the mean of all styles, settled on photos; unless ``anew``, only where that repeats them better than
+        what the identity is: a trunk that learnt may have left it behind."""
+        photos = self.photos.crops(8, self.settings.crop, random_of(self.settings.seed, -1)).to(self.device)
+
+        def error() -> float:
+            return float((self.net(photos, self._identity(len(photos))) - photos).square().mean())
+
+        before, known = error(), {k: v.clone() for k, v in self.net.state_dict().items()}
+        self.net.settle_identity(photos)
+        if not anew and before < error():
+            self.net.load_state_dict(known)
+
+    def teach_identity(self, steps: int, *, anew: bool, rate: float = 5e-3) -> None:
         """Let the identity learn to repeat photos, on small crops: nothing else of the network changes.
 
         Cheap beside ``step``: no perceptual network is asked.
-        begin  from the mean of all styles, settled on photos; else from what it is
+        anew  what the identity is was never learnt
         """
-        if begin:
-            self.net.settle_identity(
-                self.photos.crops(8, self.settings.crop, random_of(self.settings.seed, -1)).to(self.device)
-            )
+        self._begin_identity(anew)
         s = self.settings
         rows = [p for n, p in self.net.named_parameters() if n.endswith(("gamma", "beta"))]
         # the code of the identity gives all other rows a gradient of nought, and Adam then leaves them as they are
@@ -245,9 +261,8 @@ class StyleRun:
         side = max(32, s.crop // 2)
         for step in range(steps):
             crops = self.photos.crops(4, side, random_of(s.seed + 29, step), plain=0.1).to(self.device)
-            code = F.one_hot(torch.full((4,), self.net.styles - 1, device=self.device), self.net.styles).float()
             optimiser.zero_grad(set_to_none=True)
-            (self.net(crops, code) - crops).square().mean().backward()  # type: ignore[no-untyped-call]
+            (self.net(crops, self._identity(4)) - crops).square().mean().backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             schedule.step()
 

@@ -15,7 +15,7 @@ import torch
 
 from segnst.errors import InputError, OutputError, UsageError, WeightsError
 from segnst.sheet import to_bytes
-from segnst.style.collection import Member, load_collection
+from segnst.style.collection import Member, load_collection, write_collection
 from segnst.train.collection import read_paintings, train_collection
 from segnst.train.style import add_style
 from segnst.train.style_loss import StyleSettings
@@ -103,6 +103,25 @@ def test_some_styles_of_a_collection_go_on_by_themselves(material: Path, paintin
     (material / "list.toml").write_text(LIST.replace('"two"', '"2"') + '[[style]]\nname = "3"\nfile = "0.png"')
     with pytest.raises(WeightsError, match="has 1 styles"):
         collect(material, work="third", init=material / "out/many.safetensors")
+
+
+def test_an_identity_that_the_trunk_left_behind_begins_anew(material: Path, paintings: Path) -> None:
+    path = collect(material, replace(SETTINGS, identity_steps=60), work="first")
+    known = load_collection(path)
+    rgb = texture(48, 64)[None].float()
+    identity = torch.eye(known.net.styles)[-1:]
+
+    def error() -> float:
+        return float((load_collection(path).net(rgb, identity) - rgb).square().mean())
+
+    before = error()
+    known.net.conv1.gamma[-1] *= 300  # as good as a trunk of another scale
+    write_collection(path, known.net, known.members, known.metadata)
+    lost = error()
+    assert lost > 3 * before
+    still = replace(SETTINGS, iterations=1, learning_rate=1e-12, identity_steps=60)
+    collect(material, still, work="second", init=path)
+    assert error() < 1.5 * before
 
 
 def test_the_identity_learns_at_the_end(material: Path, paintings: Path) -> None:
