@@ -40,6 +40,9 @@ def test_a_spot_that_stands_out_is_a_bubble() -> None:
     painted[..., 160:172, 180:192] += 0.4
     assert bubbles(plain, painted) == 2
     assert bubbles(texture(256, 256)[None].float(), painted) == 0, "only where there is nothing to paint"
+    glint = plain.clone()
+    glint[..., 120:128, 120:128] += 0.3
+    assert bubbles(glint, painted + (glint - plain)) == 2, "a highlight that is painted as one is no bubble"
 
 
 def test_training_pushes_down_what_stands_out_and_nothing_else() -> None:
