@@ -92,10 +92,10 @@ spots woman_hat_matisse_1905.jpg woman_with_a_hat 1.5 8 5.3
 last=(--structure-weight 6 --temporal-from 0 --temporal-weight 300 --style-weight 8 --deep-weight 5.3 "${deep[@]}")
 train sixth 2600 "${last[@]}" --crop 192 --style-rate 6 --seed 51 --learning-rate 1e-3 --plain-share 0.12 \
     --identity-steps 60 --init work/first_collection.safetensors --out work
-train collection 300 "${last[@]}" --crop 192 --style-rate 6 --seed 52 --learning-rate 4e-4 --plain-share 0.35 \
-    --spot-weight 60000 --identity-steps 300 --init work/sixth.safetensors --out models
+train seventh 300 "${last[@]}" --crop 192 --style-rate 6 --seed 52 --learning-rate 4e-4 --plain-share 0.35 \
+    --spot-weight 60000 --identity-steps 300 --init work/sixth.safetensors --out work
 once_more() { # painting, name, iterations, seed, content, structure, style and deep weight, rate, plain share, spots
-    row models/collection.safetensors "$1" "$2" --iterations "$3" --seed "$4" --content-weight "$5" \
+    row "${into:-work/seventh.safetensors}" "$1" "$2" --iterations "$3" --seed "$4" --content-weight "$5" \
         --structure-weight "$6" --style-weight "$7" --deep-weight "$8" --learning-rate "$9" --plain-share "${10}" \
         --spot-weight "${11}" --temporal-weight 300 --work "work/rows$4"
 }
@@ -104,10 +104,17 @@ once_more the_scream.jpg the_scream 200 62 4 16 6 4 2e-3 0.1 60000
 once_more great_wave.jpg great_wave 110 63 1.8 7.5 11 7.4 1.2e-3 0.5 60000
 once_more great_wave.jpg great_wave 130 64 1.8 7.5 6 4 2e-3 0.6 500000
 once_more udnie.jpg udnie 60 65 2.4 9.5 13 8.5 1e-3 0.5 200000
-once_more udnie.jpg udnie 80 66 2.2 8.8 12 8 1.5e-3 0.6 1000000
+once_more udnie.jpg udnie 80 69 2.3 9 16 10.6 1.2e-3 0.4 150000
+# the identity alone: at this rate nothing else moves
+train collection 1 "${deep[@]}" --crop 192 --structure-weight 6 --temporal-weight 0 --seed 70 --learning-rate 1e-12 \
+    --identity-steps 900 --init work/seventh.safetensors --out models
+into=models/collection.safetensors once_more udnie.jpg udnie 60 71 2.3 9 15 10 1.2e-3 0.5 500000
 train collection_light 900 "${last[@]}" --width 16 --crop 160 --style-rate 3 --seed 53 --learning-rate 1e-3 \
     --plain-share 0.2 --spot-weight 60000 --lattice-weight 6000 --identity-steps 200 \
     --teacher models/collection.safetensors --init work/first_light.safetensors --out models
 row models/collection_light.safetensors great_wave.jpg great_wave --iterations 100 --seed 67 --content-weight 1.8 \
     --structure-weight 7.5 --style-weight 8 --deep-weight 5.3 --learning-rate 2e-3 --plain-share 0.6 \
     --spot-weight 500000 --lattice-weight 6000 --temporal-weight 300 --width 16 --work work/rows67
+row models/collection_light.safetensors great_wave.jpg great_wave --iterations 80 --seed 68 --content-weight 1.8 \
+    --structure-weight 7.5 --style-weight 7 --deep-weight 4.6 --learning-rate 2e-3 --plain-share 0.6 \
+    --spot-weight 1500000 --lattice-weight 6000 --temporal-weight 300 --width 16 --work work/rows68

@@ -22,7 +22,6 @@ from segnst.types import LayerMasks
 
 Found = TypeVar("Found")
 UNSEEN = 1 / 512  # a layer whose mask stays below this nowhere changes an 8-bit pixel
-CROSS_FADE = 0.3  # strength of a collection's style below which its faintest paint gives way to the source
 
 
 class Stylizer(Protocol):
@@ -109,8 +108,9 @@ class PlanStylizer:
     def _amount(self, entry: Entry) -> float:
         if entry.original:
             return 0.0
-        # a collection leans on its identity style first, so that weaker means less paint, not two pictures in one
-        return min(1.0, entry.strength / CROSS_FADE) if self._whole(entry) else entry.strength
+        # a collection leans on its identity style, so that weaker means less paint, not two pictures in one; the source
+        # comes in slowly beside it, since paint half-way to the identity may differ from the photo more than all of it
+        return 1 - (1 - entry.strength) ** 2 if self._whole(entry) else entry.strength
 
     def _code(self, entry: Entry, mix: Mix, path: str) -> Tensor:
         """The part of a layer's mix that a collection paints, as a code [S]."""
@@ -188,25 +188,27 @@ class PlanStylizer:
         for path in self.collections:
             if any(seen[k] for k in self._layers(path)):
                 pictures[path], carry[path] = self._pass(path, rgb, soft, mixes, carry.get(path))
-        total, weight = torch.zeros_like(rgb), torch.zeros_like(rgb[:, :1])
+        weight = torch.zeros_like(rgb[:, :1])
+        shares: dict[str, Tensor] = {}  # of every picture: layers that share one are laid over at once
         for k, (entry, mix) in enumerate(zip(self.plan.entries, mixes, strict=True)):
             if entry.original or entry.strength == 0 or not seen[k]:
                 continue
             mask = torch.ones_like(weight) if soft is None else soft[:, k : k + 1]
             whole = self._whole(entry)
-            if whole:
-                total += mask * pictures[whole]
-            else:
-                for term in mix:
-                    total += (mask * term.weight) * self._picture(term.style, rgb, pictures)
+            parts = [(whole, 1.0)] if whole else [(self._picture(t.style, rgb, pictures), t.weight) for t in mix]
+            for name, part in parts:
+                share = mask if part == 1 else mask * part
+                shares[name] = shares[name] + share if name in shares else share
             weight += mask
+        total = sum((share * pictures[name] for name, share in shares.items()), torch.zeros_like(rgb))
         # where nothing is painted the source stands in; elsewhere the painted layers share the pixel
         rest = 1e-4
         return (total + rest * rgb) / (weight + rest), carry
 
-    def _picture(self, style: str, rgb: Tensor, pictures: dict[str, Tensor]) -> Tensor:
+    def _picture(self, style: str, rgb: Tensor, pictures: dict[str, Tensor]) -> str:
+        """Under which name the frame in a style is among the pictures; painted where it is not there yet."""
         if style in self.members:
-            return pictures[str(self.members[style].collection.path)]
+            return str(self.members[style].collection.path)
         if style not in pictures:
             pictures[style] = self.paint(rgb, style)
-        return pictures[style]
+        return style

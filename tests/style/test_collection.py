@@ -12,7 +12,7 @@ from torch import Tensor
 
 from segnst.errors import WeightsError
 from segnst.plan import parse_plan
-from segnst.style.base import CROSS_FADE, InCollection, PlanStylizer
+from segnst.style.base import InCollection, PlanStylizer
 from segnst.style.checkpoints import known_styles, load_style
 from segnst.style.collection import Collection, Member, load_collection, write_collection
 from segnst.style.conditional import ConditionalTransformer, from_single, to_single, widened
@@ -177,13 +177,13 @@ def test_mixes_interpolate_scales_and_shifts(collection: Collection, net: Condit
     assert torch.allclose(mixed, net(rgb, torch.tensor([[0.75, 0.25, 0.0]])).clamp(0, 1), atol=1e-2)
 
 
-def test_strength_leans_on_the_identity_then_fades(collection: Collection, net: ConditionalTransformer) -> None:
+def test_strength_leans_on_the_identity_and_fades(collection: Collection, net: ConditionalTransformer) -> None:
     rgb = picture()
     half = stylizer(collection, "a@0.5")
-    assert half.amounts == (1.0,)
+    assert half.amounts == (0.75,)
     painted, _ = half(rgb, None)
     assert torch.allclose(painted, net(rgb, torch.tensor([[0.5, 0.0, 0.5]])).clamp(0, 1), atol=1e-2)
-    assert stylizer(collection, "a@0.15").amounts == (pytest.approx(0.15 / CROSS_FADE),)
+    assert stylizer(collection, "a@0.15").amounts == (pytest.approx(1 - 0.85**2),)
     assert stylizer(collection, "a@0").amounts == (0.0,)
 
 
