@@ -180,7 +180,7 @@ def one_pass_against_many(
     return result
 
 
-def time_of_styles(collection: Collection, size: tuple[int, int] = (360, 640), rounds: int = 7) -> dict[str, float]:
+def time_of_styles(collection: Collection, size: tuple[int, int] = (360, 640), rounds: int = 15) -> dict[str, float]:
     """Seconds to stylise a frame in one style and in four (medians of interleaved runs), and with a pass for each."""
     names = collection.names[:4]
     rgb = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(0))
