@@ -62,12 +62,15 @@ def painted_masks(soft: Tensor) -> PaintedMasks:
     """soft [1,L,H,W]: the masks of the layers to paint; what is missing to 1 stays original."""
     soft = F.pad(soft, (0, -soft.shape[-1] % STRIDE, 0, -soft.shape[-2] % STRIDE), mode="replicate")
     by_size: tuple[dict[int, Tensor], dict[int, Tensor]] = ({}, {})
-    for scale in (1, 2, STRIDE):
-        small = F.avg_pool2d(soft, scale) if scale > 1 else soft
-        flat = small[0].flatten(1)
+    while True:
+        flat = soft[0].flatten(1)
         by_size[0][flat.shape[1]] = flat
         # 1e-4: far from every painted layer they all share a pixel that compose will not show
-        by_size[1][flat.shape[1]] = (flat + 1e-4) / (flat + 1e-4).sum(0, keepdim=True)
+        raised = flat + 1e-4
+        by_size[1][flat.shape[1]] = raised.div_(raised.sum(0, keepdim=True))
+        if len(by_size[0]) == 3:
+            break
+        soft = F.avg_pool2d(soft, 2)
     return PaintedMasks(*by_size)
 
 
@@ -77,16 +80,16 @@ def moments(pixels: Tensor, soft: Tensor | None) -> Moments:
     layers = 1 if soft is None else len(soft)
     total = torch.zeros(2, layers + 1, pixels.shape[1], dtype=exact, device=pixels.device)
     weight = torch.ones(layers + 1, dtype=exact, device=pixels.device)
+    # the frame is one layer more, everywhere
+    masks = None if soft is None else torch.cat((soft, soft.new_ones(1, len(pixels))))
     for start in range(0, len(pixels), CHUNK):
         part = pixels[start : start + CHUNK]
         square = part.square()
-        frame = torch.stack((part.sum(0), square.sum(0)))
-        total[:, -1] += frame
-        if soft is None:
-            total[:, 0] += frame
+        if masks is None:
+            total += torch.stack((part.sum(0), square.sum(0)))[:, None]
         else:
-            mask = soft[:, start : start + CHUNK]
-            total[:, :-1] += torch.stack((mask @ part, mask @ square))
+            mask = masks[:, start : start + CHUNK]
+            total += torch.stack((mask @ part, mask @ square))
     if soft is not None:
         weight[:-1] = soft.mean(1, dtype=exact)
     return Moments(weight, total[0] / len(pixels), total[1] / len(pixels))
