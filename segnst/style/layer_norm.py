@@ -62,15 +62,14 @@ def painted_masks(soft: Tensor) -> PaintedMasks:
     """soft [1,L,H,W]: the masks of the layers to paint; what is missing to 1 stays original."""
     soft = F.pad(soft, (0, -soft.shape[-1] % STRIDE, 0, -soft.shape[-2] % STRIDE), mode="replicate")
     by_size: tuple[dict[int, Tensor], dict[int, Tensor]] = ({}, {})
-    while True:
+    for scale in (1, 2, STRIDE):
+        if scale > 1:
+            soft = F.avg_pool2d(soft, 2)
         flat = soft[0].flatten(1)
         by_size[0][flat.shape[1]] = flat
         # 1e-4: far from every painted layer they all share a pixel that compose will not show
         raised = flat + 1e-4
         by_size[1][flat.shape[1]] = raised.div_(raised.sum(0, keepdim=True))
-        if len(by_size[0]) == 3:
-            break
-        soft = F.avg_pool2d(soft, 2)
     return PaintedMasks(*by_size)
 
 
