@@ -19,7 +19,7 @@ import torch
 
 from segnst.segmentation import deeplab
 from segnst.segmentation.base import label_map, resolve
-from segnst.segmentation.labelled import find_items, held_back, read_image
+from segnst.segmentation.labeled import find_items, held_back, read_image
 
 ROOT = Path(__file__).parents[1]
 RECIPE = ROOT / "recipes/car_parts.toml"

@@ -7,13 +7,13 @@
 #
 # Not every run of the shipped file was made by the code as it is now. The first compared Gram matrices (--style-weight
 # 12 --deep-weight 8 --structure-weight 5) and was ended at iteration 1299 of 2000. The first two knew no
-# --lattice-weight. Until the fourth the identity was normalised as all styles are and learnt in one crop of seventeen;
-# in the fourth it learnt beside the styles in every iteration. Until the fifth, udnie and edtaonisl had the factors 0.6
+# --lattice-weight. Until the fourth the identity was normalized as all styles are and learned in one crop of seventeen;
+# in the fourth it learned beside the styles in every iteration. Until the fifth, udnie and edtaonisl had the factors 0.6
 # (content) and 1.6 (style).
 # Up to light3 the temporal term zoomed and stretched more and compressed nothing, up to light4 what shimmered were
 # single pixels and light did not change (segnst/train/motion.py), the term saw half of each batch, and kernels that
-# halve the picture had a side of 3, not 5: a new run gives other weights. The light network up to light4 learnt from
-# the collection before five of its styles were learnt again. Until sixth, the_scream and udnie had the factors 1 and
+# halve the picture had a side of 3, not 5: a new run gives other weights. The light network up to light4 learned from
+# the collection before five of its styles were learned again. Until sixth, the_scream and udnie had the factors 1 and
 # 0.8 on content. Up to the row of seed 63, spots counted beside highlights of the photo, too.
 # Trained on without its teacher the light network bleached trees: a teacher has the last word.
 set -euo pipefail

@@ -1,4 +1,4 @@
-"""How far pictures optimised with the small encoder are from those optimised with VGG19, measured on VGG19.
+"""How far pictures optimized with the small encoder are from those optimized with VGG19, measured on VGG19.
 
     python recipes/features_measure.py VGG19.safetensors photo.jpg painting.jpg … -o features.json
 
@@ -17,7 +17,7 @@ import torch
 from segnst.perceptual.encoders import Encoder, load_encoder
 from segnst.perceptual.objective import LossWeights, Objective, StyleRegion
 from segnst.study.pictures import read_picture, write_picture
-from segnst.style.optimise import OptimiseSettings, optimise, resized
+from segnst.style.optimize import OptimizeSettings, optimize, resized
 from segnst.weights import sha256
 
 WEIGHTS = LossWeights(
@@ -30,7 +30,7 @@ def paint(encoder: Encoder, content: torch.Tensor, painting: torch.Tensor, steps
     def build(size: tuple[int, int]) -> Objective:
         return Objective(encoder, WEIGHTS, resized(content, size), [StyleRegion([(painting, 1.0)])])
 
-    return optimise(build, content, OptimiseSettings(steps=steps, scales=1, losses=WEIGHTS)).picture
+    return optimize(build, content, OptimizeSettings(steps=steps, scales=1, losses=WEIGHTS)).picture
 
 
 def main() -> None:

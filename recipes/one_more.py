@@ -1,4 +1,4 @@
-"""One more style: a row of the bundled collection, learnt in minutes, beside a network of its own learnt from nothing.
+"""One more style, learned in minutes as a row of the bundled collection, beside a network of its own.
 
     python recipes/one_more.py SHARED [--row 150] [--alone 400] [-o results/one_more.json]
 
@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from segnst.bench.collection import Judge, artefacts, frames_of_clips, summed
+from segnst.bench.collection import Judge, artifacts, frames_of_clips, summed
 from segnst.perceptual.encoders import load_encoder
 from segnst.style.checkpoints import load_style
 from segnst.train.photos import read_photo, resize_short
@@ -35,7 +35,7 @@ GLASS += [(236, 222, 180), (20, 110, 130)]
 
 
 def draw_window(path: Path, side: int = 512, pieces: int = 260) -> None:
-    """Pieces of coloured glass round a rose, grain in the glass, lead between them."""
+    """Pieces of colored glass round a rose, grain in the glass, lead between them."""
     rng = np.random.default_rng(7)
     middle = side / 2
     angle, radius = rng.random(pieces) * 2 * np.pi, np.sqrt(rng.random(pieces)) * 0.78 * side
@@ -47,10 +47,10 @@ def draw_window(path: Path, side: int = 512, pieces: int = 260) -> None:
     first, second = np.partition(distances, 1, 0)[:2]
     palette = np.array(GLASS, np.float32)
     ring = (radius / (0.137 * side)).astype(int)
-    colours = palette[(ring * 2 + rng.integers(0, 3, pieces)) % len(palette)] + rng.normal(0, 10, (pieces, 3))
+    colors = palette[(ring * 2 + rng.integers(0, 3, pieces)) % len(palette)] + rng.normal(0, 10, (pieces, 3))
     light = 0.72 + 0.5 * cv2.GaussianBlur(rng.random((side, side)).astype(np.float32), (0, 0), 14)
     grain = cv2.GaussianBlur(rng.normal(0, 1, (side, side)).astype(np.float32), (0, 0), sigmaX=1.2, sigmaY=7)
-    window = colours[nearest] * (light + 0.07 * grain / grain.std())[..., None]
+    window = colors[nearest] * (light + 0.07 * grain / grain.std())[..., None]
     lead = np.clip((7 - (second - first)) / 3, 0, 1)[..., None]
     window = window * (1 - lead) + lead * np.array([30, 28, 32])
     cv2.imwrite(str(path), np.clip(window, 0, 255).astype(np.uint8)[..., ::-1])
@@ -109,7 +109,7 @@ def main() -> None:
         with torch.inference_mode():
             rows = [summed(judge(paint(p.rgb), p.rgb, NAME)) for p in pictures]
             report[name] = {key: round(statistics.fmean(row[key] for row in rows), 4) for key in rows[0]}
-            report[name] |= artefacts(paint, pictures) | {"processor seconds": round(seconds[name])}
+            report[name] |= artifacts(paint, pictures) | {"processor seconds": round(seconds[name])}
     report["row over alone"] = {
         k: round(v / report["alone"][k], 3) for k, v in report["row"].items() if report["alone"][k]
     }

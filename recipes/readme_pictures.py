@@ -19,7 +19,7 @@ from segnst.video.read import open_reader
 
 ROOT = Path(__file__).parents[1]
 FRAMES = (8, 36, 64)
-STEADY = (20, range(34, 39))  # the stabiliser starts at the first, the strip shows the others
+STEADY = (20, range(34, 39))  # the stabilizer starts at the first, the strip shows the others
 WINDOW = (slice(150, 300), slice(330, 530))  # rows and columns of it
 
 

@@ -26,7 +26,7 @@ from segnst.bench.masks import evaluate_masks, object_iou
 from segnst.segmentation import closer, deeplab
 from segnst.segmentation.base import Segmenter
 from segnst.segmentation.classes import STREET
-from segnst.segmentation.labelled import find_items, held_back
+from segnst.segmentation.labeled import find_items, held_back
 from segnst.segmentation.to_folder import segment_to_folder
 from segnst.train.segmenter_teachers import load_teacher, shared_classes
 

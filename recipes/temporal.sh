@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What the temporal term of a training buys on video, stabilising off: a light network for three styles, learnt from
+# What the temporal term of a training buys on video, stabilizing off: a light network for three styles, learned from
 # nothing with it and without it, E_warp of per-frame styling on the rendered clips (row "per-frame" of the tables).
 # The weights of style make up for what the term takes from it.
 #

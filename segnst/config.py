@@ -29,7 +29,7 @@ class Settings:
     fast         the narrower network of a collection, and one look by the bundled segmenter: about a third of the time
     tile         off, exact or auto: painting in pieces, for frames that memory does not hold
     stroke_size  size of the strokes, 1 as they come
-    keep_colors  keep the source's colours, paint its luminance only
+    keep_colors  keep the source's colors, paint its luminance only
     keep_colors_of  the same for the layers of some regions only, separated by commas
     start, end   seconds, half-open;  max_size  px of the long side
     codec, crf, preset, audio   how it is written;  fps  of a folder of frames

@@ -53,7 +53,7 @@ def half(x: Tensor) -> Tensor:
 def sample_cubic(x: Tensor, at: Tensor) -> Tensor:
     """Cubic interpolation (Keys 1981, a = −0.75) at pixel positions, the border repeated.
 
-    x [B,C,H,W]; at [B,2,H,W] (x, y) px, 0 the centre of the first pixel -> [B,C,H,W].
+    x [B,C,H,W]; at [B,2,H,W] (x, y) px, 0 the center of the first pixel -> [B,C,H,W].
     On a CPU positions are rounded to 1/32 px.
     """
     if _opencv_can(x) and x.shape[1] <= 4:  # OpenCV's limit

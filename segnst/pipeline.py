@@ -1,4 +1,4 @@
-"""The whole way of a frame: segment, smooth masks, stylise, stabilise, compose.
+"""The whole way of a frame: segment, smooth masks, stylize, stabilize, compose.
 
 What the past contributes travels in ``State``: a clip done in pieces, handing the state on, equals the clip
 done whole. A scene cut is a fresh state.
@@ -46,7 +46,7 @@ class Styled:
     """A frame on every stage of the way; ``rgb`` is the result."""
 
     rgb: Tensor  # [1,3,H,W]
-    painted: Tensor  # before stabilising
+    painted: Tensor  # before stabilizing
     masks: LayerMasks | None
     motion: Motion | None
     cut: bool
@@ -93,13 +93,13 @@ def compose(
 
     if any(keep_colors):
         luma = rgb.new_tensor(LUMA).view(1, 3, 1, 1)
-        grey = (rgb + ((steady - rgb) * luma).sum(1, keepdim=True)).clamp(0, 1)
-        steady = steady + by_layer([float(k) for k in keep_colors]) * (grey - steady)
+        gray = (rgb + ((steady - rgb) * luma).sum(1, keepdim=True)).clamp(0, 1)
+        steady = steady + by_layer([float(k) for k in keep_colors]) * (gray - steady)
     return rgb + by_layer(amounts) * (steady - rgb)
 
 
 def layers_that_keep_colors(plan: Plan, everywhere: bool, regions: Sequence[str]) -> tuple[bool, ...]:
-    """For each layer whether its colours are kept: all layers, or those of some regions.
+    """For each layer whether its colors are kept: all layers, or those of some regions.
 
     Raises PlanError when a region has no layer in the plan.
     """
@@ -178,11 +178,11 @@ class Pipeline:
             with self._stage("flow"):
                 motion = estimate_motion(self.flow, rgb, state.previous)
         masks, state = self._masks(rgb, motion, state)
-        with self._stage("stylise"):
+        with self._stage("stylize"):
             painted, style_carry = self.stylizer(rgb, masks, state.stylizer, seconds)
         steady, carry = painted, state.stabilizer
         if self.stabilizer is not None:
-            with self._stage("stabilise"):
+            with self._stage("stabilize"):
                 steady, carry = self.stabilizer(painted, motion, carry)
         with self._stage("compose"):
             result = compose(rgb, steady, masks, self.stylizer.amounts, self.keep_colors)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from segnst.errors import OutputError
 
-LAYER_COLOURS = (
+LAYER_COLORS = (
     (230, 75, 60),
     (60, 120, 230),
     (240, 190, 40),
@@ -33,13 +33,13 @@ def to_bytes(rgb: Tensor) -> np.ndarray:
 
 
 def layer_picture(soft: Tensor, rgb: Tensor) -> Tensor:
-    """Soft masks [L,H,W] as colours over the darkened frame [3,H,W]; the last layer, the background, has none."""
-    colours = (
-        torch.tensor([LAYER_COLOURS[k % len(LAYER_COLOURS)] for k in range(len(soft) - 1)], dtype=torch.float32) / 255
+    """Soft masks [L,H,W] as colors over the darkened frame [3,H,W]; the last layer, the background, has none."""
+    colors = (
+        torch.tensor([LAYER_COLORS[k % len(LAYER_COLORS)] for k in range(len(soft) - 1)], dtype=torch.float32) / 255
     )
-    grey = 0.35 * rgb.cpu().mean(0, keepdim=True).expand(3, -1, -1)
-    paint = torch.einsum("lhw,lc->chw", soft[:-1].cpu(), colours) if len(soft) > 1 else torch.zeros_like(grey)
-    return grey + 0.65 * paint + 0.0
+    gray = 0.35 * rgb.cpu().mean(0, keepdim=True).expand(3, -1, -1)
+    paint = torch.einsum("lhw,lc->chw", soft[:-1].cpu(), colors) if len(soft) > 1 else torch.zeros_like(gray)
+    return gray + 0.65 * paint + 0.0
 
 
 def card(lines: Sequence[str], size: tuple[int, int]) -> Tensor:

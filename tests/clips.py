@@ -15,7 +15,7 @@ from segnst.types import Clip, Region
 
 
 def texture(height: int, width: int, seed: int = 0) -> Tensor:
-    """Smooth random colours [3,H,W] in [0,1] with enough detail for optical flow."""
+    """Smooth random colors [3,H,W] in [0,1] with enough detail for optical flow."""
     generator = torch.Generator().manual_seed(seed)
     coarse = torch.rand(1, 3, height // 8 + 2, width // 8 + 2, generator=generator)
     fine = torch.rand(1, 3, height // 2 + 2, width // 2 + 2, generator=generator)

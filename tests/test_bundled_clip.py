@@ -66,13 +66,13 @@ def test_car_and_background_are_painted_apart_and_the_sound_is_kept(tmp_path: Pa
     before = cv2.resize(original[4], (320, 180), interpolation=cv2.INTER_AREA)
     assert np.abs(styled[4] - before)[car].mean() > 15
     assert np.abs(styled[4] - before)[~car].mean() > 15
-    # Starry Night is blue and yellow, The Great Wave cream and grey: the chroma of the two layers differs
+    # Starry Night is blue and yellow, The Great Wave cream and gray: the chroma of the two layers differs
     chroma = styled[4].max(2) - styled[4].min(2)
     assert chroma[car].mean() > 1.3 * chroma[~car].mean()
 
 
 @pytest.mark.slow
-def test_stabilising_beats_per_frame_on_the_exact_flow() -> None:
+def test_stabilizing_beats_per_frame_on_the_exact_flow() -> None:
     from segnst.bench.metrics import sharpness, warping_error
     from segnst.bench.truth import Truth
 

@@ -76,7 +76,7 @@ def test_strength_is_monotone() -> None:
     assert distance[0] == 0 < distance[1]
 
 
-def test_kept_colours_change_luminance_only() -> None:
+def test_kept_colors_change_luminance_only() -> None:
     rgb = 0.25 + 0.5 * texture(48, 64)[None]
     steady = 0.25 + 0.5 * texture(48, 64, seed=5)[None]
     out = compose(rgb, steady, None, [1.0], keep_colors=[True])
@@ -86,7 +86,7 @@ def test_kept_colours_change_luminance_only() -> None:
     assert torch.allclose((out * luma).sum(1), (steady * luma).sum(1), atol=1e-5)
 
 
-def test_colours_are_kept_by_layer() -> None:
+def test_colors_are_kept_by_layer() -> None:
     rgb, steady = 0.25 + 0.5 * texture(8, 8)[None], 0.25 + 0.5 * texture(8, 8, seed=5)[None]
     soft = torch.zeros(1, 2, 8, 8)
     soft[:, 0, :, :4], soft[:, 1, :, 4:] = 1, 1
@@ -138,4 +138,4 @@ def test_compose_by_mask_and_strength() -> None:
 def test_time_is_counted_by_stage() -> None:
     pipeline = make("car=a")
     pipeline(as_clip(panning(2)), State())
-    assert {"segment", "masks", "flow", "stylise", "stabilise", "compose"} <= set(pipeline.seconds)
+    assert {"segment", "masks", "flow", "stylize", "stabilize", "compose"} <= set(pipeline.seconds)

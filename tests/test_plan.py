@@ -11,7 +11,7 @@ def test_region_style_and_strength() -> None:
     assert entry.strength == 0.7
 
 
-def test_mix_is_normalised() -> None:
+def test_mix_is_normalized() -> None:
     entry = parse_entry("car=starry_night*3+the_scream*1")
     assert [(t.style, t.weight) for t in entry.styles] == [("starry_night", 0.75), ("the_scream", 0.25)]
 

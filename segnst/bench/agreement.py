@@ -75,7 +75,7 @@ class Agreement:
             # reduced at once: the frames of a long clip would not fit
             small = max(1, round(max(frame.shape[1:]) / WIDTH / 2))
             picture, a, b = frame[:, ::small, ::small], ours[::small, ::small], theirs[::small, ::small]
-            grey = 0.35 * picture.mean(0, keepdim=True).expand(3, -1, -1)
+            gray = 0.35 * picture.mean(0, keepdim=True).expand(3, -1, -1)
             red = torch.tensor([1.0, 0.2, 0.1])[:, None, None]
             wrong = torch.from_numpy(a != b)[None]
             share = f"disagree {100 * (1 - agreed.mean()):.1f} %"
@@ -86,7 +86,7 @@ class Agreement:
                         (f"frame {self.frames}", picture),
                         (self.ours.name, _drawn(picture, a)),
                         (self.theirs.name, _drawn(picture, b)),
-                        (share, torch.where(wrong, grey + 0.65 * red, grey)),
+                        (share, torch.where(wrong, gray + 0.65 * red, gray)),
                     ],
                 )
             )
@@ -117,5 +117,5 @@ class Agreement:
 
 
 def _drawn(picture: Tensor, labels: np.ndarray) -> Tensor:
-    colours = torch.from_numpy(palette()[labels].astype(np.float32) / 255).permute(2, 0, 1)
-    return 0.5 * picture + 0.5 * colours
+    colors = torch.from_numpy(palette()[labels].astype(np.float32) / 255).permute(2, 0, 1)
+    return 0.5 * picture + 0.5 * colors

@@ -9,7 +9,7 @@ TOLERANCE = 0.008  # of the picture's diagonal
 
 
 def outline(mask: np.ndarray) -> np.ndarray:
-    """bool [H,W] -> bool [H,W], pixels whose right, lower or lower right neighbour is on the other side (as DAVIS's
+    """bool [H,W] -> bool [H,W], pixels whose right, lower or lower right neighbor is on the other side (as DAVIS's
     ``seg2bmap``)."""
     edge = np.zeros_like(mask)
     edge[:, :-1] |= mask[:, :-1] ^ mask[:, 1:]

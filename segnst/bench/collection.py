@@ -11,12 +11,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from segnst.bench.artefacts import bubbles, grid, plain_pictures
+from segnst.bench.artifacts import bubbles, grid, plain_pictures
 from segnst.bench.clips import rendered_clips
 from segnst.bench.samples import AsItIs
 from segnst.bench.style_kept import guided_gram
 from segnst.perceptual.encoders import Encoder
-from segnst.perceptual.losses import content_loss, gram, gram_loss, instance_normalised, moments
+from segnst.perceptual.losses import content_loss, gram, gram_loss, instance_normalized, moments
 from segnst.pipeline import Pipeline, State
 from segnst.plan import parse_plan
 from segnst.run import load_segmenter
@@ -88,7 +88,7 @@ class Judge:
         wanted = self.encoder(source, (CONTENT_LAYER,))[CONTENT_LAYER]
         mine = found[CONTENT_LAYER]
         figures = {"content": float(content_loss(mine, wanted))}
-        shapes = (instance_normalised(mine) - instance_normalised(wanted)).square().mean()
+        shapes = (instance_normalized(mine) - instance_normalized(wanted)).square().mean()
         figures["structure"] = float(shapes)
         for layer in STYLE_LAYERS:
             target = self.targets[style][layer]
@@ -149,8 +149,8 @@ def against_singles(
             if single.style == name:
                 theirs = losses(name, _painter(single.net))
                 ratio = {k: v / theirs[k] for k, v in mine.items()}
-                alone[single.label] = {"losses": theirs, "ratio": ratio, **artefacts(_painter(single.net), pictures)}
-        result[name] = {"losses": mine, **artefacts(_painter(collection, name), pictures), "alone": alone}
+                alone[single.label] = {"losses": theirs, "ratio": ratio, **artifacts(_painter(single.net), pictures)}
+        result[name] = {"losses": mine, **artifacts(_painter(collection, name), pictures), "alone": alone}
     return result
 
 
@@ -181,7 +181,7 @@ def one_pass_against_many(
 
 
 def time_of_styles(collection: Collection, size: tuple[int, int] = (360, 640), rounds: int = 15) -> dict[str, float]:
-    """Seconds to stylise a frame in one style and in four (medians of interleaved runs), and with a pass for each."""
+    """Seconds to stylize a frame in one style and in four (medians of interleaved runs), and with a pass for each."""
     names = collection.names[:4]
     rgb = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(0))
     columns = torch.arange(size[1]).expand(size[0], -1) * 4 // size[1]
@@ -219,7 +219,7 @@ def strengths(collection: Collection, judge: Judge, picture: Picture) -> dict[st
 
 
 @torch.inference_mode()
-def artefacts(paint: Painter, pictures: Sequence[Picture]) -> Figures:
+def artifacts(paint: Painter, pictures: Sequence[Picture]) -> Figures:
     """Bubbles on plain, gradient and photo pictures, and the strongest grid on plain ones."""
     plain = [(rgb, paint(rgb)) for _, rgb in plain_pictures()]
     return {
@@ -270,7 +270,7 @@ def markdown(report: Mapping[str, Any]) -> str:
             for label, other in row["alone"].items()
         ]
     if beside:
-        lines += ["", "The collection's losses over those of a network of one style, and that network's artefacts:", ""]
+        lines += ["", "The collection's losses over those of a network of one style, and that network's artifacts:", ""]
         lines += ["| style | network | content | structure | style | strokes | its bubbles | its grid |"]
         lines += ["|---|---|---|---|---|---|---|---|", *beside]
     lines += ["", "One pass against a pass for each style, ratio of losses inside each layer:", ""]
@@ -279,7 +279,7 @@ def markdown(report: Mapping[str, Any]) -> str:
     speed = report["seconds"]
     lines += [
         "",
-        f"Stylising 640x360: one style {speed['one style']:.3f} s, four styles {speed['four styles']:.3f} s "
+        f"Stylizing 640x360: one style {speed['one style']:.3f} s, four styles {speed['four styles']:.3f} s "
         f"(ratio {speed['ratio']:.2f}).",
         "",
         f"Content loss at strength {', '.join(f'{s:g}' for s in STRENGTHS)}:",

@@ -1,4 +1,4 @@
-"""Painting by optimisation against a plain loop with the same network, layers, weights and number of gradients.
+"""Painting by optimization against a plain loop with the same network, layers, weights and number of gradients.
 
 The plain loop is what one writes down after the paper: torch's L-BFGS with its defaults (history 100, no line search,
 20 evaluations a call) on the picture at full size from the first step to the last. Its targets are computed once, too;
@@ -18,7 +18,7 @@ from torch import Tensor
 from segnst.perceptual.encoders import Encoder
 from segnst.perceptual.losses import gram
 from segnst.perceptual.objective import LossWeights, Objective, StyleRegion, choose_layers
-from segnst.style.optimise import OptimiseSettings, optimise, resized
+from segnst.style.optimize import OptimizeSettings, optimize, resized
 
 
 def reference(encoder: Encoder, content: Tensor, painting: Tensor, weights: LossWeights, steps: int) -> Tensor:
@@ -29,12 +29,12 @@ def reference(encoder: Encoder, content: Tensor, painting: Tensor, weights: Loss
         content_targets = encoder(content, content_layers)
         style_targets = {n: gram(f) for n, f in encoder(painting, style_layers).items()}
     picture = content.clone().requires_grad_(True)
-    optimiser = torch.optim.LBFGS([picture], tolerance_grad=0, tolerance_change=0)
+    optimizer = torch.optim.LBFGS([picture], tolerance_grad=0, tolerance_change=0)
     done = 0
 
     def closure() -> Tensor:
         nonlocal done
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         features = encoder(picture, names)
         loss = picture.new_zeros(())
         for name, weight in content_layers.items():
@@ -53,8 +53,8 @@ def reference(encoder: Encoder, content: Tensor, painting: Tensor, weights: Loss
         return loss
 
     while done < steps:
-        optimiser.param_groups[0]["max_iter"] = min(20, steps - done)
-        optimiser.step(closure)  # type: ignore[no-untyped-call]
+        optimizer.param_groups[0]["max_iter"] = min(20, steps - done)
+        optimizer.step(closure)  # type: ignore[no-untyped-call]
     return picture.detach().clamp(0, 1)
 
 
@@ -66,7 +66,7 @@ def ours(encoder: Encoder, content: Tensor, painting: Tensor, weights: LossWeigh
         small = resized(painting, (round(painting.shape[-2] * scale), round(painting.shape[-1] * scale)))
         return Objective(encoder, weights, resized(content, size), [StyleRegion([(small, 1.0)])])
 
-    return optimise(build, content, OptimiseSettings(steps=steps, losses=weights)).picture
+    return optimize(build, content, OptimizeSettings(steps=steps, losses=weights)).picture
 
 
 def _timed(work: Callable[[], Tensor]) -> tuple[Tensor, float, float]:

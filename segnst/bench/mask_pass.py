@@ -10,7 +10,7 @@ from torch import Tensor
 from segnst.bench.clips import BenchClip
 from segnst.bench.measure import Pair
 from segnst.bench.meters import OURS, PER_FRAME, SOURCE, MaskMeter
-from segnst.bench.samples import Bench, Sample, mask_pipelines, stylise
+from segnst.bench.samples import Bench, Sample, mask_pipelines, stylize
 from segnst.config import Settings
 from segnst.errors import PlanError, WeightsError
 from segnst.pipeline import Styled
@@ -41,7 +41,7 @@ class MaskPass:
             self.note = f"masks were not measured: {error}"
             return
         one, two = tee(frames)
-        self._pairs = zip(stylise(steadied, one), stylise(raw, two), strict=True)
+        self._pairs = zip(stylize(steadied, one), stylize(raw, two), strict=True)
 
     def add(self, sample: Sample, alone: Styled, pair: Pair | None) -> None:
         """The masks of one frame."""

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from segnst.bench.clips import BenchClip
 from segnst.bench.truth import Truth, read_npz
-from segnst.catalogue import fetch_named
+from segnst.catalog import fetch_named
 from segnst.errors import InputError, OutputError, WeightsError
 from segnst.flow.base import FlowEstimator, consistency, motion_boundary
 from segnst.flow.dis import DisFlow
@@ -157,7 +157,7 @@ def measuring_flow(
     try:
         path = raft or fetch_named("raft_small", offline=offline)
     except WeightsError as error:
-        note = f"measured with DIS, the stabiliser's own flow, which flatters it: {error}"
+        note = f"measured with DIS, the stabilizer's own flow, which flatters it: {error}"
         return EstimatedFlow("dis", DisFlow(), cache=cache, identity=clip.sha256), note
     network = RaftFlow(path, device)
     return EstimatedFlow("raft", network, sha256(path), cache=cache, identity=clip.sha256), ""

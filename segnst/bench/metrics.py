@@ -1,4 +1,4 @@
-"""What stability is measured by. Frames RGB in [0,1]; flow backward, in px, never the flow that stabilised."""
+"""What stability is measured by. Frames RGB in [0,1]; flow backward, in px, never the flow that stabilized."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ import numpy as np
 from segnst.bench.meters import SOURCE
 from segnst.bench.metrics import BANDS
 
-COLOURS = {"source": (150, 150, 150), "per-frame": (40, 40, 200), "segnst": (30, 130, 30)}
+COLORS = {"source": (150, 150, 150), "per-frame": (40, 40, 200), "segnst": (30, 130, 30)}
 OTHERS = ((180, 90, 20), (160, 40, 160), (20, 140, 200), (150, 150, 20), (90, 90, 220))
 PANEL = (260, 900)  # height, width of one clip's errors
 FRONT = (560, 760)
@@ -19,15 +19,15 @@ AIM = (0.10, (0.95, 1.10))  # excess at most, sharpness kept between
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
-def _colours(names: Sequence[str]) -> dict[str, tuple[int, int, int]]:
-    rest = [n for n in names if n not in COLOURS]
-    return {n: COLOURS[n] for n in names if n in COLOURS} | {n: OTHERS[k % len(OTHERS)] for k, n in enumerate(rest)}
+def _colors(names: Sequence[str]) -> dict[str, tuple[int, int, int]]:
+    rest = [n for n in names if n not in COLORS]
+    return {n: COLORS[n] for n in names if n in COLORS} | {n: OTHERS[k % len(OTHERS)] for k, n in enumerate(rest)}
 
 
 def _text(
-    image: np.ndarray, text: str, at: tuple[int, int], colour: tuple[int, int, int] = (60, 60, 60), size: float = 0.42
+    image: np.ndarray, text: str, at: tuple[int, int], color: tuple[int, int, int] = (60, 60, 60), size: float = 0.42
 ) -> None:
-    cv2.putText(image, text, at, FONT, size, colour, 1, cv2.LINE_AA)
+    cv2.putText(image, text, at, FONT, size, color, 1, cv2.LINE_AA)
 
 
 def write_whole(data: bytes, path: Path) -> None:
@@ -67,16 +67,16 @@ def _errors_of(name: str, series: Mapping[str, Sequence[float | None]]) -> np.nd
         _text(image, f"{10**level:.1e}", (4, row + 4), size=0.36)
     _text(image, "frame 0", (left, height - 8), size=0.36)
     _text(image, str(count - 1), (width - right - 16, height - 8), size=0.36)
-    for row, (method, colour) in enumerate(_colours(list(series)).items()):
+    for row, (method, color) in enumerate(_colors(list(series)).items()):
         run: list[tuple[int, int]] = []
         for k, value in [*enumerate(series[method]), (count, None)]:
             if value is not None:
                 run.append(place(k, value))
             elif run:
-                cv2.polylines(image, [np.array(run, np.int32)], False, colour, 1, cv2.LINE_AA)
+                cv2.polylines(image, [np.array(run, np.int32)], False, color, 1, cv2.LINE_AA)
                 run = []
-        cv2.line(image, (width - right + 10, top + 18 * row), (width - right + 28, top + 18 * row), colour, 2)
-        _text(image, method, (width - right + 34, top + 4 + 18 * row), colour)
+        cv2.line(image, (width - right + 10, top + 18 * row), (width - right + 28, top + 18 * row), color, 2)
+        _text(image, method, (width - right + 34, top + 4 + 18 * row), color)
     return image
 
 
@@ -100,7 +100,7 @@ def front_points(mean: Mapping[str, Mapping[str, float | None]]) -> dict[str, tu
 
 
 def draw_front(mean: Mapping[str, Mapping[str, float | None]], path: Path) -> None:
-    """Stability against sharpness, every method a labelled point, the aim shaded. Nothing is drawn without points.
+    """Stability against sharpness, every method a labeled point, the aim shaded. Nothing is drawn without points.
 
     mean  {method: figures} over all clips. Raises OSError when the PNG cannot be written.
     """
@@ -131,12 +131,12 @@ def draw_front(mean: Mapping[str, Mapping[str, float | None]], path: Path) -> No
     _text(image, "steadier <-  mean excess: 0 as the source, 1 as per-frame styling", (left, height - 14))
     _text(image, "sharpness kept, mean of three bands (1: as per-frame styling; shaded: the aim)", (left, 22))
     taken: list[tuple[int, int]] = []
-    for name, colour in _colours(list(points)).items():
+    for name, color in _colors(list(points)).items():
         x, y = place(*points[name])
-        cv2.circle(image, (x, y), 5, colour, -1, cv2.LINE_AA)
+        cv2.circle(image, (x, y), 5, color, -1, cv2.LINE_AA)
         label = (x + 9 if x < width - 170 else x - 120, y + 4)
         while any(abs(label[0] - a) < 110 and abs(label[1] - b) < 15 for a, b in taken):
             label = (label[0], label[1] + 15)
         taken.append(label)
-        _text(image, name, label, colour, 0.46)
+        _text(image, name, label, color, 0.46)
     _write(image, path)

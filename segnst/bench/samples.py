@@ -69,7 +69,7 @@ class NotApplicable(Exception):  # noqa: N818 - not an error: the report names t
 Method = Callable[[Iterator[Sample], Context], Iterator[Tensor]]
 
 
-def stylise(pipeline: Pipeline, frames: Iterable[Tensor]) -> Iterator[Styled]:
+def stylize(pipeline: Pipeline, frames: Iterable[Tensor]) -> Iterator[Styled]:
     """Every frame [1,3,H,W] of a clip on every stage of the way, in order."""
     state = State()
     for rgb in frames:
@@ -143,8 +143,8 @@ class Bench:
     def samples(self, frames: Iterable[Tensor]) -> Iterator[tuple[Sample, Styled]]:
         """Samples and what the per-frame pipeline made (for its raw masks), frame by frame."""
         source, mine, theirs = tee(frames, 3)
-        ours = stylise(self.parts.pipeline, mine)
-        for number, (rgb, styled, alone) in enumerate(zip(source, ours, stylise(self.plain, theirs), strict=True)):
+        ours = stylize(self.parts.pipeline, mine)
+        for number, (rgb, styled, alone) in enumerate(zip(source, ours, stylize(self.plain, theirs), strict=True)):
             yield Sample(number, rgb.to(self.plain.device), alone.rgb, styled), alone
 
 

@@ -5,9 +5,9 @@ For a layer l, with G(x) its Gram matrix (Gatys 2016, eq. 3) of per-frame stylin
     style_l = ⟨G(o), G(p)⟩ / ⟨G(p), G(p)⟩
 
 the part of the output's Gram matrix that lies along per-frame styling's: 1 for per-frame styling, below where paint was
-lost (blurring with σ = 0.5 px: 0.86 to 0.96), 0.00 to 0.06 for a grey picture, above 1 where contrast was added (noise
+lost (blurring with σ = 0.5 px: 0.86 to 0.96), 0.00 to 0.06 for a gray picture, above 1 where contrast was added (noise
 of 0.05: 1.00 to 1.15). It needs no painting. The source's own figure stands beside it. Taking the source's matrix away
-first was tried and rejected: where a style is softer than the source, blurred and even grey pictures then score above
+first was tried and rejected: where a style is softer than the source, blurred and even gray pictures then score above
 1.
 
 Where the painting P is given, the distance to it is told too,
@@ -28,7 +28,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from segnst.bench.meters import PER_FRAME, Figures
-from segnst.catalogue import fetch_named
+from segnst.catalog import fetch_named
 from segnst.errors import UsageError, WeightsError, did_you_mean
 from segnst.perceptual.encoders import Encoder, load_encoder
 from segnst.perceptual.losses import gram

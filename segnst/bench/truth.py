@@ -73,7 +73,7 @@ class Truth:
         h, w = self.shape
         n = 2 * h * w
         raw = np.frombuffer(self._unpack(t), np.uint8)
-        # low bytes of all, then high bytes of all; each value is the difference to its left neighbour
+        # low bytes of all, then high bytes of all; each value is the difference to its left neighbor
         delta = np.stack([raw[:n], raw[n : 2 * n]], 1).copy().view("<i2").reshape(2, h, w)
         steps = np.cumsum(delta, axis=2, dtype=np.int16)
         return (steps.transpose(1, 2, 0) / self._scale).astype(np.float32)

@@ -108,7 +108,7 @@ def main() -> None:
         # the reader of stdout has gone; keep Python from failing again when it flushes at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
-    except Exception as error:  # noqa: BLE001 - the last line of defence: no traceback for users
+    except Exception as error:  # noqa: BLE001 - the last line of defense: no traceback for users
         show = getattr(error, "show", None)  # click's usage errors print themselves
         if show is not None:
             show()

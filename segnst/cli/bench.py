@@ -73,7 +73,7 @@ def collection(
     offline: Offline = False,
     json: Annotated[bool, typer.Option("--json", help="Figures on stdout as JSON instead of tables.")] = False,
 ) -> None:
-    """Losses, artefacts, strength and speed of a collection; against single networks and a pass for each style."""
+    """Losses, artifacts, strength and speed of a collection; against single networks and a pass for each style."""
     from segnst.bench.collection import Alone, Judge, Picture, frames_of_clips, markdown, measure
     from segnst.errors import InputError, UsageError
     from segnst.perceptual.encoders import load_encoder
@@ -121,7 +121,7 @@ def gatys(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an output that exists.")] = False,
     quiet: Quiet = False,
 ) -> None:
-    """`segnst optimize` against a plain optimisation loop: time, and loss at full size."""
+    """`segnst optimize` against a plain optimization loop: time, and loss at full size."""
     from segnst.bench.gatys import measure
     from segnst.device import choose_device
     from segnst.errors import OutputError
@@ -186,7 +186,7 @@ def selection(
     json: Annotated[bool, typer.Option("--json", help="Figures on stdout as JSON instead of a table.")] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Cut objects out of labelled photos by a box on each, as wide as its label; IoU with the label."""
+    """Cut objects out of labeled photos by a box on each, as wide as its label; IoU with the label."""
     from segnst.bench.selection import measure_selection, table
     from segnst.cli.progress import ProgressBar
     from segnst.device import choose_device

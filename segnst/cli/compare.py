@@ -24,7 +24,7 @@ def compare(
             "-o", "--output", metavar="X", help="Writes X.json, X.md and X.png.", show_default="results/compare"
         ),
     ] = None,
-    steps: Annotated[int, typer.Option(min=1, help="Of an optimisation.")] = 200,
+    steps: Annotated[int, typer.Option(min=1, help="Of an optimization.")] = 200,
     max_size: Annotated[int, typer.Option(min=32, metavar="PX", help="Long side.")] = 512,
     features: Annotated[str, typer.Option(help="vgg19, vgg16, small or a weights file: measures all.")] = "vgg19",
     clip: Annotated[Path | None, typer.Option(help="Measure the temporal error on this video, too.")] = None,
@@ -41,7 +41,7 @@ def compare(
     json: Annotated[bool, typer.Option("--json", help="The report on stdout as JSON.")] = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress.")] = False,
 ) -> None:
-    """Optimisation and networks on the same pictures: losses by layer, time, memory, steadiness, one sheet.
+    """Optimization and networks on the same pictures: losses by layer, time, memory, steadiness, one sheet.
 
     Example: segnst compare street.jpg --painting night.jpg --methods lbfgs,starry_night,mine.safetensors -o study
     """

@@ -61,9 +61,9 @@ def classes(
 @models_app.command("list")
 def models_list(json: Json = False) -> None:
     """All weights that segnst uses: where they lie or come from, and their terms."""
-    from segnst.catalogue import catalogue
+    from segnst.catalog import catalog
 
-    rows = catalogue()
+    rows = catalog()
     lines = [
         f"{r['name']:30} {r['kind']:10} {r['path'] or 'not fetched: ' + r['url']}\n{'':30} {'':10} {r['terms']}"
         for r in rows
@@ -77,7 +77,7 @@ def models_pull(
     quiet: Annotated[bool, typer.Option("-q", "--quiet")] = False,
 ) -> None:
     """Fetch weights beforehand, so that later runs need no network."""
-    from segnst.catalogue import pull
+    from segnst.catalog import pull
 
     for path in pull(names, quiet=quiet):
         print(path)

@@ -94,7 +94,7 @@ def optimize(
     ] = None,
     keep_colors: Annotated[
         str | None,
-        typer.Option(metavar="HOW", help="luminance: paint it only; match: give the paintings the content's colours."),
+        typer.Option(metavar="HOW", help="luminance: paint it only; match: give the paintings the content's colors."),
     ] = None,
     segmenter: Annotated[str, typer.Option(help="What finds the regions: a name, or a path.")] = "deeplab",
     flow: Annotated[str, typer.Option(help="Optical flow of a video: dis or raft.")] = "dis",
@@ -116,7 +116,7 @@ def optimize(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Paint a still by optimisation (Gatys 2016): the best picture, not the fastest.
+    """Paint a still by optimization (Gatys 2016): the best picture, not the fastest.
 
     Examples: segnst optimize photo.jpg painting.jpg -o out.png
     segnst optimize photo.jpg -s car=a.jpg -s background=b.jpg -o out.png
@@ -125,7 +125,7 @@ def optimize(
     from segnst.perceptual.objective import LossWeights, parse_layers
     from segnst.study.optimize import OptimizeOptions, default_name, make_plan, optimize_file
     from segnst.study.sweep import Sweep, optimize_sweep
-    from segnst.style.optimise import OptimiseSettings
+    from segnst.style.optimize import OptimizeSettings
 
     try:
         shares = [float(w) for w in style_weights.split(",")] if style_weights else []
@@ -137,7 +137,7 @@ def optimize(
         content_weight=content_weight, style_weight=style_weight, tv_weight=tv_weight,
         temporal_weight=temporal_weight, normalize=normalize,
     )  # fmt: skip
-    settings = OptimiseSettings(
+    settings = OptimizeSettings(
         steps=steps, frame_steps=frame_steps, optimizer=optimizer, init=init, pooling=pooling, scales=scales,  # type: ignore[arg-type]
         learning_rate=learning_rate, style_scale=style_scale, seed=seed, losses=losses,
     )  # fmt: skip
@@ -188,9 +188,9 @@ def reconstruct(
 ) -> None:
     """What a layer keeps of a picture: one with the same features, or the same Gram matrices, from noise."""
     from segnst.study.reconstruct import reconstruct_file
-    from segnst.style.optimise import OptimiseSettings
+    from segnst.style.optimize import OptimizeSettings
 
-    settings = OptimiseSettings(steps=steps, optimizer=optimizer, pooling=pooling, init="noise", scales=1, seed=seed)  # type: ignore[arg-type]
+    settings = OptimizeSettings(steps=steps, optimizer=optimizer, pooling=pooling, init="noise", scales=1, seed=seed)  # type: ignore[arg-type]
     if output is None:
         output = Path("results") / f"{image.stem}_{what}_{layer}.png"
         output.parent.mkdir(exist_ok=True)

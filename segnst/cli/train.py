@@ -28,7 +28,7 @@ ContentLayer = Annotated[str, typer.Option(help="Layer that --content-weight com
 StyleLayers = Annotated[str, typer.Option(help="Layers whose Gram matrices are matched, separated by commas.")]
 DeepLayers = Annotated[str, typer.Option(help="The same for --deep-features.")]
 Weight = Annotated[float, typer.Option(min=0)]
-Content = Annotated[float, typer.Option(min=0, help="How much of colours and contrast is kept.")]
+Content = Annotated[float, typer.Option(min=0, help="How much of colors and contrast is kept.")]
 Structure = Annotated[float, typer.Option(min=0, help="How much of shapes is kept.")]
 Lattice = Annotated[float, typer.Option(min=0, help="Against the fine grid that upsampling leaves.")]
 Spot = Annotated[float, typer.Option(min=0, help="Against bubbles on smooth surfaces.")]

@@ -25,7 +25,7 @@ def segmenter(
         str | None, typer.Option(help="Names in order of their label values, separated by commas.")
     ] = None,
     start: Annotated[Path | None, typer.Option(help="Weights to start from. Default: the bundled segmenter.")] = None,
-    teacher: Annotated[Path | None, typer.Option(help="A segmenter whose word on the photos is learnt too.")] = None,
+    teacher: Annotated[Path | None, typer.Option(help="A segmenter whose word on the photos is learned too.")] = None,
     iterations: Annotated[int, typer.Option(min=1, help="Steps.")] = 2000,
     batch: Annotated[int, typer.Option(min=1, help="Crops a step.")] = 8,
     crop: Annotated[int, typer.Option(min=65, help="Side of a crop, px.")] = 321,
@@ -110,7 +110,7 @@ def instances(
     quiet: Quiet = False,
 ) -> None:
     """Train Mask R-CNN on your own objects, for --segmenter OUT/best.safetensors. Goes on where a run stopped."""
-    from segnst.catalogue import fetch_named
+    from segnst.catalog import fetch_named
     from segnst.device import choose_device
     from segnst.train.instances import InstanceSettings, train_instances
 

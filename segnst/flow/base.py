@@ -47,10 +47,10 @@ def estimate_motion(estimator: FlowEstimator, current: Tensor, previous: Tensor)
     """Backward flow and its reliability for RGB [T,3,H,W] in [0,1].
 
     Reliable is what passes the forward–backward check, lies inside the last frame and looks the same
-    there (a uniform wrong flow passes the first test). Motion boundaries are left to the colour test:
+    there (a uniform wrong flow passes the first test). Motion boundaries are left to the color test:
     DIS flow is smooth where objects part, and cutting bands out there would let their edges flicker.
     All of the checking is done at half the size, the opposite flow included: a quarter of the time, and
-    on clips with exact flow the stabilised result is as good.
+    on clips with exact flow the stabilized result is as good.
     """
     flow = estimator(current, previous)
     now, then, small = half(current), half(previous), half(flow) / 2

@@ -10,11 +10,11 @@ from torch import Tensor
 from segnst.filters import LUMA
 
 
-def _grey(rgb: Tensor) -> np.ndarray:
+def _gray(rgb: Tensor) -> np.ndarray:
     red, green, blue = rgb.detach().cpu()
     luma = (red * (LUMA[0] * 255)).add_(green, alpha=LUMA[1] * 255).add_(blue, alpha=LUMA[2] * 255)
-    grey: np.ndarray = luma.round_().clamp_(0, 255).to(torch.uint8).numpy()
-    return grey
+    gray: np.ndarray = luma.round_().clamp_(0, 255).to(torch.uint8).numpy()
+    return gray
 
 
 class DisFlow:
@@ -32,7 +32,7 @@ class DisFlow:
         # patches a pixel further apart: nine tenths of the time and the same figures; half the steps, too, would save
         # as much again, but cars that drift fast lose their flow
         dis.setPatchStride(4)
-        flows = [dis.calc(_grey(c), _grey(p), None) for c, p in zip(current, previous, strict=True)]
+        flows = [dis.calc(_gray(c), _gray(p), None) for c, p in zip(current, previous, strict=True)]
         return torch.from_numpy(np.stack(flows)).permute(0, 3, 1, 2).to(current).contiguous()
 
 

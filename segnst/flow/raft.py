@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchvision.models.optical_flow import raft_small
 
-from segnst.catalogue import fetch_named
+from segnst.catalog import fetch_named
 from segnst.errors import WeightsError
 from segnst.weights import read_tensors
 

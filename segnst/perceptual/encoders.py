@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from segnst.catalogue import fetch_named
+from segnst.catalog import fetch_named
 from segnst.errors import SegnstWarning, UsageError, WeightsError, did_you_mean
 from segnst.weights import bundled, read_tensors
 
@@ -120,7 +120,7 @@ class Encoder(nn.Module):
         return out
 
 
-def _normalisation() -> tuple[Tensor, Tensor]:
+def _normalization() -> tuple[Tensor, Tensor]:
     std = torch.tensor(IMAGENET_STD)
     return torch.diag(1 / std)[:, :, None, None], -torch.tensor(IMAGENET_MEAN) / std
 
@@ -139,7 +139,7 @@ def _vgg(tensors: Mapping[str, Tensor], source: str) -> Encoder:
                 position += 2
             position += 1
         if index == len(convs) and index > 0:
-            return Encoder(name, weights, _normalisation())
+            return Encoder(name, weights, _normalization())
     raise WeightsError(f"{source} holds neither VGG16 nor VGG19 (tensors features.N.weight in torchvision's order).")
 
 
@@ -154,7 +154,7 @@ def _small(tensors: Mapping[str, Tensor]) -> Encoder:
     """Our own distilled encoders: LAYER.down, LAYER.up, LAYER.bias, in order of depth by their names."""
     layers = sorted(k.removesuffix(".bias") for k in tensors if k.endswith(".bias"))
     weights = {n: (tensors[f"{n}.down"], tensors[f"{n}.up"], tensors[f"{n}.bias"]) for n in layers}
-    return Encoder(SMALL, weights, _normalisation())
+    return Encoder(SMALL, weights, _normalization())
 
 
 def load_encoder(source: str | Path, *, offline: bool = False) -> Encoder:

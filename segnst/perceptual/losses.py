@@ -1,4 +1,4 @@
-"""The losses of neural style transfer: one home for training, optimising, measuring.
+"""The losses of neural style transfer: one home for training, optimizing, measuring.
 
 Every loss is relative: divided by the energy of its target, so that weights mean the same for every
 encoder, layer and painting. This departs from the papers, whose weights depend on all three.
@@ -22,7 +22,7 @@ def gram(features: Tensor) -> Tensor:
 def moments(features: Tensor) -> tuple[Tensor, Tensor]:
     """Mean [B,C] and covariance [B,C,C] over positions of [B,C,H,W]: the two parts of a Gram matrix.
 
-    Rectified features are far from zero-mean, so most of a Gram matrix is its means, and a loss on it sees colours and
+    Rectified features are far from zero-mean, so most of a Gram matrix is its means, and a loss on it sees colors and
     contrast where strokes are meant; apart, both count (after Li 2017, arXiv 1701.01036).
     """
     mean = features.mean((2, 3))
@@ -44,15 +44,15 @@ def style_loss(features: Mapping[str, Tensor], targets: Mapping[str, Tensor]) ->
     return {layer: gram_loss(features[layer], target) for layer, target in targets.items()}
 
 
-def instance_normalised(features: Tensor) -> Tensor:
-    """Features [B,C,h,w] with mean 0 and variance 1 over positions: what is left are shapes, not colour or contrast."""
+def instance_normalized(features: Tensor) -> Tensor:
+    """Features [B,C,h,w] with mean 0 and variance 1 over positions: what is left are shapes, not color or contrast."""
     mean = features.mean((2, 3), keepdim=True)
     deviation = features.var((2, 3), keepdim=True, correction=0).add(1e-2 * features.square().mean() + 1e-8).sqrt()
     return (features - mean) / deviation
 
 
 def total_variation(rgb: Tensor) -> Tensor:
-    """Mean absolute difference of neighbours, both directions; [B,3,H,W] -> scalar."""
+    """Mean absolute difference of neighbors, both directions; [B,3,H,W] -> scalar."""
     return (rgb[..., 1:] - rgb[..., :-1]).abs().mean() + (rgb[..., 1:, :] - rgb[..., :-1, :]).abs().mean()
 
 

@@ -1,17 +1,17 @@
-"""What a picture is optimised for: content, style (per region), total variation, steadiness in time.
+"""What a picture is optimized for: content, style (per region), total variation, steadiness in time.
 
 For a picture x with features F_l(x), the content c and paintings p (Gatys 2016, eq. 7, every part relative):
 
     total    = content_weight * content + style_weight * style + tv_weight * tv + temporal_weight * temporal
     content  = Σ_l w_l ‖F_l(x) − F_l(c)‖² / ‖F_l(c)‖²        over content layers, Σ w_l = 1
     style    = Σ_r a_r Σ_l w_l ‖G_lr(x) − A_lr‖² / ‖A_lr‖²    over regions and style layers, Σ w_l = 1
-    tv       = mean |difference of neighbours|, both directions
+    tv       = mean |difference of neighbors|, both directions
     temporal = mean square difference to the warped last picture where the flow is reliable (Ruder 2016, eq. 7)
 
 G_lr is the Gram matrix over the positions of region r, weighted by its soft mask (Gatys 2017, arXiv 1611.07865, eq. 5),
 A_lr that of its paintings (weighted mean of several), a_r the region's share of all that is painted, so that a pixel
 counts the same in a small region and in a large one. The paper's losses are not divided by the energy of their target:
-its weights belong to one network, one normalisation and one painting; these carry over.
+its weights belong to one network, one normalization and one painting; these carry over.
 """
 
 from __future__ import annotations
@@ -152,7 +152,7 @@ class Objective:
         return {layer: 1 / mean.clamp_min(0.05 * float(mean.mean())) for layer, mean in sums.items()}
 
     def features(self, rgb: Tensor, layers: Mapping[str, float] | set[str]) -> dict[str, Tensor]:
-        """{layer: [1,C,h,w]}, normalised where that is asked for."""
+        """{layer: [1,C,h,w]}, normalized where that is asked for."""
         found = self.encoder(rgb, layers)
         return {n: f * self.scales[n] for n, f in found.items()} if self.scales else found
 

@@ -17,15 +17,15 @@ SMOOTH = 0.02  # standard deviation of the source below which a part of a photo 
 
 def standing_out(painted: Tensor) -> Tensor:
     """How far each place of a picture [B,3,H,W] is from its surroundings in luminance: [B,1,H,W]."""
-    grey = painted.mean(1, keepdim=True)
-    return (box_mean(grey, SPOT) - box_mean(grey, ROUND)).abs()
+    gray = painted.mean(1, keepdim=True)
+    return (box_mean(gray, SPOT) - box_mean(gray, ROUND)).abs()
 
 
 def smooth_parts(rgb: Tensor) -> Tensor:
     """Where a source [B,3,H,W] has nothing to paint: [B,1,H,W] bool. A highlight or the edge of a window that lies
     within the surroundings is something to paint."""
-    grey = rgb.mean(1, keepdim=True)
-    variance = box_mean(grey.square(), ROUND // 2) - box_mean(grey, ROUND // 2).square()
+    gray = rgb.mean(1, keepdim=True)
+    variance = box_mean(gray.square(), ROUND // 2) - box_mean(gray, ROUND // 2).square()
     return (variance.clamp_min(0).sqrt() < SMOOTH) & (standing_out(rgb) < SMOOTH)
 
 

@@ -1,4 +1,4 @@
-"""What an object looks like beside its surroundings: colours, classes and features, as one window shows them."""
+"""What an object looks like beside its surroundings: colors, classes and features, as one window shows them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-BINS = 16  # of each colour channel
+BINS = 16  # of each color channel
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ def bins(lab: np.ndarray) -> np.ndarray:
 
 
 def histogram(places: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Weighted distribution over colours [BINS,BINS,BINS], smoothed by one bin each way; from ``bins`` [h,w]."""
+    """Weighted distribution over colors [BINS,BINS,BINS], smoothed by one bin each way; from ``bins`` [h,w]."""
     counts: np.ndarray = np.bincount(places.ravel(), weight.ravel(), BINS**3).reshape(BINS, BINS, BINS)
     for axis in range(3):
         counts = (np.roll(counts, 1, axis) + 2 * counts + np.roll(counts, -1, axis)) / 4

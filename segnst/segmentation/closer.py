@@ -2,7 +2,7 @@
 
 A network sees best what has the size that it was trained with. Enlarged frames show it cars and people far away, and
 take from it those that fill the frame: so each pixel gets both answers, weighed by how large the thing round it is
-(attention to scale, Chen et al. 2016, arXiv:1511.03339; there the weights are learnt). Ground, sky and walls are known
+(attention to scale, Chen et al. 2016, arXiv:1511.03339; there the weights are learned). Ground, sky and walls are known
 by what surrounds them: for what is no thing the first look alone counts.
 """
 

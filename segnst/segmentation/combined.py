@@ -28,7 +28,7 @@ class CombinedSegmenter:
     selection  region 0 is its background, all others are objects
     names      regions of the plan; those that are no object are looked up among the classes
 
-    Its regions are "unlabelled", the classes that are named, then the objects; probabilities ``[T,1+C+N,H,W]`` have the
+    Its regions are "unlabeled", the classes that are named, then the objects; probabilities ``[T,1+C+N,H,W]`` have the
     selection's size. Where an object is, no class is. Raises PlanError for a name that neither knows.
     """
 
@@ -47,7 +47,7 @@ class CombinedSegmenter:
                 if region.name not in taken:
                     found.setdefault(region.index, region.name)
         self.indices = tuple(found)
-        regions = [Region(0, "unlabelled")]
+        regions = [Region(0, "unlabeled")]
         for index, name in found.items():
             known = next(r for r in self.classes.regions if r.index == index)
             aliases = tuple(a for a in known.aliases if a not in taken)
@@ -65,8 +65,8 @@ class CombinedSegmenter:
         # only what the plan names is ever at the frame's size
         wanted = F.interpolate(classes[:, list(self.indices)], size, mode="bilinear", align_corners=True)
         wanted = left * wanted.to(left).clamp(0, 1)
-        unlabelled = (left - wanted.sum(1, keepdim=True)).clamp_min(0)
-        return torch.cat((unlabelled, wanted, selected[:, 1:]), 1), CombinedCarry(first, second)
+        unlabeled = (left - wanted.sum(1, keepdim=True)).clamp_min(0)
+        return torch.cat((unlabeled, wanted, selected[:, 1:]), 1), CombinedCarry(first, second)
 
     def after_cut(self, carry: CombinedCarry) -> CombinedCarry:
         return CombinedCarry(after_cut(self.selection, carry.selection), after_cut(self.classes, carry.classes))

@@ -64,7 +64,7 @@ def read(path: Path, name: str) -> nn.Module:
 
 def load(name: str, *, device: str | torch.device, offline: bool = False) -> FasterRcnn:
     """Load one by torchvision's name. Raises WeightsError."""
-    from segnst.catalogue import fetch_named
+    from segnst.catalog import fetch_named
 
     path = fetch_named(name, offline=offline)
     detector = FasterRcnn(name, read(path, name).to(device))

@@ -30,14 +30,14 @@ class Segmented:
 
     name    what its files are called;  clip  the frame
     labels  uint8 [H,W];  probabilities  [1,K,h,w], corners aligned with the frame's
-    colours uint8 [K,3] to draw the regions in, or None
+    colors uint8 [K,3] to draw the regions in, or None
     """
 
     name: str
     clip: Clip
     labels: np.ndarray
     probabilities: Tensor
-    colours: np.ndarray | None = None
+    colors: np.ndarray | None = None
 
 
 class Export(Protocol):
@@ -55,7 +55,7 @@ class Indexed:
         self.folder, self.regions = folder, regions
 
     def add(self, frame: Segmented) -> None:
-        write_png(self.folder / f"{frame.name}.png", frame.labels, frame.colours)
+        write_png(self.folder / f"{frame.name}.png", frame.labels, frame.colors)
 
     def finish(self) -> None:
         classes = [{"index": r.index, "name": r.name, "aliases": list(r.aliases)} for r in self.regions]
@@ -63,7 +63,7 @@ class Indexed:
 
 
 class Soft16:
-    """``soft16/REGION/NAME.png``: probability as 16-bit grey, 65535 is 1."""
+    """``soft16/REGION/NAME.png``: probability as 16-bit gray, 65535 is 1."""
 
     def __init__(self, folder: Path, regions: Sequence[Region], reader: Reader | None, stack: ExitStack) -> None:
         self.folders = [folder / "soft16" / r.name for r in regions]
@@ -121,7 +121,7 @@ class Coco:
 
 
 class Overlay:
-    """``overlay.mp4`` with the clip's sound, or ``overlay/NAME.png`` of photos: regions as colours over the picture."""
+    """``overlay.mp4`` with the clip's sound, or ``overlay/NAME.png`` of photos: regions as colors over the picture."""
 
     def __init__(self, folder: Path, regions: Sequence[Region], reader: Reader | None, stack: ExitStack) -> None:
         self.things = {r.index for r in objects(regions)} or {r.index for r in regions}
@@ -200,14 +200,14 @@ def _whole(soft: Tensor, size: tuple[int, ...]) -> np.ndarray:
 def overlay(frame: Segmented) -> Tensor:
     """The frame with its regions tinted and outlined, [1,3,H,W]; region 0 stays as it is.
 
-    The tints are the palette's even where a segmenter has colours of its own: clusters in their mean colours would be
+    The tints are the palette's even where a segmenter has colors of its own: clusters in their mean colors would be
     invisible on the picture that they come from.
     """
     import torch
 
-    colours = palette()
+    colors = palette()
     rgb = frame.clip.rgb[0].cpu().permute(1, 2, 0).numpy()
-    tint = colours[np.minimum(frame.labels, len(colours) - 1)].astype(np.float32) / 255
+    tint = colors[np.minimum(frame.labels, len(colors) - 1)].astype(np.float32) / 255
     shown = (frame.labels > 0)[..., None]
     picture = np.where(shown, 0.55 * rgb + 0.45 * tint, rgb)
     # a line where regions meet

@@ -149,7 +149,7 @@ def _ordered(files: Sequence[Path], stems: Sequence[str], folder: Path) -> list[
 
 
 def _soft(file: Path) -> np.ndarray:
-    """A grey picture of 8 or 16 bits -> float32 [h,w] in [0,1]."""
+    """A gray picture of 8 or 16 bits -> float32 [h,w] in [0,1]."""
     from segnst.video import images
 
     return np.ascontiguousarray(images.load(file).planes()[:3].max(0))
@@ -173,7 +173,7 @@ def _pictures(
 
 
 def _is_indexed(file: Path) -> bool:
-    """Whether a picture holds indices: a palette, or grey values so small that they can be nothing else."""
+    """Whether a picture holds indices: a palette, or gray values so small that they can be nothing else."""
     try:
         values = np.unique(read_png(file))
     except SegnstError:
@@ -205,12 +205,12 @@ def _video(path: Path, names: Sequence[str] | None) -> FileSegmenter:
     kept: list[np.ndarray] = []
     with open_reader(path) as reader:
         for clip in reader:
-            grey = (clip.rgb[0].amax(0).clamp(0, 1) * 255).round().to(torch.uint8).numpy()
-            kept.append(cv2.imencode(".png", grey)[1])
+            gray = (clip.rgb[0].amax(0).clamp(0, 1) * 255).round().to(torch.uint8).numpy()
+            kept.append(cv2.imencode(".png", gray)[1])
 
     def unpack(data: np.ndarray) -> np.ndarray:
-        grey = np.asarray(cv2.imdecode(data, cv2.IMREAD_GRAYSCALE), np.float32) / 255
-        return _with_rest(grey[None])
+        gray = np.asarray(cv2.imdecode(data, cv2.IMREAD_GRAYSCALE), np.float32) / 255
+        return _with_rest(gray[None])
 
     name = names[-1] if names else OBJECT
     return FileSegmenter(path, _two(name), [partial(unpack, data) for data in kept])

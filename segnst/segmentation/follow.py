@@ -4,12 +4,12 @@ Each frame is looked at in a window round where the object should be. Four witne
 
 - the moved mask, trusted more where the flow is reliable and the edge far away;
 - the guide's classes, weighted by how often each was the object so far (a rider's person and vehicle count alike);
-- colours: histograms of the object and of its surroundings;
-- looks: ridge regression of object against surroundings on the guide's features, learnt on the frame of the
+- colors: histograms of the object and of its surroundings;
+- looks: ridge regression of object against surroundings on the guide's features, learned on the frame of the
   selection and, slowly, on those since (the target model of Robinson 2020, arXiv 2003.00908, in closed form). It
   tells this scooter from those parked behind it.
 
-The colour guided filter turns the sum into a mask with the picture's edges.
+The color guided filter turns the sum into a mask with the picture's edges.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ from segnst.segmentation.refine import Box, Window, connected, extent, follow_ed
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """How much each witness counts, and how fast the object's looks are learnt anew."""
+    """How much each witness counts, and how fast the object's looks are learned anew."""
 
     moved: float = 0.8
     firm: float = 3.0  # more for the moved mask, far from its edge
     classes: float = 0.3
-    colour: float = 0.3
+    color: float = 0.3
     looks: float = 3.0
     blur: float = 6.0  # px of the window: how far the moved mask may be off
     reach: float = 24.0  # px of the window beyond which nothing joins the object from one frame to the next
@@ -51,7 +51,7 @@ class Seen:
     """A window as the witnesses see it.
 
     view      uint8 RGB [h,w,3]
-    classes   float32 [K,h,w];  bins  int32 [h,w], the colour's place in a histogram
+    classes   float32 [K,h,w];  bins  int32 [h,w], the color's place in a histogram
     features  float32 [F,h',w'], coarser
     """
 
@@ -67,7 +67,7 @@ class Target:
 
     mask        float32 [H,W], where it is
     classes     [K], how often a pixel of that class near the object was the object
-    colours     [BINS,BINS,BINS] distribution of its colours in Lab, ``first`` that of the selection
+    colors     [BINS,BINS,BINS] distribution of its colors in Lab, ``first`` that of the selection
     around      the same of its surroundings
     looks       of the frames since the selection, ``first_looks`` of that one
     agreement   how well the witnesses agreed on the frame of the selection, what later frames are compared to
@@ -78,7 +78,7 @@ class Target:
 
     mask: np.ndarray
     classes: np.ndarray
-    colours: np.ndarray
+    colors: np.ndarray
     first: np.ndarray
     around: np.ndarray
     looks: Looks
@@ -111,13 +111,13 @@ class Follower:
         box = extent(mask > 0.5) or (0.0, 0.0, float(frame.shape[1]), float(frame.shape[0]))
         window = self._window(box, frame)
         inside, seen = window.take(mask), self._see(window.take(frame))
-        colours, around = appearance.histogram(seen.bins, inside), appearance.histogram(seen.bins, 1 - inside)
+        colors, around = appearance.histogram(seen.bins, inside), appearance.histogram(seen.bins, 1 - inside)
         looks = appearance.looks(seen.features, inside)
         if known is not None:
-            colours, looks = (known.first + colours) / 2, known.first_looks.mixed(looks, 0.5)
+            colors, looks = (known.first + colors) / 2, known.first_looks.mixed(looks, 0.5)
         shares = appearance.shares(seen.classes, inside)
         area = float((mask > 0.5).sum())
-        target = Target(mask, shares, colours, colours, around, looks, looks, area=area)
+        target = Target(mask, shares, colors, colors, around, looks, looks, area=area)
         return replace(target, agreement=appearance.agreement(self._evidence(target, seen), inside))
 
     def follow(self, frame: np.ndarray, moved: np.ndarray, reliable: np.ndarray | None, target: Target) -> Target:
@@ -144,10 +144,10 @@ class Follower:
         rgb = torch.from_numpy(view).permute(2, 0, 1)[None].float() / 255
         probabilities, features = (x.cpu() for x in self.guide.look(rgb, self.weights.guide))
         lab = cv2.cvtColor(view, cv2.COLOR_RGB2LAB)
-        colour = torch.from_numpy(lab).permute(2, 0, 1)[None].float() / 255
-        colour = 4 * (F.interpolate(colour, features.shape[2:], mode="area") - 0.5)
-        products = colour[:, (0, 0, 0, 1, 1, 2)] * colour[:, (0, 1, 2, 1, 2, 2)]
-        every = torch.cat((torch.ones_like(colour[:, :1]), colour, products, 2 * probabilities, features), 1)
+        color = torch.from_numpy(lab).permute(2, 0, 1)[None].float() / 255
+        color = 4 * (F.interpolate(color, features.shape[2:], mode="area") - 0.5)
+        products = color[:, (0, 0, 0, 1, 1, 2)] * color[:, (0, 1, 2, 1, 2, 2)]
+        every = torch.cat((torch.ones_like(color[:, :1]), color, products, 2 * probabilities, features), 1)
         classes = F.interpolate(probabilities, view.shape[:2], mode="bilinear", align_corners=True)
         return Seen(view, classes[0].numpy(), appearance.bins(lab), every[0])
 
@@ -163,17 +163,17 @@ class Follower:
         return np.asarray(odds + w.firm * firm - 4 * ((away - w.reach) / (0.5 * w.reach)).clip(0, 1))
 
     def _evidence(self, target: Target, seen: Seen) -> np.ndarray:
-        """Log odds of the object by its classes, colours and looks alone, [h,w]."""
+        """Log odds of the object by its classes, colors and looks alone, [h,w]."""
         w = self.weights
         chance = np.einsum("khw,k->hw", seen.classes, target.classes)
-        ratio = np.log((target.colours.ravel()[seen.bins] + 1e-5) / (target.around.ravel()[seen.bins] + 1e-5))
+        ratio = np.log((target.colors.ravel()[seen.bins] + 1e-5) / (target.around.ravel()[seen.bins] + 1e-5))
         ratio = cv2.GaussianBlur(ratio.astype(np.float32), (0, 0), 1.5).clip(-3, 3)
         known = target.first_looks.mixed(target.looks, 0.5)
         weight = torch.linalg.solve(known.gram + 3.0 * torch.eye(len(known.right)).double(), known.right).float()
         side = torch.einsum("fhw,f->hw", seen.features, weight)[None, None]
         side = F.interpolate(side, ratio.shape, mode="bilinear", align_corners=True).clamp(-1, 1)
         looks = side[0, 0].numpy()
-        return np.asarray(w.classes * _logit(chance, 0.03) + w.colour * ratio + w.looks * looks)
+        return np.asarray(w.classes * _logit(chance, 0.03) + w.color * ratio + w.looks * looks)
 
     def _learn(
         self,
@@ -189,14 +189,14 @@ class Follower:
         if area < max(4.0, 0.03 * target.area) or confidence < 0.1:
             return replace(target, mask=np.zeros_like(whole), confidence=0.0, lost=target.lost + 1)
         w = self.weights
-        colours = appearance.histogram(seen.bins, mask * (mask > 0.7))
+        colors = appearance.histogram(seen.bins, mask * (mask > 0.7))
         around = appearance.histogram(seen.bins, (1 - mask) * (mask < 0.3))
         rate = w.learn
         return replace(
             target,
             mask=whole,
             classes=(1 - rate) * target.classes + rate * appearance.shares(seen.classes, mask),
-            colours=(1 - 1.5 * rate) * target.colours + rate * colours + 0.5 * rate * target.first,
+            colors=(1 - 1.5 * rate) * target.colors + rate * colors + 0.5 * rate * target.first,
             around=(1 - w.learn_around) * target.around + w.learn_around * around,
             looks=target.looks.mixed(appearance.looks(seen.features, mask), rate),
             confidence=confidence,
@@ -228,9 +228,9 @@ class Follower:
             if not 0.2 < area / max(target.area, 1) < 5:
                 continue
             here = parts == part
-            colours = np.minimum(appearance.histogram(seen.bins, here), target.first).sum()
+            colors = np.minimum(appearance.histogram(seen.bins, here), target.first).sum()
             own = max(0.1, target.agreement)
-            likeness = min(1.0, float(evidence[here].mean()) / own) * min(1.0, 2 * float(colours))
+            likeness = min(1.0, float(evidence[here].mean()) / own) * min(1.0, 2 * float(colors))
             if likeness > score:
                 best, score = part, likeness
         if not best:

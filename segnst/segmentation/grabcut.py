@@ -129,7 +129,7 @@ class GrabCut:
         trimap[yes], trimap[no] = cv2.GC_FGD, cv2.GC_BGD
         known = {int(v) & 1 for v in np.unique(trimap)}
         if known == {0, 1}:  # else the box is the whole frame, and there is nothing to tell it from
-            cv2.setRNGSeed(0)  # its colour clusters start at random
+            cv2.setRNGSeed(0)  # its color clusters start at random
             blank = np.zeros((1, 65)), np.zeros((1, 65))
             cv2.grabCut(np.ascontiguousarray(view), trimap, None, *blank, self.iterations, cv2.GC_INIT_WITH_MASK)
         mask = ((trimap & 1) > 0).astype(np.float32)
@@ -189,12 +189,12 @@ def _marks(prompt: Prompt, window: Window, size: tuple[int, int]) -> tuple[np.nd
 
 
 def _alike(view: np.ndarray, yes: np.ndarray, no: np.ndarray) -> np.ndarray:
-    """Pixels whose colour is nearer to what was marked than to what was not (or than to most of the rest)."""
+    """Pixels whose color is nearer to what was marked than to what was not (or than to most of the rest)."""
     lab = cv2.cvtColor(view, cv2.COLOR_RGB2LAB).astype(np.float32)
 
     def distance(mark: np.ndarray) -> np.ndarray:
-        colours = lab[mark][:: max(1, int(mark.sum()) // 64)]
-        return np.asarray(np.min([np.linalg.norm(lab - c, axis=-1) for c in colours], axis=0))
+        colors = lab[mark][:: max(1, int(mark.sum()) // 64)]
+        return np.asarray(np.min([np.linalg.norm(lab - c, axis=-1) for c in colors], axis=0))
 
     own = distance(yes)
     if no.any():

@@ -1,7 +1,7 @@
 """Label maps as indexed PNGs: the pixel value is the class index, the palette only makes them good to look at.
 
-OpenCV writes no palettes and expands them to colours when it reads; so both are done here, after the PNG
-specification (W3C, third edition), for the kinds that label maps come in: grey or palette, 1 to 8 bits.
+OpenCV writes no palettes and expands them to colors when it reads; so both are done here, after the PNG
+specification (W3C, third edition), for the kinds that label maps come in: gray or palette, 1 to 8 bits.
 """
 
 from __future__ import annotations
@@ -15,29 +15,29 @@ import numpy as np
 from segnst.errors import InputError
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_GREY, _PALETTE = 0, 3
+_GRAY, _PALETTE = 0, 3
 
 
 def palette(count: int = 256) -> np.ndarray:
-    """Return ``count`` colours, uint8 [count,3]: 0 is black, neighbours are far apart (bits spread as in VOC)."""
+    """Return ``count`` colors, uint8 [count,3]: 0 is black, neighbors are far apart (bits spread as in VOC)."""
     index = np.arange(count, dtype=np.uint32)
-    colours = np.zeros((count, 3), np.uint32)
+    colors = np.zeros((count, 3), np.uint32)
     for bit in range(8):
         for channel in range(3):
-            colours[:, channel] |= ((index >> (3 * bit + channel)) & 1) << (7 - bit)
-    return colours.astype(np.uint8)
+            colors[:, channel] |= ((index >> (3 * bit + channel)) & 1) << (7 - bit)
+    return colors.astype(np.uint8)
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
-def encode_png(labels: np.ndarray, colours: np.ndarray | None = None) -> bytes:
+def encode_png(labels: np.ndarray, colors: np.ndarray | None = None) -> bytes:
     """uint8 [H,W] -> the bytes of an 8-bit palette PNG."""
     if labels.dtype != np.uint8 or labels.ndim != 2 or not labels.size:
         raise ValueError(f"labels must be uint8 [H,W], got {labels.dtype} {list(labels.shape)}")
     height, width = labels.shape
-    table = palette() if colours is None else colours
+    table = palette() if colors is None else colors
     rows = np.zeros((height, width + 1), np.uint8)  # first byte of a row: filter type 0
     rows[:, 1:] = labels
     header = struct.pack(">IIBBBBB", width, height, 8, _PALETTE, 0, 0, 0)
@@ -52,18 +52,18 @@ def encode_png(labels: np.ndarray, colours: np.ndarray | None = None) -> bytes:
     )
 
 
-def write_png(path: Path, labels: np.ndarray, colours: np.ndarray | None = None) -> None:
+def write_png(path: Path, labels: np.ndarray, colors: np.ndarray | None = None) -> None:
     """Write uint8 [H,W] as a palette PNG; the file appears only when it is complete."""
     partial = path.with_name(path.name + ".part")
     try:
-        partial.write_bytes(encode_png(labels, colours))
+        partial.write_bytes(encode_png(labels, colors))
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
 
 
 def read_png(path: Path) -> np.ndarray:
-    """Read a grey or palette PNG -> uint8 [H,W] of indices. Raises InputError for other kinds and broken files."""
+    """Read a gray or palette PNG -> uint8 [H,W] of indices. Raises InputError for other kinds and broken files."""
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -90,9 +90,9 @@ def _decode(data: bytes, path: Path) -> np.ndarray:
             break
     if header is None:
         raise ValueError("no header")
-    width, height, depth, colour, _, _, interlace = header
-    if colour not in (_GREY, _PALETTE) or depth > 8 or interlace:
-        raise InputError(f"The label map {path} is not an indexed or grey 8-bit PNG: its pixels must be class indices.")
+    width, height, depth, color, _, _, interlace = header
+    if color not in (_GRAY, _PALETTE) or depth > 8 or interlace:
+        raise InputError(f"The label map {path} is not an indexed or gray 8-bit PNG: its pixels must be class indices.")
     stride = (width * depth + 7) // 8
     raw = np.frombuffer(zlib.decompress(packed), np.uint8).reshape(height, stride + 1)
     rows = _unfilter(raw)

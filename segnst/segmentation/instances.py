@@ -250,11 +250,11 @@ class InstanceSegmenter:
 
 
 def _at_place(place: str, choice: Sequence[int], masks: Tensor) -> int:
-    """Of some objects, the leftmost or rightmost by centre, or the largest."""
+    """Of some objects, the leftmost or rightmost by center, or the largest."""
     if place == "largest":
         return max(choice, key=lambda i: float((masks[i] > 0.5).sum()))
-    centre = {i: float((masks[i] > 0.5).nonzero()[:, 1].float().mean()) for i in choice}
-    return (min if place == "left" else max)(choice, key=lambda i: centre[i])
+    center = {i: float((masks[i] > 0.5).nonzero()[:, 1].float().mean()) for i in choice}
+    return (min if place == "left" else max)(choice, key=lambda i: center[i])
 
 
 def compose(found: Found, owners: Sequence[int], count: int) -> Tensor:

@@ -1,6 +1,6 @@
-"""Clusters of colour and position as segments (k-means, Lloyd 1982, with k-means++ seeds), steady over time.
+"""Clusters of color and position as segments (k-means, Lloyd 1982, with k-means++ seeds), steady over time.
 
-A frame's clusters start from the last frame's centres, so that cluster 3 stays cluster 3; a new scene begins anew,
+A frame's clusters start from the last frame's centers, so that cluster 3 stays cluster 3; a new scene begins anew,
 its clusters numbered from the largest to the smallest.
 """
 
@@ -19,13 +19,13 @@ from segnst.types import Region
 SIDE = 160  # px, long side of what is clustered
 POSITION = 40.0  # how much the frame's long side counts, in units of Lab (white is 100 from black)
 SOFTNESS = 40.0  # squared distance by which a pixel may belong to either of two clusters
-ROUNDS = 4  # of Lloyd's, from the last frame's centres
+ROUNDS = 4  # of Lloyd's, from the last frame's centers
 
 
 class KMeansSegmenter:
     """A :class:`~segnst.segmentation.base.Segmenter` of ``count`` clusters, regions ``cluster1`` and on.
 
-    rgb [T,3,H,W] -> probabilities [T,count,h,w]; the carry is the centres, float32 [count,5]: Lab, x, y.
+    rgb [T,3,H,W] -> probabilities [T,count,h,w]; the carry is the centers, float32 [count,5]: Lab, x, y.
     """
 
     def __init__(self, count: int) -> None:
@@ -38,14 +38,14 @@ class KMeansSegmenter:
 
     def _frame(self, rgb: Tensor, carry: np.ndarray | None) -> tuple[Tensor, np.ndarray]:
         points, size = _points(rgb)
-        centres = _begin(points, self.count) if carry is None else _go_on(points, carry)
-        distance = ((points[:, None] - centres[None]) ** 2).sum(2)
+        centers = _begin(points, self.count) if carry is None else _go_on(points, carry)
+        distance = ((points[:, None] - centers[None]) ** 2).sum(2)
         soft = torch.from_numpy(distance).neg().div(SOFTNESS).softmax(1)
-        return soft.T.reshape(1, self.count, *size), centres
+        return soft.T.reshape(1, self.count, *size), centers
 
-    def colours(self, centres: np.ndarray) -> np.ndarray:
-        """The clusters' mean colours, uint8 RGB [count,3]: a palette that makes label maps a picture of them."""
-        lab = np.ascontiguousarray(centres[None, :, :3].astype(np.float32))
+    def colors(self, centers: np.ndarray) -> np.ndarray:
+        """The clusters' mean colors, uint8 RGB [count,3]: a palette that makes label maps a picture of them."""
+        lab = np.ascontiguousarray(centers[None, :, :3].astype(np.float32))
         return np.asarray((cv2.cvtColor(lab, cv2.COLOR_LAB2RGB)[0].clip(0, 1) * 255).round().astype(np.uint8))
 
 
@@ -64,19 +64,19 @@ def _begin(points: np.ndarray, count: int) -> np.ndarray:
         raise UsageError(f"A frame of {len(points)} px cannot have {count} clusters.")
     cv2.setRNGSeed(0)
     stop = (cv2.TERM_CRITERIA_EPS + cv2.TERM_CRITERIA_MAX_ITER, 30, 0.1)
-    _, labels, centres = cv2.kmeans(points, count, None, stop, 3, cv2.KMEANS_PP_CENTERS)  # type: ignore[call-overload]
+    _, labels, centers = cv2.kmeans(points, count, None, stop, 3, cv2.KMEANS_PP_CENTERS)  # type: ignore[call-overload]
     order = np.argsort(-np.bincount(labels.ravel(), minlength=count), kind="stable")
-    return np.asarray(centres[order], np.float32)
+    return np.asarray(centers[order], np.float32)
 
 
-def _go_on(points: np.ndarray, centres: np.ndarray) -> np.ndarray:
+def _go_on(points: np.ndarray, centers: np.ndarray) -> np.ndarray:
     for _ in range(ROUNDS):
-        nearest = ((points[:, None] - centres[None]) ** 2).sum(2).argmin(1)
-        counts = np.bincount(nearest, minlength=len(centres)).astype(np.float32)
-        sums = np.stack([np.bincount(nearest, points[:, k], len(centres)) for k in range(5)], 1)
+        nearest = ((points[:, None] - centers[None]) ** 2).sum(2).argmin(1)
+        counts = np.bincount(nearest, minlength=len(centers)).astype(np.float32)
+        sums = np.stack([np.bincount(nearest, points[:, k], len(centers)) for k in range(5)], 1)
         # an empty cluster waits where it was
-        centres = np.where(counts[:, None] > 0, sums / np.maximum(counts, 1)[:, None], centres).astype(np.float32)
-    return centres
+        centers = np.where(counts[:, None] > 0, sums / np.maximum(counts, 1)[:, None], centers).astype(np.float32)
+    return centers
 
 
 def load(name: str, *, device: torch.device, offline: bool = False) -> KMeansSegmenter:

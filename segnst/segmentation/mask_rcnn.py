@@ -151,7 +151,7 @@ def load(
     name: str, *, device: str | torch.device, offline: bool = False, weights: Path | None = None
 ) -> InstanceSegmenter:
     """Load the official network, or ``weights``: a file of ``segnst train instances``. Raises WeightsError."""
-    from segnst.catalogue import fetch_named
+    from segnst.catalog import fetch_named
 
     if weights is not None:
         network, classes, _ = read(weights)

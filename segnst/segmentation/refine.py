@@ -78,9 +78,9 @@ def class_probabilities(guide: Segmenter, picture: np.ndarray) -> np.ndarray:
 
 
 def follow_edges(picture: np.ndarray, mask: np.ndarray, radius: int, smooth: float = 1e-3) -> np.ndarray:
-    """Guided filter with a colour guide (He 2010, eq. 19): mask float32 [H,W] takes the edges of uint8 RGB [H,W,3].
+    """Guided filter with a color guide (He 2010, eq. 19): mask float32 [H,W] takes the edges of uint8 RGB [H,W,3].
 
-    ``smooth`` is the variance, of colours in [0,1], below which nothing counts as an edge.
+    ``smooth`` is the variance, of colors in [0,1], below which nothing counts as an edge.
     """
     size = (2 * radius + 1, 2 * radius + 1)
 

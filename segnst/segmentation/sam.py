@@ -54,7 +54,7 @@ class SamSelector:
         stretch = features.new_tensor((size[1] / width, size[0] / height))
         clicks = boxes = None
         if points:
-            places = features.new_tensor([[(x, y) for x, y, _ in points]])  # pixel centres
+            places = features.new_tensor([[(x, y) for x, y, _ in points]])  # pixel centers
             belongs = features.new_tensor([[float(inside) for _, _, inside in points]])
             clicks = ((places + 0.5) * stretch - 0.5, belongs)
         if prompt.box is not None:
@@ -133,7 +133,7 @@ def load(name: str, *, device: str | torch.device, offline: bool = False) -> Sel
 
     Raises WeightsError when there is no GrabCut either.
     """
-    from segnst.catalogue import fetch_named
+    from segnst.catalog import fetch_named
 
     kind = WEIGHTS[name]
     try:

@@ -72,7 +72,7 @@ class Sam2Segmenter:
         return carry
 
     def notes(self, carry: Sam2Carry | None) -> list[str]:
-        """Where an object was hardly recognised or not at all: a warning for each object."""
+        """Where an object was hardly recognized or not at all: a warning for each object."""
         return doubts(self.names, carry.confidence if carry else ())
 
     def _frame(self, rgb: Tensor, carry: Sam2Carry) -> tuple[Tensor, Sam2Carry]:
@@ -110,7 +110,7 @@ class Sam2Segmenter:
         )
 
     def _pixels(self, rgb: Tensor, like: Tensor) -> Tensor:
-        """The frame as the network was trained on it: squeezed into a square, normalised."""
+        """The frame as the network was trained on it: squeezed into a square, normalized."""
         side = self.network.config.image_size
         x = F.interpolate(rgb.to(like.device).float(), (side, side), mode="bilinear", antialias=True)
         mean, std = (torch.tensor(v, device=like.device)[None, :, None, None] for v in (MEAN, STD))

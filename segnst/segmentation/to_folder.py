@@ -59,7 +59,7 @@ def segment_to_folder(
     def look(name: str, clip: Clip, carry: Any) -> tuple[Segmented, Any]:
         probabilities, carry = segmenter(clip.rgb, carry)
         labels = label_map(probabilities, (clip.rgb.shape[2], clip.rgb.shape[3]))[0].cpu().numpy()
-        draw = getattr(segmenter, "colours", None)
+        draw = getattr(segmenter, "colors", None)
         return Segmented(name, clip, labels, probabilities, draw(carry) if draw else None), carry
 
     report = masks_to_folder(

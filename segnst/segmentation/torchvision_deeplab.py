@@ -56,7 +56,7 @@ def load(
     """
     from torchvision.models import segmentation
 
-    from segnst.catalogue import fetch_named
+    from segnst.catalog import fetch_named
     from segnst.weights import read_tensors
 
     weights = weights or fetch_named(name, offline=offline)

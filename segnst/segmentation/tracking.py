@@ -81,7 +81,7 @@ def object_regions(marks: Sequence[Mark]) -> tuple[tuple[str, ...], tuple[Region
 
 
 def doubts(names: Sequence[str], confidence: Sequence[Sequence[float]]) -> list[str]:
-    """A warning for each object that was hardly recognised on some frames; confidence: one value an object a frame."""
+    """A warning for each object that was hardly recognized on some frames; confidence: one value an object a frame."""
     notes = []
     for k, name in enumerate(names):
         low = [t for t, values in enumerate(confidence) if values[k] < DOUBT]
@@ -133,7 +133,7 @@ class TrackingSegmenter:
         return replace(carry, previous=None, targets=targets)
 
     def notes(self, carry: TrackCarry | None) -> list[str]:
-        """Where an object was hardly recognised or not at all: a warning for each object."""
+        """Where an object was hardly recognized or not at all: a warning for each object."""
         return doubts(self.names, carry.confidence if carry else ())
 
     def _frame(self, rgb: Tensor, carry: TrackCarry) -> tuple[Tensor, TrackCarry]:

@@ -1,4 +1,4 @@
-"""The stabiliser: each painted frame blended with the warped last one, kept as crisp as it was painted."""
+"""The stabilizer: each painted frame blended with the warped last one, kept as crisp as it was painted."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Stabilizer(Protocol):
     def __call__(self, painted: Tensor, motion: Motion | None, carry: Any) -> tuple[Tensor, Any]: ...
 
 
-CELL = 6  # px; contrast is compared over neighbourhoods of about three of these
+CELL = 6  # px; contrast is compared over neighborhoods of about three of these
 # px; the fine band is what the first mean takes away, the middle one what the second takes of the rest
 WINDOWS = (3, 5)
 
@@ -38,9 +38,9 @@ def _bands(picture: Tensor) -> list[Tensor]:
 
 
 def _energy(band: Tensor) -> Tensor:
-    """Mean square of [B,3,H,W] over channels and neighbourhoods, on a coarse grid: [B,1,h,w].
+    """Mean square of [B,3,H,W] over channels and neighborhoods, on a coarse grid: [B,1,h,w].
 
-    Of every second pixel: that leaves about 80 in a neighbourhood and costs a quarter.
+    Of every second pixel: that leaves about 80 in a neighborhood and costs a quarter.
     """
     height, width = band.shape[-2:]
     size = (max(1, height // CELL), max(1, width // CELL))
@@ -48,11 +48,11 @@ def _energy(band: Tensor) -> Tensor:
 
 
 def restore_detail(picture: Tensor, painted: Tensor, limits: Limits) -> Tensor:
-    """Give each neighbourhood of ``picture`` the contrast that ``painted`` has there, band by band.
+    """Give each neighborhood of ``picture`` the contrast that ``painted`` has there, band by band.
 
     Averaging pictures that are slightly apart takes away their fine band, and cubic interpolation, repeated,
     lifts the one beside it; this scales both back, by factors within ``limits``. Both pictures [B,3,H,W]; the
-    energy is taken over all channels, so colours keep their hue.
+    energy is taken over all channels, so colors keep their hue.
     """
     result = picture
     for band, wanted, (least, most) in zip(_bands(picture), _bands(painted), limits, strict=True):

@@ -1,6 +1,6 @@
 """The comparative study: several methods on the same pictures, measured alike. ``segnst compare``.
 
-A method is ``lbfgs`` or ``adam`` (optimisation after the painting) or a style: a name or the path of a checkpoint of
+A method is ``lbfgs`` or ``adam`` (optimization after the painting) or a style: a name or the path of a checkpoint of
 any kind that ``segnst style`` takes. Every result is measured on the same encoder, at full size, unweighted and
 relative to the target's energy (segnst.perceptual.objective). Style losses are against one painting: networks of
 another painting are far from it by right.
@@ -34,16 +34,16 @@ from segnst.sheet import write_sheet
 from segnst.study.optimize import load_features, whole_frame
 from segnst.study.pictures import read_picture, write_bytes
 from segnst.style.checkpoints import load_style
-from segnst.style.optimise import OptimiseSettings, resized
-from segnst.style.optimised import OptimisingStylizer
+from segnst.style.optimize import OptimizeSettings, resized
+from segnst.style.optimized import OptimizingStylizer
 from segnst.video.read import open_reader
 
-OPTIMISERS = ("lbfgs", "adam")
+OPTIMIZERS = ("lbfgs", "adam")
 
 
 @dataclass(frozen=True)
 class CompareOptions:
-    """steps of an optimisation; clip_steps of one frame of a clip; features: whose losses are told and optimised;
+    """steps of an optimization; clip_steps of one frame of a clip; features: whose losses are told and optimized;
     show_painting: on the sheet, too."""
 
     painting: Path
@@ -98,7 +98,7 @@ def _peak() -> float | None:
 def _method(name: str, options: CompareOptions, encoder: Encoder, painting: Tensor) -> _Method:
     """Raises WeightsError for an unknown style, with the nearest name."""
     device = choose_device(options.device)
-    if name not in OPTIMISERS:
+    if name not in OPTIMIZERS:
         load_style(name)  # whatever is wrong with it is said before anything is computed
         settings = Settings(styles=(name,), device=options.device, offline=options.offline)
         return _Method(
@@ -107,10 +107,10 @@ def _method(name: str, options: CompareOptions, encoder: Encoder, painting: Tens
     plan = whole_frame([str(options.painting)])
 
     def pipeline(steps: int, moving: bool) -> Pipeline:
-        settings = OptimiseSettings(steps=steps, optimizer=name)  # type: ignore[arg-type]
+        settings = OptimizeSettings(steps=steps, optimizer=name)  # type: ignore[arg-type]
         flow = DisFlow() if moving else None
         paintings = {str(options.painting): painting.to(device)}
-        return Pipeline(plan, OptimisingStylizer(plan, paintings, encoder, settings, flow=flow), device=device)
+        return Pipeline(plan, OptimizingStylizer(plan, paintings, encoder, settings, flow=flow), device=device)
 
     return _Method(name, lambda: pipeline(options.steps, False), lambda: pipeline(options.clip_steps, True))
 
@@ -180,14 +180,14 @@ def markdown(report: dict[str, Any], sheet: str) -> str:
     text = (
         f"# Comparison: {Path(options['painting']).name}\n\n"
         f"{', '.join(report['pictures'])} at {options['max_size']} px, losses on {report['encoder']}, mean over "
-        f"pictures, relative to the target's energy; lower is nearer. Optimisation: {options['steps']} steps. Seconds "
+        f"pictures, relative to the target's energy; lower is nearer. Optimization: {options['steps']} steps. Seconds "
         f"by the wall on {report['threads']} thread(s); memory is the peak of the whole process while the method ran.\n"
     )
     if options["clip"]:
         text += (
             f"\nE_warp (Lai 2018): first {options['clip_frames']} frames of {Path(options['clip']).name} at "
-            f"{options['clip_size']} px, flow: {report['flow']}; optimisation with {options['clip_steps']} steps for "
-            "the first frame and a quarter for the others, networks with `segnst style`'s own stabilising. The clip "
+            f"{options['clip_size']} px, flow: {report['flow']}; optimization with {options['clip_steps']} steps for "
+            "the first frame and a quarter for the others, networks with `segnst style`'s own stabilizing. The clip "
             f"itself has {report['e_warp_source'] or 0:.2f}.\n"
         )
     return f"{text}\n{_table(report)}\n\n![The pictures]({sheet})\n"

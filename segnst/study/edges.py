@@ -38,7 +38,7 @@ def _window(soft: Tensor, side: int) -> tuple[int, int]:
     if not border.any():
         raise InputError("There is no border between regions in the picture: it is all one of them.")
     half = side // 2
-    # the centre lies so that the square is inside the picture
+    # the center lies so that the square is inside the picture
     dense = box_mean(border.clamp(max=1)[None, None], side | 1)[0, 0]
     dense = dense[half : label.shape[0] - half, half : label.shape[1] - half]
     at = int(dense.argmax())

@@ -1,4 +1,4 @@
-"""What is kept of an optimisation while it runs: pictures of its steps, a film of them, curves of its losses."""
+"""What is kept of an optimization while it runs: pictures of its steps, a film of them, curves of its losses."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from segnst.errors import OutputError, UsageError
 from segnst.study.pictures import check_png, write_bytes, write_picture
-from segnst.style.optimise import Losses
+from segnst.style.optimize import Losses
 from segnst.train.curves import draw_curves
 from segnst.video.paths import check_output
 from segnst.video.read import open_reader
@@ -60,7 +60,7 @@ def check_output_json(path: Path, overwrite: bool) -> None:
 class Film:
     """Collects the pictures of some steps; a context manager that leaves nothing behind when it is left by an error.
 
-    finish  makes of an optimised picture [1,3,h,w] what the output would be
+    finish  makes of an optimized picture [1,3,h,w] what the output would be
     """
 
     def __init__(self, options: FilmOptions, steps: int, finish: Callable[[Tensor], Tensor]) -> None:

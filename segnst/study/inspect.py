@@ -44,15 +44,15 @@ class Section:
 
 
 def heat(values: Tensor, rgb: Tensor | None = None, top: float = 0.995) -> Tensor:
-    """[h,w] from 0 on as colours [3,h,w], the brightest at the quantile ``top``; over a grey picture if given."""
+    """[h,w] from 0 on as colors [3,h,w], the brightest at the quantile ``top``; over a gray picture if given."""
     high = float(values.float().flatten().quantile(top)) if values.numel() < 1 << 24 else float(values.max())
     scaled = (values.float() / max(high, 1e-12)).clamp(0, 1)
-    colours = from_bytes(cv2.applyColorMap((scaled.cpu().numpy() * 255).astype(np.uint8), cv2.COLORMAP_INFERNO))
+    colors = from_bytes(cv2.applyColorMap((scaled.cpu().numpy() * 255).astype(np.uint8), cv2.COLORMAP_INFERNO))
     if rgb is None:
-        return colours
-    grey = rgb.cpu().mean(0, keepdim=True).expand(3, -1, -1)
+        return colors
+    gray = rgb.cpu().mean(0, keepdim=True).expand(3, -1, -1)
     weight = scaled.cpu()[None].sqrt()
-    return (1 - weight) * 0.6 * grey + weight * colours
+    return (1 - weight) * 0.6 * gray + weight * colors
 
 
 def _enlarged(values: Tensor, size: tuple[int, int]) -> Tensor:

@@ -1,4 +1,4 @@
-"""From files to a picture painted by optimisation: what ``segnst optimize`` does."""
+"""From files to a picture painted by optimization: what ``segnst optimize`` does."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from segnst.run import load_segmenter, memory_advice, output_path, versions
 from segnst.stabilize.masks import Edge
 from segnst.study.film import Film, FilmOptions, write_curves
 from segnst.study.pictures import read_picture, write_picture
-from segnst.style.optimise import Diverged, Losses, OptimiseSettings, resized
-from segnst.style.optimised import OptimisingStylizer
+from segnst.style.optimize import Diverged, Losses, OptimizeSettings, resized
+from segnst.style.optimized import OptimizingStylizer
 from segnst.types import Clip
 from segnst.video.read import Reader, open_reader
 from segnst.video.write import open_writer
@@ -38,12 +38,12 @@ class OptimizeOptions:
     """All that ``optimize_file`` may be told besides the plan and the output.
 
     features     "vgg19", "vgg16", "small" or a weights file
-    keep_colors  "luminance": the source's colours, painted luminance; "match": the paintings get the source's colours
-                 beforehand; None: the paintings' colours
+    keep_colors  "luminance": the source's colors, painted luminance; "match": the paintings get the source's colors
+                 beforehand; None: the paintings' colors
     start, end   seconds of a video
     """
 
-    settings: OptimiseSettings = field(default_factory=OptimiseSettings)
+    settings: OptimizeSettings = field(default_factory=OptimizeSettings)
     features: str = "vgg19"
     max_size: int | None = 512
     keep_colors: str | None = None
@@ -136,7 +136,7 @@ class _Run:
         self.layers = choose_layers(settings.losses, encoder)
         flow = registry.get(registry.FLOWS, options.flow, "optical flow")
         segmenter = None if plan.whole_frame else load_segmenter(options.segmenter, device, offline=options.offline)
-        self.stylizer = OptimisingStylizer(
+        self.stylizer = OptimizingStylizer(
             plan,
             {name: p.to(device) for name, p in self.paintings.items()},
             encoder,
@@ -160,7 +160,7 @@ class _Run:
         self.moving = moving
 
     def finish(self, picture: Tensor) -> Tensor:
-        """An optimised picture as the output would show it."""
+        """An optimized picture as the output would show it."""
         rgb, masks = self.stylizer.current
         painted = resized(picture, (rgb.shape[-2], rgb.shape[-1])).clamp(0, 1)
         return compose(rgb, painted, masks, self.stylizer.amounts, self.pipeline.keep_colors).detach().cpu()
@@ -186,7 +186,7 @@ def optimize_file(
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> OptimizeReport:
-    """Paint a still, or every frame of a short video, by optimisation.
+    """Paint a still, or every frame of a short video, by optimization.
 
     Raises PlanError, UsageError, InputError, OutputError, WeightsError, ResourceError before anything is written;
     SegnstError when the loss is no longer finite, after writing the last good picture to ``out``.

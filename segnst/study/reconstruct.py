@@ -17,7 +17,7 @@ from segnst.run import memory_advice, versions
 from segnst.study.film import Film, FilmOptions, write_curves
 from segnst.study.optimize import Progress, load_features
 from segnst.study.pictures import read_picture, write_picture
-from segnst.style.optimise import Diverged, Losses, OptimiseSettings, optimise, resized
+from segnst.style.optimize import Diverged, Losses, OptimizeSettings, optimize, resized
 from segnst.video.paths import check_output
 
 
@@ -27,7 +27,7 @@ def reconstruct_file(
     layer: str,
     out: Path,
     *,
-    settings: OptimiseSettings,
+    settings: OptimizeSettings,
     tv_weight: float = 20.0,
     features: str = "vgg19",
     max_size: int = 384,
@@ -76,7 +76,7 @@ def reconstruct_file(
 
     with keep, memory_advice(f"{rgb.shape[-1]}x{rgb.shape[-2]}"):
         try:
-            result = optimise(build, start, settings, watch=watch)
+            result = optimize(build, start, settings, watch=watch)
         except Diverged as error:
             write_picture(out, error.picture)
             raise SegnstError(f"{error} The last good picture is {out}.") from error

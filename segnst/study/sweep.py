@@ -19,7 +19,7 @@ from segnst.sheet import write_sheet
 from segnst.study.film import FilmOptions, history
 from segnst.study.optimize import OptimizeOptions, Progress, optimize_file
 from segnst.study.pictures import check_png, from_bytes, read_picture, write_picture
-from segnst.style.optimise import OptimiseSettings
+from segnst.style.optimize import OptimizeSettings
 from segnst.train.curves import draw_curves
 from segnst.video.read import open_reader
 
@@ -47,7 +47,7 @@ class Sweep:
             raise UsageError(f"--sweep takes NAME=VALUE,VALUE,…, got '{text}'.")
         if len(words) > 12:
             raise UsageError(f"--sweep takes 12 values at most, got {len(words)}.")
-        owner: Any = LossWeights if name in _LOSSES else OptimiseSettings
+        owner: Any = LossWeights if name in _LOSSES else OptimizeSettings
         kind: Any = {f.name: type(f.default) for f in dataclasses.fields(owner)}[name]
         try:
             return cls(name, tuple(kind(w) for w in words))

@@ -78,7 +78,7 @@ def load_own(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> nn.M
 
 
 def load_examples(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> nn.Module | None:
-    """pytorch/examples fast_neural_style (RGB 0..255) and gordicaleksa's feedforward (ImageNet-normalised RGB).
+    """pytorch/examples fast_neural_style (RGB 0..255) and gordicaleksa's feedforward (ImageNet-normalized RGB).
 
     Told apart by the names of the last layers, ``deconv*`` and ``up*``. Old ``running_*`` keys are dropped.
     """

@@ -91,6 +91,6 @@ def write_collection(
         "width": str(net.width),
         "blocks": str(net.blocks),
         "input": "RGB in [0,1]",
-        "identity": "plain" if net.identity else "normalised",
+        "identity": "plain" if net.identity else "normalized",
     }
     write_tensors(path, net.state_dict(), {**metadata, **described})

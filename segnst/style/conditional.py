@@ -1,7 +1,7 @@
-"""One transformer network for many styles: conditional instance normalisation.
+"""One transformer network for many styles: conditional instance normalization.
 
 Dumoulin, Shlens, Kudlur 2017 (arXiv 1610.07629): the convolutions are common to all styles, each style owns only
-the scale and shift of every normalisation. The trunk is that of ``TransformerNetwork``.
+the scale and shift of every normalization. The trunk is that of ``TransformerNetwork``.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from segnst.style.transformer import GAIN, SMALLEST, STRIDE, TransformerNetwork
 
 IDENTITY = "identity"  # the style that repeats the photo; weaker strengths lean on it
 
-# norm(layer, convolved [B,C,h,w]) -> normalised, scaled, shifted [B,C,h,w]
+# norm(layer, convolved [B,C,h,w]) -> normalized, scaled, shifted [B,C,h,w]
 Norm = Callable[["ConditionalConv", Tensor], Tensor]
 
 
@@ -24,8 +24,8 @@ class ConditionalConv(nn.Module):
     """Reflection-padded convolution and, for each style, the scale and shift of the norm behind it.
 
     gamma, beta  [S,C]
-    identity  whether the last style scales and shifts what was convolved as it is: normalising takes a photo's own
-    colours and contrast away for good, and no scale brings them back
+    identity  whether the last style scales and shifts what was convolved as it is: normalizing takes a photo's own
+    colors and contrast away for good, and no scale brings them back
     """
 
     def __init__(
@@ -38,11 +38,11 @@ class ConditionalConv(nn.Module):
         self.beta = nn.Parameter(torch.zeros(styles, outputs))
 
     def forward(self, x: Tensor, norm: Norm) -> Tensor:
-        """[B,I,H,W] -> convolved and normalised, [B,C,h,w]"""
+        """[B,I,H,W] -> convolved and normalized, [B,C,h,w]"""
         return norm(self, self.conv(x))
 
     def scales(self, codes: Tensor) -> tuple[Tensor, Tensor]:
-        """What the codes [B,S] multiply the normalised and the plain values with, two of [B,C]."""
+        """What the codes [B,S] multiply the normalized and the plain values with, two of [B,C]."""
         codes = codes.to(self.gamma)
         if not self.identity:
             return codes @ self.gamma, codes.new_zeros(len(codes), 1)
@@ -108,7 +108,7 @@ class ConditionalTransformer(nn.Module):
 
     @torch.no_grad()
     def settle_identity(self, photos: Tensor) -> None:
-        """Begin the identity as the mean of all styles, normalised by the mean statistics of photos [B,3,H,W] instead
+        """Begin the identity as the mean of all styles, normalized by the mean statistics of photos [B,3,H,W] instead
         of each picture's own: activations keep their size, so that it can learn."""
 
         def norm(layer: ConditionalConv, x: Tensor) -> Tensor:
@@ -123,8 +123,8 @@ class ConditionalTransformer(nn.Module):
         """Each picture in its own mix of styles: rgb [B,3,H,W], code [B,S] with rows that sum to 1."""
 
         def norm(layer: ConditionalConv, x: Tensor) -> Tensor:
-            normalised, plain = (scale[..., None, None] for scale in layer.scales(code))
-            laid = torch.addcmul((code @ layer.beta)[..., None, None], F.instance_norm(x), normalised)
+            normalized, plain = (scale[..., None, None] for scale in layer.scales(code))
+            laid = torch.addcmul((code @ layer.beta)[..., None, None], F.instance_norm(x), normalized)
             return torch.addcmul(laid, x, plain) if layer.identity else laid
 
         return self.through(rgb, norm)

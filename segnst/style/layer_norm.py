@@ -1,6 +1,6 @@
 """Per-pixel conditional instance norm: every layer of the frame its own statistics and its own style, in one pass.
 
-With soft masks m_l and styles s_l, a normalised value is y A + B with A = sum_l m_l gamma_l / sigma_l and
+With soft masks m_l and styles s_l, a normalized value is y A + B with A = sum_l m_l gamma_l / sigma_l and
 B = sum_l m_l (beta_l - gamma_l mu_l / sigma_l): folded layer by layer, since two separate sums of gamma and beta
 would give cross terms between layers.
 """
@@ -18,7 +18,7 @@ from segnst.style.transformer import STRIDE
 
 EPS = 1e-5  # of instance norm
 FEW = 0.02  # pseudo-count, as a share of the frame: layers about as small lean on the frame's statistics
-MEMORY = 0.8  # share of the past in a layer's statistics: a mask that grows does not pump colour
+MEMORY = 0.8  # share of the past in a layer's statistics: a mask that grows does not pump color
 CHUNK = 1 << 14  # pixels at a time: what is read twice stays in the cache
 
 
@@ -97,8 +97,8 @@ def moments(pixels: Tensor, soft: Tensor | None) -> Moments:
 def coefficients(layer: ConditionalConv, codes: Tensor, found: Moments) -> tuple[Tensor, Tensor]:
     """A and B [L,C] of each layer, from the styles' codes [L,S] and the layers' moments."""
     mean, deviation = (s.to(layer.gamma) for s in found.statistics())
-    normalised, plain = layer.scales(codes)
-    scale = normalised / deviation
+    normalized, plain = layer.scales(codes)
+    scale = normalized / deviation
     return scale + plain, codes.to(layer.beta) @ layer.beta - scale * mean
 
 

@@ -45,7 +45,7 @@ class LengstromNetwork(nn.Module):
 
 
 def load(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> nn.Module | None:
-    """Registry entry: recognised by the names ``conv1.scale`` and ``res5.conv2.shift``."""
+    """Registry entry: recognized by the names ``conv1.scale`` and ``res5.conv2.shift``."""
     if "conv1.scale" not in tensors or "res5.conv2.shift" not in tensors:
         return None
     return LengstromNetwork(tensors)

@@ -52,5 +52,5 @@ def at_stroke_size(
     painted, found = paint(scaled, None if soft is None else resize(soft, other))
     if size < 1:
         return resize(painted, (height, width)), found
-    grey = rgb.mean(1, keepdim=True)
-    return guided_upsampling(painted.float(), scaled.mean(1, keepdim=True), grey), found
+    gray = rgb.mean(1, keepdim=True)
+    return guided_upsampling(painted.float(), scaled.mean(1, keepdim=True), gray), found

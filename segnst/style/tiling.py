@@ -1,6 +1,6 @@
 """Large pictures in bounded memory: tiles whose statistics are those of the whole frame, so that no seam shows.
 
-Every tile is computed with a margin as wide as the network looks, and normalised with the same statistics:
+Every tile is computed with a margin as wide as the network looks, and normalized with the same statistics:
 ``exact`` takes them from the whole frame, norm after norm; ``auto`` from a reduced frame, in one go.
 """
 
@@ -143,7 +143,7 @@ class _Exact:
         return torch.empty(shape, device=self.rgb.device)
 
     def _apply(self, layer: ConditionalConv, x: Tensor, add: Tensor | None = None) -> None:
-        """Normalise a kept picture in place with the newest statistics: rectified, or added to another."""
+        """Normalize a kept picture in place with the newest statistics: rectified, or added to another."""
         for tile in self._tiles():
             part = tile.cut(x, 0, STRIDE)
             y = self.norm(len(self.found) - 1, tile, 0)(layer, part)

@@ -1,4 +1,4 @@
-"""The transformer network of Johnson, Alahi, Fei-Fei 2016 (arXiv 1603.08155) with instance normalisation
+"""The transformer network of Johnson, Alahi, Fei-Fei 2016 (arXiv 1603.08155) with instance normalization
 (Ulyanov 2016, arXiv 1607.08022) and resize-convolution instead of transposed convolution (Odena 2016).
 """
 
@@ -57,7 +57,7 @@ class TransformerNetwork(nn.Module):
 
     width   channels of the first layer (32 in the paper; 2x and 4x of it deeper)
     blocks  residual blocks (5 in the paper)
-    down    side of the kernels that halve the picture: 3 in the paper, which sees every fourth pixel's neighbours only,
+    down    side of the kernels that halve the picture: 3 in the paper, which sees every fourth pixel's neighbors only,
             so that paint jumps when its picture moves by half of that; 5 has room to learn a blur (Zhang 2019,
             arXiv 1904.11486) and moves along
     upsampling  "bilinear", or "nearest" for checkpoints of others; nearest leaves a grid of 4 px in smooth areas,

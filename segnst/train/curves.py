@@ -8,12 +8,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-COLOURS = ((40, 40, 200), (180, 90, 20), (40, 140, 40), (160, 40, 160), (20, 140, 200), (100, 100, 100), (150, 150, 20))
+COLORS = ((40, 40, 200), (180, 90, 20), (40, 140, 40), (160, 40, 160), (20, 140, 200), (100, 100, 100), (150, 150, 20))
 PANEL = (220, 560)  # height, width
 MARGIN = (28, 16, 24, 70)  # top, right, bottom, left
 
 
-def _panel(name: str, points: Sequence[tuple[float, float]], colour: tuple[int, int, int]) -> np.ndarray:
+def _panel(name: str, points: Sequence[tuple[float, float]], color: tuple[int, int, int]) -> np.ndarray:
     height, width = PANEL
     top, right, bottom, left = MARGIN
     image = np.full((height, width, 3), 255, np.uint8)
@@ -49,7 +49,7 @@ def _panel(name: str, points: Sequence[tuple[float, float]], colour: tuple[int, 
         1,
         cv2.LINE_AA,
     )
-    cv2.polylines(image, [np.round(at).astype(np.int32)], False, colour, 1, cv2.LINE_AA)
+    cv2.polylines(image, [np.round(at).astype(np.int32)], False, color, 1, cv2.LINE_AA)
     return image
 
 
@@ -62,7 +62,7 @@ def draw_curves(history: Mapping[str, Sequence[tuple[float, float]]], path: Path
     for k, (name, points) in enumerate(history.items()):
         finite = [(i, v) for i, v in points if np.isfinite(v)]
         if finite:
-            panels.append(_panel(name, finite, COLOURS[k % len(COLOURS)]))
+            panels.append(_panel(name, finite, COLORS[k % len(COLORS)]))
     if not panels:
         return
     while len(panels) % columns:

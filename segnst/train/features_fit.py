@@ -10,7 +10,7 @@ Layer = tuple[Tensor, Tensor, Tensor]  # down [R,I,3,3], up [O,R,1,1], bias [O]
 
 
 def patches(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """3x3 neighbourhoods of x [1,C,H,W] at N positions, zeros beyond the border -> [N, C*9] in a kernel's order."""
+    """3x3 neighborhoods of x [1,C,H,W] at N positions, zeros beyond the border -> [N, C*9] in a kernel's order."""
     padded = F.pad(x[0], (1, 1, 1, 1))
     shifts = [padded[:, rows + dy, columns + dx] for dy in range(3) for dx in range(3)]
     return torch.stack(shifts, 1).flatten(0, 1).T
@@ -21,7 +21,7 @@ def reduced_rank(
 ) -> tuple[Layer, float]:
     """The linear map of a given rank that explains y best.
 
-    xx [K,K], xy [K,O] centred second moments of patches x and responses y -> the layer, and the share of y's explained
+    xx [K,K], xy [K,O] centered second moments of patches x and responses y -> the layer, and the share of y's explained
     variance that the rank leaves out. K = 9 I.
     """
     eye = torch.eye(len(xx), dtype=xx.dtype)
@@ -40,7 +40,7 @@ def reduced_rank(
 
 
 class Fit:
-    """Second moments of patches and responses, centred at the end; in double where they are added up."""
+    """Second moments of patches and responses, centered at the end; in double where they are added up."""
 
     def __init__(self) -> None:
         self.sums: list[Tensor] | None = None

@@ -18,7 +18,7 @@ from segnst.segmentation import mask_rcnn
 from segnst.segmentation.coco_classes import coco_regions
 from segnst.segmentation.deeplab import regions_from_names
 from segnst.segmentation.instances import without_duplicates
-from segnst.segmentation.labelled import held_back
+from segnst.segmentation.labeled import held_back
 from segnst.segmentation.mask_rcnn import MaskRcnn
 from segnst.train import instance_data as data
 from segnst.train.loop import Report, train_loop
@@ -161,7 +161,7 @@ def _iou(a: np.ndarray, b: np.ndarray) -> float:
 
 
 class _Run:
-    """One training run: the network, the optimiser and where they stand."""
+    """One training run: the network, the optimizer and where they stand."""
 
     def __init__(
         self,
@@ -177,7 +177,7 @@ class _Run:
         self.network, self.architecture, self.regions = network, architecture, regions
         self.train, self.held, self.settings, self.out, self.card = train, held, settings, out, card
         self.device = next(network.parameters()).device
-        self.optimiser = torch.optim.SGD(
+        self.optimizer = torch.optim.SGD(
             [p for p in network.parameters() if p.requires_grad], settings.lr, 0.9, weight_decay=5e-4
         )
         self.iteration, self.best, self.history = 0, -1.0, History()
@@ -191,7 +191,7 @@ class _Run:
         batch = data.draw(self.train, len(self.regions), s.batch, (s.seed, self.iteration))
         torch.manual_seed(s.seed * 1_000_003 + self.iteration)  # proposals are sampled: a resumed run does it alike
         rate = min(1.0, (self.iteration + 1) / 50) * 0.5 * (1 + math.cos(math.pi * self.iteration / s.iterations))
-        for group in self.optimiser.param_groups:
+        for group in self.optimizer.param_groups:
             group["lr"] = s.lr * rate
         self.network.train()
         for module in self.network.modules():
@@ -202,10 +202,10 @@ class _Run:
         loss = torch.stack(list(losses.values())).sum()
         if not torch.isfinite(loss):
             raise InputError(f"The loss is not finite at iteration {self.iteration}: lower it with --learning-rate.")
-        self.optimiser.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(self.network.parameters(), 10.0)
-        self.optimiser.step()
+        self.optimizer.step()
         return {"loss": float(loss.detach()), **{k: float(v.detach()) for k, v in losses.items()}}
 
     def validate(self) -> dict[str, float]:
@@ -244,7 +244,7 @@ class _Run:
             "settings": json.dumps({**asdict(self.settings), "iterations": 0}),
             "classes": [r.name for r in self.regions],
             "network": self.network.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
             "iteration": self.iteration,
             "best": self.best,
             "history": self.history.text(),
@@ -256,7 +256,7 @@ class _Run:
         state = read_run(self.out, [r.name for r in self.regions], self.device)
         try:
             self.network.load_state_dict(state["network"])
-            self.optimiser.load_state_dict(state["optimiser"])
+            self.optimizer.load_state_dict(state["optimizer"])
             self.iteration, self.best = int(state["iteration"]), float(state["best"])
             self.history = History(state["history"])
         except Exception as error:  # torch raises many kinds for what does not fit

@@ -82,7 +82,7 @@ def next_frame(photos: Tensor, flow: Tensor, generator: Generator) -> Tensor:
     """Photos [B,3,S,S] as the next frame of a film shows them: moved by ``flow`` [B,2,S,S], with shimmer, glints,
     noise and compression.
 
-    Cubic, lest blur be learnt as steadiness. By frequency and place the change is like that of rendered streets.
+    Cubic, lest blur be learned as steadiness. By frequency and place the change is like that of rendered streets.
     """
     count, _, _, side = photos.shape
     moved = warp(photos, flow + shimmer(count, side, generator).to(flow), "bicubic")

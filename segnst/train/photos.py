@@ -59,7 +59,7 @@ class Photos:
         """Random crops [count,3,side,side], scaled, flipped and changed in brightness.
 
         With probability ``plain`` a crop is a smooth gradient with faint noise instead: skies and car
-        doors are rare in random crops, and that is where transformer networks grow artefacts.
+        doors are rare in random crops, and that is where transformer networks grow artifacts.
         """
         return torch.stack([self._crop(side, generator, plain) for _ in range(count)])
 

@@ -1,4 +1,4 @@
-"""Photos with label maps (or a teacher's word) as training batches (folders and values: segnst.segmentation.labelled).
+"""Photos with label maps (or a teacher's word) as training batches (folders and values: segnst.segmentation.labeled).
 
 Where a photo is mirrored, what is called left_… and right_… changes places.
 """
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from segnst.errors import InputError
-from segnst.segmentation.labelled import IGNORE, PARTIAL, Item, read_image
+from segnst.segmentation.labeled import IGNORE, PARTIAL, Item, read_image
 
 REFERENCE = 513  # long side at augmentation scale 1, and the usual one when the network is used
 _CACHED_SIDE = 640
@@ -58,7 +58,7 @@ def check_source(name: str, items: list[Item], classes: int, weight: float = 1.0
         if wrong:
             raise InputError(
                 f"The label of {item.image} holds the value {wrong[0]}, but there are only {classes} classes "
-                f"(0 to {classes - 1}; 254 = none of the labelled, 255 = ignore). Name more with --classes."
+                f"(0 to {classes - 1}; 254 = none of the labeled, 255 = ignore). Name more with --classes."
             )
         return values
 
@@ -151,13 +151,13 @@ class Sampler:
         middle, extent = np.array([width - 1, height - 1]) / 2, np.abs(a) @ np.array([width, height])
         free = np.abs(extent - self.crop) / 2
         shift = rng.uniform(-1, 1, 2) * free
-        centre = a @ middle + shift
+        center = a @ middle + shift
         if focus is not None:
             aim = a @ focus + rng.uniform(-0.3, 0.3, 2) * self.crop
-            centre = np.where(extent > self.crop, np.clip(aim, a @ middle - free, a @ middle + free), centre)
-        return np.column_stack([a, (self.crop - 1) / 2 - centre])
+            center = np.where(extent > self.crop, np.clip(aim, a @ middle - free, a @ middle + free), center)
+        return np.column_stack([a, (self.crop - 1) / 2 - center])
 
-    def _colour(self, rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
+    def _color(self, rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
         """uint8 [H,W,3] -> float32 in [0,1]: exposure, contrast, white balance, saturation, blur, noise."""
         if rng.random() < 0.15:
             image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.5, 1.5))
@@ -167,8 +167,8 @@ class Sampler:
             tone = tone * np.exp(rng.normal(0, 0.15)) * np.exp(rng.normal(0, 0.05, 3))
             tone = (tone - 0.45) * np.exp(rng.normal(0, 0.15)) + 0.45
             x = cv2.LUT(image, tone.astype(np.float32)[None])
-            grey, keep = x.mean(2, keepdims=True), np.float32(rng.uniform(0.4, 1.5))
-            x = x * keep + grey * (1 - keep)
+            gray, keep = x.mean(2, keepdims=True), np.float32(rng.uniform(0.4, 1.5))
+            x = x * keep + gray * (1 - keep)
         if rng.random() < 0.15:
             x = x + rng.normal(0, rng.uniform(0.01, 0.04), x.shape).astype(np.float32)
         return np.clip(x, 0, 1)
@@ -198,7 +198,7 @@ class Sampler:
             words = words[[self.groups.index(self.mirrored[g]) for g in self.groups]]
         excluded = np.zeros(self.classes, bool)
         excluded[list(source.partial)] = True
-        return self._colour(rng, image), warped, excluded, words, np.array(groups.size > 0), sure
+        return self._color(rng, image), warped, excluded, words, np.array(groups.size > 0), sure
 
     def draw(self, iteration: int) -> Batch:
         """Return the batch of this iteration."""

@@ -106,7 +106,7 @@ _RATES = {"stem": 1.0, "blocks": 1.0, "point": 3.0, "whole": 3.0, "merge": 3.0, 
 
 
 class _Run:
-    """One training run: the network, its running average, the optimiser and where they stand."""
+    """One training run: the network, its running average, the optimizer and where they stand."""
 
     def __init__(
         self,
@@ -124,7 +124,7 @@ class _Run:
         self.regions, self.train, self.held, self.channels = regions, train, held, channels
         self.settings, self.out, self.device, self.card = settings, out, device, card
         self.average = {k: v.detach().clone() for k, v in network.state_dict().items()}
-        self.optimiser = torch.optim.AdamW(self._groups(), weight_decay=1e-4)
+        self.optimizer = torch.optim.AdamW(self._groups(), weight_decay=1e-4)
         self.iteration, self.best = 0, -1.0
         self.history = History()
         weights = settings.class_weights or (1.0,) * len(regions)
@@ -163,7 +163,7 @@ class _Run:
         s = self.settings
         warm = min(1.0, (self.iteration + 1) / 50)
         rate = warm * (1 - self.iteration / s.iterations) ** 0.9
-        for group in self.optimiser.param_groups:
+        for group in self.optimizer.param_groups:
             group["lr"] = group["top"] * rate
         batch = data.Batch(*(getattr(batch, f).to(self.device) for f in data.Batch.__dataclass_fields__))
         with mixed_precision(self.device, self.dtype):
@@ -171,11 +171,11 @@ class _Run:
         loss, parts = segmentation_loss(logits, batch, self.weights, self.channels)
         if not torch.isfinite(loss):
             raise InputError(f"The loss is not finite at iteration {self.iteration}: lower the learning rate (--lr).")
-        self.optimiser.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(self.scaler.scale(loss))
-        self.scaler.unscale_(self.optimiser)
+        self.scaler.unscale_(self.optimizer)
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
-        self.scaler.step(self.optimiser)
+        self.scaler.step(self.optimizer)
         self.scaler.update()
         keep = min(s.average, (self.iteration + 1) / (self.iteration + 10))
         for key, value in self.network.state_dict().items():
@@ -223,7 +223,7 @@ class _Run:
             "classes": [r.name for r in self.regions],
             "network": self.network.state_dict(),
             "average": self.average,
-            "optimiser": self.optimiser.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
             "iteration": self.iteration,
             "best": self.best,
@@ -237,7 +237,7 @@ class _Run:
         try:
             self.network.load_state_dict(state["network"])
             self.average = state["average"]
-            self.optimiser.load_state_dict(state["optimiser"])
+            self.optimizer.load_state_dict(state["optimizer"])
             self.scaler.load_state_dict(state["scaler"])
             self.iteration, self.best = int(state["iteration"]), float(state["best"])
             self.history = History(state["history"])

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from segnst.errors import InputError
-from segnst.segmentation import labelled
+from segnst.segmentation import labeled
 from segnst.segmentation.base import Segmenter, label_map
 from segnst.train import segmentation_data as data
 from segnst.types import Region
@@ -21,7 +21,7 @@ from segnst.types import Region
 class DataFolder:
     """A folder to learn from; ``weight`` is its share of the samples, ``soft`` a teacher's word on its photos.
 
-    ``use``: "split" holds every n-th labelled photo back for measuring, "train" and "measure" use all for one.
+    ``use``: "split" holds every n-th labeled photo back for measuring, "train" and "measure" use all for one.
     ``teach=False``: the labels are complete, no teacher is asked.
     ``labels`` is the folder of the label maps, ``values`` the value of each class in them where not its index.
     """
@@ -58,10 +58,10 @@ def split_sources(
     train, held = [], []
     for folder in with_names(folders):
         name = folder.name
-        items = labelled.find_items(folder.path, [r.name for r in regions], folder.soft, folder.labels, folder.values)
+        items = labeled.find_items(folder.path, [r.name for r in regions], folder.soft, folder.labels, folder.values)
         source = data.check_source(name, items, len(regions), folder.weight)
         every = {"split": hold_back, "train": 0, "measure": 1}[folder.use]
-        kept = [i for i in items if labelled.held_back(i.image, every)]
+        kept = [i for i in items if labeled.held_back(i.image, every)]
         if folder.use == "split" and len(kept) == len(items):
             kept = kept[1:]
         if any(i.label is not None for i in kept):
@@ -77,17 +77,17 @@ def split_sources(
     return train, held
 
 
-def count_pixels(segmenter: Segmenter, item: labelled.Item, source: data.Source) -> np.ndarray:
+def count_pixels(segmenter: Segmenter, item: labeled.Item, source: data.Source) -> np.ndarray:
     """Return int64 [K,3] for one photo: pixels in both, in the union, in the label. 254 rules out, 255 is ignored."""
     assert item.label is not None
-    image, label = labelled.read_image(item.image), item.label()
+    image, label = labeled.read_image(item.image), item.label()
     rgb = torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
     predicted = label_map(segmenter(rgb)[0], label.shape)[0].cpu().numpy()
     counts = np.zeros((len(segmenter.regions), 3), np.int64)
     for k in range(len(segmenter.regions)):
-        judged = label < labelled.PARTIAL
+        judged = label < labeled.PARTIAL
         if k in source.partial:
-            judged |= label == labelled.PARTIAL
+            judged |= label == labeled.PARTIAL
         truth, ours = (label == k) & judged, (predicted == k) & judged
         counts[k] = (truth & ours).sum(), (truth | ours).sum(), truth.sum()
     return counts

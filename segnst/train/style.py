@@ -76,7 +76,7 @@ def prepare(
 
 
 def read_painting(path: Path, settings: StyleSettings) -> Tensor:
-    """A style image as it is learnt: [1,3,H,W]. Raises InputError."""
+    """A style image as it is learned: [1,3,H,W]. Raises InputError."""
     return resize_short(read_photo(path), settings.style_size)[None]
 
 
@@ -245,8 +245,8 @@ def add_style(
         return into
     minutes = (time.monotonic() - began) / 60
     at = collection.names.index(member.name) if exists else len(collection.members)
-    learnt = net.state_dict()
-    rows = {k: torch.cat((v[:at], learnt[k], v[at + exists :])) if k in owned else v for k, v in source.items()}
+    learned = net.state_dict()
+    rows = {k: torch.cat((v[:at], learned[k], v[at + exists :])) if k in owned else v for k, v in source.items()}
     members = (*collection.members[:at], member, *collection.members[at + exists :])
     grown = ConditionalTransformer(
         len(members) + 1,
@@ -262,7 +262,7 @@ def add_style(
     # a style that is replaced takes its section along
     text = re.sub(rf"\n## {re.escape(member.name)}\n.*?(?=\n## |\Z)", "", text, flags=re.DOTALL)
     card.write_text(
-        f"{text.rstrip()}\n\n## {member.name}\n\n{member}, {'learnt again on' if exists else 'added to'} "
+        f"{text.rstrip()}\n\n## {member.name}\n\n{member}, {'learned again on' if exists else 'added to'} "
         f"the frozen trunk, beginning as `{collection.names[start]}`: {run.progress.iteration} iterations, "
         f"{minutes:.1f} minutes. Painting: `{painting.name}`. Terms: {member.terms or 'not stated'}.\n\n"
         f"| term | mean of the last 50 |\n|---|---|\n{last_losses(run.progress.history)}\n"

@@ -12,7 +12,7 @@ from torch import Tensor
 from segnst.device import mixed_precision, training_dtype
 from segnst.errors import UsageError
 from segnst.perceptual.encoders import Encoder
-from segnst.perceptual.losses import instance_normalised, moments
+from segnst.perceptual.losses import instance_normalized, moments
 from segnst.perceptual.spots import spots
 
 
@@ -22,7 +22,7 @@ class StyleSettings:
 
     Losses are relative to the energy of their targets (segnst.perceptual.losses), so weights are near one another
     for every painting. ``down`` is the side of the kernels that halve the picture. ``structure`` compares features
-    after instance normalisation: it holds shapes, a face, a number plate, while colours and contrast are the
+    after instance normalization: it holds shapes, a face, a number plate, while colors and contrast are the
     painting's to choose; ``content`` holds both. Style is compared by means and covariances
     (segnst.perceptual.losses.moments), on ``deep_layers`` for large strokes. ``lattice_weight`` is against the grid of
     the upsampling (see ``lattice``), ``spot_weight`` against bubbles on smooth surfaces (segnst.perceptual.spots);
@@ -128,7 +128,7 @@ class StyleLoss:
                 shapes = self._features(self.deep, photos, (s.structure_layer,))[s.structure_layer]
         found = deep[s.structure_layer] if self.deep else features[s.content_layer]
         kept = (features[s.content_layer] - target).square().mean((1, 2, 3)) / _energy(target)
-        structure = (instance_normalised(found) - instance_normalised(shapes)).square().mean((1, 2, 3))
+        structure = (instance_normalized(found) - instance_normalized(shapes)).square().mean((1, 2, 3))
         terms = {
             "content": s.content_weight * self.content[which] * kept,
             "structure": s.structure_weight * self.content[which] * structure,
@@ -139,9 +139,9 @@ class StyleLoss:
         ):
             for layer, (means, covariances) in targets.items():
                 mean, covariance = moments(of[layer])
-                colours = (mean - means[which]).square().mean(1) / _energy(means[which])
+                colors = (mean - means[which]).square().mean(1) / _energy(means[which])
                 strokes = (covariance - covariances[which]).square().mean((1, 2)) / _energy(covariances[which])
-                terms[f"{prefix} {layer}"] = weight * self.style[which] * (strokes + 2 * colours)
+                terms[f"{prefix} {layer}"] = weight * self.style[which] * (strokes + 2 * colors)
         terms["total variation"] = s.tv_weight * (
             (painted[..., 1:] - painted[..., :-1]).abs().mean((1, 2, 3))
             + (painted[..., 1:, :] - painted[..., :-1, :]).abs().mean((1, 2, 3))
@@ -160,8 +160,8 @@ def lattice(painted: Tensor) -> Tensor:
     pixels of one phase, modulo the stride of 4, ought to be nought in any larger window, and strokes average out there.
     """
     batch, _, height, width = painted.shape
-    grey = painted.mean(1, keepdim=True)[..., : height // 4 * 4, : width // 4 * 4]
-    fine = grey - F.avg_pool2d(F.pad(grey, (4, 4, 4, 4), mode="reflect"), 9, 1)
+    gray = painted.mean(1, keepdim=True)[..., : height // 4 * 4, : width // 4 * 4]
+    fine = gray - F.avg_pool2d(F.pad(gray, (4, 4, 4, 4), mode="reflect"), 9, 1)
     phases = F.pixel_unshuffle(fine, 4)
     window = min(16, *phases.shape[-2:])
     means = F.avg_pool2d(phases, window, max(1, window // 2))

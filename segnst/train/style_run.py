@@ -112,9 +112,9 @@ class StyleRun:
         trunk = [p for n, p in net.named_parameters() if not n.endswith(("gamma", "beta")) and p.requires_grad]
         rates = [settings.learning_rate * settings.style_rate] + ([settings.learning_rate] if trunk else [])
         groups = [{"params": owned}] + ([{"params": trunk}] if trunk else [])
-        self.optimiser = torch.optim.Adam(groups, settings.learning_rate)
+        self.optimizer = torch.optim.Adam(groups, settings.learning_rate)
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(
-            self.optimiser, rates, total_steps=settings.iterations, pct_start=0.15
+            self.optimizer, rates, total_steps=settings.iterations, pct_start=0.15
         )
         self.dtype = training_dtype(self.device)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.dtype is torch.float16)
@@ -137,7 +137,7 @@ class StyleRun:
             if saved["settings"] != json.dumps(asdict(self.settings)):
                 raise UsageError(f"{path} was written with other settings. Give --restart, or the settings of then.")
             self.net.load_state_dict(saved["net"])
-            self.optimiser.load_state_dict(saved["optimiser"])
+            self.optimizer.load_state_dict(saved["optimizer"])
             self.schedule.load_state_dict(saved["schedule"])
             history = {k: [tuple(p) for p in v] for k, v in saved["history"].items()}
             self.progress = Progress(saved["iteration"], history)
@@ -152,7 +152,7 @@ class StyleRun:
             return
         state: dict[str, Any] = {
             "net": self.net.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
             "iteration": self.progress.iteration,
             "history": self.progress.history,
@@ -215,11 +215,11 @@ class StyleRun:
                 f"The loss is no longer finite at iteration {self.progress.iteration}; "
                 f"the last good state is {self.checkpoint}. Lower --learning-rate or --style-weight."
             )
-        self.optimiser.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad(set_to_none=True)
         self.scaler.scale(total).backward()  # type: ignore[no-untyped-call]
-        self.scaler.unscale_(self.optimiser)
+        self.scaler.unscale_(self.optimizer)
         self.world.average_gradients(self.net)
-        self.scaler.step(self.optimiser)
+        self.scaler.step(self.optimizer)
         self.scaler.update()
         self.schedule.step()
         self.progress.iteration += 1
@@ -235,7 +235,7 @@ class StyleRun:
     @torch.no_grad()
     def _begin_identity(self, anew: bool) -> None:
         """From the mean of all styles, settled on photos; unless ``anew``, only where that repeats them better than
-        what the identity is: a trunk that learnt may have left it behind."""
+        what the identity is: a trunk that learned may have left it behind."""
         photos = self.photos.crops(8, self.settings.crop, random_of(self.settings.seed, -1)).to(self.device)
 
         def error() -> float:
@@ -250,20 +250,20 @@ class StyleRun:
         """Let the identity learn to repeat photos, on small crops: nothing else of the network changes.
 
         Cheap beside ``step``: no perceptual network is asked.
-        anew  what the identity is was never learnt
+        anew  what the identity is was never learned
         """
         self._begin_identity(anew)
         s = self.settings
         rows = [p for n, p in self.net.named_parameters() if n.endswith(("gamma", "beta"))]
         # the code of the identity gives all other rows a gradient of nought, and Adam then leaves them as they are
-        optimiser = torch.optim.Adam(rows, rate)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=max(2, steps), pct_start=0.15)
+        optimizer = torch.optim.Adam(rows, rate)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=max(2, steps), pct_start=0.15)
         side = max(32, s.crop // 2)
         for step in range(steps):
             crops = self.photos.crops(4, side, random_of(s.seed + 29, step), plain=0.1).to(self.device)
-            optimiser.zero_grad(set_to_none=True)
+            optimizer.zero_grad(set_to_none=True)
             (self.net(crops, self._identity(4)) - crops).square().mean().backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
+            optimizer.step()
             schedule.step()
 
     def go(self, name: str, *, stop_at: int | None, shown: Sequence[Tensor], save_every: float, quiet: bool) -> None:

@@ -9,7 +9,7 @@ from fractions import Fraction
 import av
 import numpy as np
 
-from segnst.video.colour import ToRGB
+from segnst.video.color import ToRGB
 from segnst.video.guard import reading
 from segnst.video.probe import MediaInfo, open_input, video_stream
 from segnst.video.untouched import SourceFrames
@@ -61,7 +61,7 @@ class Decoder:
         The decoded frames themselves go to ``sources``, before they are yielded.
         """
         info = self._info
-        convert = ToRGB(info.colour, info.storage_height, info.has_alpha)
+        convert = ToRGB(info.color, info.storage_height, info.has_alpha)
         last: int | None = None
         step = max(1, round(1 / (info.fps * info.time_base)))
         try:

@@ -13,9 +13,9 @@ import torch
 from av.container import OutputContainer
 
 from segnst.errors import OutputError
-from segnst.video import colour
+from segnst.video import color
 from segnst.video.codecs import ODD_SIZES, Encoding, choose
-from segnst.video.colour import ColourTags, FromRGB, matrix_for
+from segnst.video.color import ColorTags, FromRGB, matrix_for
 from segnst.video.geometry import scaled_matrix
 from segnst.video.guard import output_error, reason
 from segnst.video.probe import MediaInfo
@@ -80,8 +80,8 @@ class VideoSink:
         self._tags = output_tags(info, self._picture[1])
         self._convert = FromRGB(
             self._encoding.pixel_format,
-            self._tags.matrix if self._tags.matrix in colour._WEIGHTS else matrix_for(info.colour, info.storage_height),
-            colour.is_full(self._tags, ""),
+            self._tags.matrix if self._tags.matrix in color._WEIGHTS else matrix_for(info.color, info.storage_height),
+            color.is_full(self._tags, ""),
             self._size,
             pad,
         )
@@ -110,7 +110,7 @@ class VideoSink:
         return (width + pad[0], height + pad[1]), pad
 
     def _restorer(self, pad: tuple[int, int]) -> Restorer | None:
-        """Where source and output code colours alike, unchanged pixels need not be converted at all."""
+        """Where source and output code colors alike, unchanged pixels need not be converted at all."""
         info, geometry = self._reader.info, self._reader.geometry
         alike = (
             info.kind == "video"
@@ -121,7 +121,7 @@ class VideoSink:
         if not alike:
             return None
         self._reader.sources.want()
-        return Restorer(info.colour, info.storage_height, geometry.square)
+        return Restorer(info.color, info.storage_height, geometry.square)
 
     def _open(self, audio: bool) -> None:
         """Write the header, with as much of the source's other streams as the container takes."""
@@ -292,18 +292,18 @@ def _attempts(audio: bool) -> list[tuple[str, bool]]:
     return [("copy", True), ("encode", True), ("copy", False), ("encode", False), ("no", False)]
 
 
-def output_tags(info: MediaInfo, lines: int) -> ColourTags:
-    """The colour tags of the output: the input's, unless leaving them would mislead a player."""
-    tags = info.colour
-    if tags.matrix == colour.SPACE_RGB or info.kind != "video":
-        matrix = matrix_for(ColourTags(), lines)
-        return ColourTags(matrix, colour.RANGE_LIMITED, tags.primaries, tags.transfer)
-    full = colour.is_full(tags, info.pixel_format)
+def output_tags(info: MediaInfo, lines: int) -> ColorTags:
+    """The color tags of the output: the input's, unless leaving them would mislead a player."""
+    tags = info.color
+    if tags.matrix == color.SPACE_RGB or info.kind != "video":
+        matrix = matrix_for(ColorTags(), lines)
+        return ColorTags(matrix, color.RANGE_LIMITED, tags.primaries, tags.transfer)
+    full = color.is_full(tags, info.pixel_format)
     matrix = tags.matrix
-    if matrix_for(tags, lines) != matrix_for(tags, info.storage_height) or not colour.known_matrix(tags):
+    if matrix_for(tags, lines) != matrix_for(tags, info.storage_height) or not color.known_matrix(tags):
         # Untagged and reduced across 720 lines: players would guess the other matrix.
         matrix = matrix_for(tags, info.storage_height)
-    return ColourTags(matrix, colour.RANGE_FULL if full else tags.range, tags.primaries, tags.transfer)
+    return ColorTags(matrix, color.RANGE_FULL if full else tags.range, tags.primaries, tags.transfer)
 
 
 _MP4_KEYS = {

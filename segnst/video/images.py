@@ -114,7 +114,7 @@ def load(path: Path) -> Picture:
 
 
 def _rgb(pixels: np.ndarray) -> np.ndarray:
-    """OpenCV's grey, BGR or BGRA as RGB or RGBA."""
+    """OpenCV's gray, BGR or BGRA as RGB or RGBA."""
     if pixels.ndim == 2:
         pixels = pixels[:, :, None]
     if pixels.shape[2] == 1:

@@ -12,13 +12,13 @@ from typing import Any, Literal
 import av
 
 from segnst.errors import InputError, UsageError
-from segnst.video import colour, images
-from segnst.video.colour import ColourTags
+from segnst.video import color, images
+from segnst.video.color import ColorTags
 from segnst.video.geometry import Matrix, Orientation, orientation_of, sane_aspect, square_size
 from segnst.video.guard import input_error, reading
 
 DEFAULT_FPS = Fraction(25)
-_UNTAGGED = ColourTags()
+_UNTAGGED = ColorTags()
 _AS_STORED = Orientation()
 # FFmpeg draws plain text as if it were the screen of a terminal.
 _NO_VIDEO = {"tty", "bin", "xbin", "adf", "idf", "bintext", "lrc", "srt", "ass", "webvtt"}
@@ -49,7 +49,7 @@ class MediaInfo:
     rotation        degrees clockwise that a player turns the stored picture by
     display_matrix  FFmpeg's nine integers, or None
     sample_aspect_ratio  width : height of a stored pixel (1 where unknown)
-    colour          the tags as found; ``bit_depth`` of the deepest component
+    color          the tags as found; ``bit_depth`` of the deepest component
     """
 
     path: Path
@@ -67,7 +67,7 @@ class MediaInfo:
     pixel_format: str
     bit_depth: int
     has_alpha: bool
-    colour: ColourTags = _UNTAGGED
+    color: ColorTags = _UNTAGGED
     display_matrix: Matrix | None = None
     orientation: Orientation = _AS_STORED
     sample_aspect_ratio: Fraction = Fraction(1)
@@ -150,7 +150,7 @@ def _still_info(
         "pixel_format": picture.pixel_format,
         "bit_depth": picture.bit_depth,
         "has_alpha": picture.alpha,
-        "colour": ColourTags(colour.SPACE_RGB, colour.RANGE_FULL),
+        "color": ColorTags(color.SPACE_RGB, color.RANGE_FULL),
     }
 
 
@@ -251,11 +251,11 @@ def _probe_video(path: Path) -> MediaInfo:
         stream = video_stream(container, path)
         context = stream.codec_context
         frame = first_frame(container, stream, path)
-        tags = ColourTags(
-            matrix=_first(frame.colorspace, context.colorspace, colour.SPACE_UNSPECIFIED),
-            range=_first(frame.color_range, context.color_range, colour.RANGE_UNSPECIFIED),
-            primaries=_first(frame.color_primaries, context.color_primaries, colour.UNSPECIFIED),
-            transfer=_first(frame.color_trc, context.color_trc, colour.UNSPECIFIED),
+        tags = ColorTags(
+            matrix=_first(frame.colorspace, context.colorspace, color.SPACE_UNSPECIFIED),
+            range=_first(frame.color_range, context.color_range, color.RANGE_UNSPECIFIED),
+            primaries=_first(frame.color_primaries, context.color_primaries, color.UNSPECIFIED),
+            transfer=_first(frame.color_trc, context.color_trc, color.UNSPECIFIED),
         )
         matrix = matrix_of(frame)
         orientation = orientation_of(matrix)
@@ -264,8 +264,8 @@ def _probe_video(path: Path) -> MediaInfo:
             warnings.append(f"{path.name} asks to be shown at an odd angle; it is styled as stored.")
         if tags.hdr:
             warnings.append(f"{path.name} is HDR; its code values are styled as they are, without tone mapping.")
-        if not colour.known_matrix(tags):
-            warnings.append(f"The colour matrix of {path.name} (number {tags.matrix}) is read as BT.709 or BT.601.")
+        if not color.known_matrix(tags):
+            warnings.append(f"The color matrix of {path.name} (number {tags.matrix}) is read as BT.709 or BT.601.")
         aspect = sane_aspect(stream.sample_aspect_ratio)
         square = square_size((frame.width, frame.height), aspect)
         width, height = (orientation or Orientation()).size(square)
@@ -290,9 +290,9 @@ def _probe_video(path: Path) -> MediaInfo:
             codec=context.name,
             container=container.format.name,
             pixel_format=frame.format.name,
-            bit_depth=colour.bit_depth(frame.format),
-            has_alpha=colour.has_alpha(frame.format),
-            colour=tags,
+            bit_depth=color.bit_depth(frame.format),
+            has_alpha=color.has_alpha(frame.format),
+            color=tags,
             display_matrix=matrix,
             orientation=orientation or Orientation(),
             sample_aspect_ratio=aspect,

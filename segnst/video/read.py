@@ -13,7 +13,7 @@ import torch
 
 from segnst.errors import InputError, UsageError
 from segnst.types import Clip
-from segnst.video import colour, images
+from segnst.video import color, images
 from segnst.video.decode import Decoder
 from segnst.video.geometry import Geometry, plan_geometry
 from segnst.video.probe import MediaInfo, probe
@@ -145,7 +145,7 @@ class Reader:
                 raise images.mixed_sizes(info.files[0], storage, path, (width, height))
             planes = picture.planes()
             if self.geometry.square != storage:
-                planes = colour.resize(planes, self.geometry.square)
+                planes = color.resize(planes, self.geometry.square)
             yield planes, pts, 1
 
 

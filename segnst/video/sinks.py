@@ -16,12 +16,12 @@ from av.filter import Graph
 
 from segnst.errors import OutputError, UsageError
 from segnst.video import images
-from segnst.video.colour import packed_frame
+from segnst.video.color import packed_frame
 from segnst.video.read import Reader
 
 
 class StillSink:
-    """One picture; 16 bits, alpha, colour profile and EXIF are kept where the format has them."""
+    """One picture; 16 bits, alpha, color profile and EXIF are kept where the format has them."""
 
     def __init__(self, temporary: Path, path: Path, reader: Reader) -> None:
         self.warnings: list[str] = []
@@ -162,7 +162,7 @@ class GifSink:
 
 
 def _palette_graph(size: tuple[int, int], alpha: bool) -> Graph:
-    """rgb24 or rgba in, pal8 out: the best 256 colours of each frame, dithered."""
+    """rgb24 or rgba in, pal8 out: the best 256 colors of each frame, dithered."""
     graph = Graph()
     form: Any = "rgba" if alpha else "rgb24"
     source = graph.add_buffer(width=size[0], height=size[1], format=form, time_base=Fraction(1, 100))

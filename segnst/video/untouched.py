@@ -14,7 +14,7 @@ import av
 import cv2
 import numpy as np
 
-from segnst.video.colour import ColourTags, ToRGB, samples
+from segnst.video.color import ColorTags, ToRGB, samples
 
 # Less than this, in [0,1], is no change: what half precision does to a value, under 1/4 of 1/255.
 _TOLERANCE = np.float32(1 / 1024)
@@ -64,7 +64,7 @@ class SourceFrames:
 class Restorer:
     """Copies unchanged pixels of source frames into converted ones. For one thread only."""
 
-    def __init__(self, tags: ColourTags, lines: int, square: tuple[int, int]) -> None:
+    def __init__(self, tags: ColorTags, lines: int, square: tuple[int, int]) -> None:
         self._to_rgb = ToRGB(tags, lines, alpha=False)
         self._square = square
 

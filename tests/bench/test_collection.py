@@ -1,4 +1,4 @@
-"""The benchmark of collections: artefacts are counted, losses told apart, every figure in the report."""
+"""The benchmark of collections: artifacts are counted, losses told apart, every figure in the report."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from segnst.bench.artefacts import bubbles, grid, plain_pictures
+from segnst.bench.artifacts import bubbles, grid, plain_pictures
 from segnst.bench.collection import Alone, Judge, Picture, markdown, measure
 from segnst.perceptual.encoders import load_encoder
 from segnst.perceptual.spots import spots

@@ -47,7 +47,7 @@ def test_the_report_holds_all_methods_and_no_machine_paths(saved: Path, material
     assert clip["cuts"] == [6]
     assert set(clip["methods"]) == {"source", *registry.STABILITY_METHODS}
     assert clip["methods"]["per-frame"]["ratio"] == 1
-    # the stabiliser does not know the truth, yet beats per-frame styling on it
+    # the stabilizer does not know the truth, yet beats per-frame styling on it
     assert clip["methods"]["segnst"]["ratio"] < 0.9
     assert clip["methods"]["segnst"]["cut_bleed"] == 0
     assert clip["error_over_time"]["segnst"][6] is None

@@ -86,7 +86,7 @@ def test_truth_first_then_raft_then_dis_with_a_note(tmp_path: Path, no_weights: 
     clip = BenchClip("x", tmp_path / "x.mp4", "00")
     flow, note = measuring_flow(clip, None, CPU, offline=True)
     assert flow.name == "dis"
-    assert "the stabiliser's own flow" in note
+    assert "the stabilizer's own flow" in note
     with pytest.raises(WeightsError, match="does not exist"):
         measuring_flow(clip, tmp_path / "missing.safetensors", CPU)
 

@@ -65,7 +65,7 @@ def test_slow_drift_shows_in_the_long_range_only() -> None:
     assert found["long_range"] == pytest.approx(3 * (0.01 * LONG) ** 2, rel=1e-3)
 
 
-def test_grey_is_perfectly_steady_and_keeps_nothing() -> None:
+def test_gray_is_perfectly_steady_and_keeps_nothing() -> None:
     still = texture(*SIZE).expand(4, -1, -1, -1)
     found = measured(still, flickering(still, 0.05), torch.full_like(still, 0.5))
     assert found["e_warp"] == 0

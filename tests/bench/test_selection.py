@@ -12,8 +12,8 @@ from tests.segmentation.scenes import moving_disk
 PERSON = 6
 
 
-def labelled(folder: Path) -> Path:
-    """One photo with two disks and one with one, labelled as people; the second has a strip that is not judged."""
+def labeled(folder: Path) -> Path:
+    """One photo with two disks and one with one, labeled as people; the second has a strip that is not judged."""
     frames, masks = moving_disk(2)
     for kind in ("images", "labels"):
         (folder / kind).mkdir(parents=True)
@@ -30,7 +30,7 @@ def labelled(folder: Path) -> Path:
 
 
 def test_two_objects_a_box_on_each(bench: Run, tmp_path: Path) -> None:
-    folder, out = labelled(tmp_path / "data"), tmp_path / "out.json"
+    folder, out = labeled(tmp_path / "data"), tmp_path / "out.json"
     code, text, err = bench("selection", folder, "-q", "-o", out)
     assert code == 0, err
     report = json.loads(out.read_text())
@@ -40,7 +40,7 @@ def test_two_objects_a_box_on_each(bench: Run, tmp_path: Path) -> None:
 
 
 def test_any_number_of_objects_and_none(bench: Run, tmp_path: Path) -> None:
-    folder = labelled(tmp_path / "data")
+    folder = labeled(tmp_path / "data")
     _, text, _ = bench("selection", folder, "--objects", "0", "--every", "1", "--json", "-q")
     report = json.loads(text)
     assert sorted(report["photos"]) == ["one", "two"] and report["held_back"]["photos"] == 2

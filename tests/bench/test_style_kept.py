@@ -19,19 +19,19 @@ def encoder() -> Encoder:
     def conv(inputs: int, outputs: int) -> tuple[Tensor, Tensor]:
         return torch.randn(outputs, inputs, 3, 3, generator=generator) / inputs, torch.zeros(outputs)
 
-    first = (2 * torch.eye(3)[:, :, None, None], -torch.ones(3))  # grey is 0
+    first = (2 * torch.eye(3)[:, :, None, None], -torch.ones(3))  # gray is 0
     return Encoder("small", {"relu1_1": conv(3, 8), "relu2_1": conv(8, 8)}, first)
 
 
 def test_style_is_one_for_per_frame_and_falls_with_contrast() -> None:
     painted, source = texture(64, 64)[None], texture(64, 64, seed=4)[None]
     meter = StyleMeter(encoder(), {"": painted})
-    outputs = {"source": source, "per-frame": painted, "grey": torch.full_like(painted, 0.5)}
+    outputs = {"source": source, "per-frame": painted, "gray": torch.full_like(painted, 0.5)}
     outputs["half"] = 0.5 + 0.5 * (painted - 0.5)
     meter.add(outputs, {})
     assert meter.figures("per-frame")["style[relu1_1]"] == pytest.approx(1)
     assert meter.figures("half")["style[relu2_1]"] == pytest.approx(0.25, rel=1e-3)  # Gram matrices are squares
-    assert meter.figures("grey")["style[relu1_1]"] == pytest.approx(0, abs=1e-6)
+    assert meter.figures("gray")["style[relu1_1]"] == pytest.approx(0, abs=1e-6)
     # per-frame styling is the painting itself here, so there is no distance to divide by
     assert meter.figures("half")["style_distance[relu1_1]"] is None
 
@@ -39,9 +39,9 @@ def test_style_is_one_for_per_frame_and_falls_with_contrast() -> None:
 def test_distance_to_the_painting_is_one_for_per_frame_and_grows() -> None:
     painted, painting = texture(64, 64)[None], texture(64, 64, seed=2)[None]
     meter = StyleMeter(encoder(), {"": painting})
-    meter.add({"per-frame": painted, "grey": torch.full_like(painted, 0.5), "painting": painting}, {})
+    meter.add({"per-frame": painted, "gray": torch.full_like(painted, 0.5), "painting": painting}, {})
     assert meter.figures("per-frame")["style_distance[relu1_1]"] == pytest.approx(1)
-    assert (meter.figures("grey")["style_distance[relu1_1]"] or 0) > 1.5
+    assert (meter.figures("gray")["style_distance[relu1_1]"] or 0) > 1.5
     assert meter.figures("painting")["style_distance[relu1_1]"] == pytest.approx(0, abs=1e-5)
 
 

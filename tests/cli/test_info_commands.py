@@ -15,7 +15,7 @@ def test_lists_are_json(run: Run) -> None:
 
 
 def test_pull_names_what_it_does_not_know() -> None:
-    from segnst.catalogue import pull
+    from segnst.catalog import pull
 
     with pytest.raises(UsageError, match="Did you mean 'vgg19'"):
         pull(["vgg18"])

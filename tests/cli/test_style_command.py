@@ -55,7 +55,7 @@ def test_a_clip_is_styled_and_its_sound_is_kept(run: Run, material: Path) -> Non
     assert np.abs(frames[5].astype(int) - _frames(material / "clip.mp4")[5]).mean() > 5
     assert _packets(made) == _packets(material / "clip.mp4")
     assert report["weights"]["tiny"]["sha256"]
-    assert {"stylise", "flow", "stabilise"} <= set(report["stages"])
+    assert {"stylize", "flow", "stabilize"} <= set(report["stages"])
     assert report["settings"]["stability"] == 0.9
     assert report["versions"]["torch"]
 

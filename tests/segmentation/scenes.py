@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 
-def texture(height: int, width: int, seed: int, colour: tuple[int, int, int]) -> np.ndarray:
-    """uint8 RGB [H,W,3], smooth noise about a colour, so that optical flow has something to hold on to."""
+def texture(height: int, width: int, seed: int, color: tuple[int, int, int]) -> np.ndarray:
+    """uint8 RGB [H,W,3], smooth noise about a color, so that optical flow has something to hold on to."""
     noise = np.random.default_rng(seed).normal(0, 60, (height, width)).astype(np.float32)
     noise = cv2.GaussianBlur(noise, (0, 0), 5)
     noise *= 20 / noise.std()
-    return np.clip(np.array(colour, np.float32) + noise[..., None], 0, 255).astype(np.uint8)
+    return np.clip(np.array(color, np.float32) + noise[..., None], 0, 255).astype(np.uint8)
 
 
 def moving_disk(

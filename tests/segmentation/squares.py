@@ -1,4 +1,4 @@
-"""A world of coloured squares on black, and a finder that finds them: red ones are people, green ones cars."""
+"""A world of colored squares on black, and a finder that finds them: red ones are people, green ones cars."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from segnst.segmentation import deeplab
 from segnst.segmentation.base import label_map, resolve
 from segnst.segmentation.choose import load_segmenter
 from segnst.segmentation.classes import STREET
-from segnst.segmentation.labelled import held_back, read_label
+from segnst.segmentation.labeled import held_back, read_label
 
 ROOT = Path(__file__).parents[2]
 WEIGHTS = ROOT / "models" / deeplab.BUNDLED["deeplab"]

@@ -55,7 +55,7 @@ def classes(name: str = "person") -> Fixed:
 
 def test_objects_lie_in_front_and_classes_have_the_rest() -> None:
     segmenter = CombinedSegmenter(selection("cup", "plate"), classes(), ["cup", "person", "plate"])
-    assert [r.name for r in segmenter.regions] == ["unlabelled", "person", "cup", "plate"]
+    assert [r.name for r in segmenter.regions] == ["unlabeled", "person", "cup", "plate"]
     found, carry = segmenter(torch.zeros(2, 3, 8, 12))
     assert found.shape == (2, 4, 8, 12) and torch.allclose(found.sum(1), torch.ones(()))
     rest, person, cup, plate = found[0]

@@ -24,29 +24,29 @@ from tests.segmentation.squares import CLASSES, frame
 from tests.segmentation.test_sam import _Box
 
 
-class ColourSegmenter:
+class ColorSegmenter:
     """Red is a person, green is a car, at half the frame's size."""
 
-    name, regions = "colours", CLASSES
+    name, regions = "colors", CLASSES
 
     def __call__(self, rgb: Tensor, carry: object = None) -> tuple[Tensor, object]:
         small = torch.nn.functional.avg_pool2d(rgb, 2)[:, :2]
         return torch.cat([1 - small.amax(1, keepdim=True), small], 1), carry
 
 
-COLOURS = ComponentDetector("colours", ColourSegmenter())
+COLORS = ComponentDetector("colors", ColorSegmenter())
 
 
 def test_connected_parts_of_a_class_become_boxes() -> None:
     scene = frame(("person", 10, 10, 8), ("person", 50, 20, 12), ("car", 70, 10, 20))
-    boxes = sorted(d.box for d in COLOURS(scene, frozenset({1})))
+    boxes = sorted(d.box for d in COLORS(scene, frozenset({1})))
     assert np.allclose(boxes, [(10, 10, 8, 8), (50, 20, 12, 12)], atol=1)
-    assert {d.index for d in COLOURS(scene, frozenset({1, 2}))} == {1, 2}
-    assert COLOURS(frame(("person", 10, 10, 2)), frozenset({1})) == [], "a speck is no object"
+    assert {d.index for d in COLORS(scene, frozenset({1, 2}))} == {1, 2}
+    assert COLORS(frame(("person", 10, 10, 2)), frozenset({1})) == [], "a speck is no object"
 
 
 def test_each_box_is_cut_out_and_called_as_it_was_asked_for() -> None:
-    finder = DetectThenMask(COLOURS, _Box(), ["vehicle", "Person"])
+    finder = DetectThenMask(COLORS, _Box(), ["vehicle", "Person"])
     assert [r.name for r in finder.classes] == ["other", "vehicle", "person"]
     found = finder(frame(("person", 10, 10, 8), ("car", 70, 10, 20)))
     assert sorted(found.classes) == [1, 2]
@@ -55,11 +55,11 @@ def test_each_box_is_cut_out_and_called_as_it_was_asked_for() -> None:
     assert areas[1] == pytest.approx(400, rel=0.15)
     assert finder(frame()).masks.shape == (0, 48, 96)
     with pytest.raises(PlanError, match="Did you mean 'person'"):
-        DetectThenMask(COLOURS, _Box(), ["persno"])
+        DetectThenMask(COLORS, _Box(), ["persno"])
 
 
 def test_a_plan_looks_only_for_what_it_names() -> None:
-    segmenter = InstanceSegmenter(DetectThenMask(COLOURS, _Box())).select(["people:1"])
+    segmenter = InstanceSegmenter(DetectThenMask(COLORS, _Box())).select(["people:1"])
     scene = frame(("person", 10, 10, 8), ("person", 50, 20, 12), ("car", 70, 10, 20))
     p, _ = segmenter(scene)
     assert [r.name for r in segmenter.regions] == ["other", "people:1", "object"]
@@ -67,7 +67,7 @@ def test_a_plan_looks_only_for_what_it_names() -> None:
 
 
 def test_objects_of_photos_go_into_label_maps_and_a_list(tmp_path: Path) -> None:
-    segmenter = InstanceSegmenter(DetectThenMask(COLOURS, _Box(), ["person", "car"]))
+    segmenter = InstanceSegmenter(DetectThenMask(COLORS, _Box(), ["person", "car"]))
     (tmp_path / "photos").mkdir()
     for name, scene in (
         ("a", frame(("person", 10, 10, 8), ("person", 50, 20, 12))),

@@ -85,7 +85,7 @@ def test_overlay_and_cut_out_are_videos_of_the_clip(tmp_path: Path) -> None:
         assert container.streams.video[0].metadata.get("alpha_mode") == "1"
 
 
-def test_an_overlay_shows_clusters_in_colours_that_the_picture_has_not() -> None:
+def test_an_overlay_shows_clusters_in_colors_that_the_picture_has_not() -> None:
     rgb = torch.full((1, 3, *SIZE), 0.5)
     labels = np.ones(SIZE, np.uint8)
     frame = Segmented(
@@ -100,8 +100,8 @@ def test_a_mask_video_and_a_still(tmp_path: Path) -> None:
         stream = container.add_stream("libx264", rate=10, options={"crf": "5"})
         stream.width, stream.height, stream.pix_fmt = SIZE[1], SIZE[0], "yuv420p"
         for mask in truth:
-            grey = np.repeat((mask * 255).astype(np.uint8)[..., None], 3, 2)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(grey, "rgb24")))
+            gray = np.repeat((mask * 255).astype(np.uint8)[..., None], 3, 2)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(gray, "rgb24")))
         container.mux(stream.encode())
     for found, mask in zip(read_back(open_masks(tmp_path / "m.mp4"), 4), truth, strict=True):
         assert ((found == 1) == mask).mean() > 0.98
@@ -142,7 +142,7 @@ def test_run_lengths_there_and_back() -> None:
         assert (decode_rle(encode_rle(each), each.shape) == each).all()
 
 
-def test_a_corrected_frame_wins_and_tells_its_neighbours(tmp_path: Path) -> None:
+def test_a_corrected_frame_wins_and_tells_its_neighbors(tmp_path: Path) -> None:
     frames, truth = moving_disk(5, step=1)
     folder = write_frames(tmp_path / "frames", frames)
     (tmp_path / "none").mkdir()
@@ -212,7 +212,7 @@ def test_clusters_keep_their_numbers() -> None:
     for k, frame in enumerate(frames[1:], 1):
         probabilities, carry = segmenter(frame, carry)
         assert int(probabilities[0, :, 48, 45 + 4 * k].argmax()) == disk
-    assert segmenter.colours(carry)[disk].argmax() == 0  # red
+    assert segmenter.colors(carry)[disk].argmax() == 0  # red
 
 
 def test_label_maps_of_clusters_are_a_picture_of_them(tmp_path: Path) -> None:

@@ -16,12 +16,12 @@ def test_what_is_written_is_read_back_here_and_by_ffmpeg(tmp_path: Path, size: t
     labels = np.random.default_rng(0).integers(0, 256, size, dtype=np.uint8)
     write_png(tmp_path / "a.png", labels)
     assert (read_png(tmp_path / "a.png") == labels).all()
-    colours = cv2.imread(str(tmp_path / "a.png"), cv2.IMREAD_COLOR)[:, :, ::-1]  # an independent reader
-    assert (colours == palette()[labels]).all()
+    colors = cv2.imread(str(tmp_path / "a.png"), cv2.IMREAD_COLOR)[:, :, ::-1]  # an independent reader
+    assert (colors == palette()[labels]).all()
     assert [p.name for p in tmp_path.iterdir()] == ["a.png"]
 
 
-def test_the_file_holds_indexes_and_not_colours(tmp_path: Path) -> None:
+def test_the_file_holds_indexes_and_not_colors(tmp_path: Path) -> None:
     labels = np.arange(9, dtype=np.uint8).reshape(3, 3)
     write_png(tmp_path / "a.png", labels)
     with av.open(str(tmp_path / "a.png")) as container:
@@ -31,7 +31,7 @@ def test_the_file_holds_indexes_and_not_colours(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("filtering", range(5))
-def test_grey_pngs_of_other_programs_are_read_whatever_their_filter(tmp_path: Path, filtering: int) -> None:
+def test_gray_pngs_of_other_programs_are_read_whatever_their_filter(tmp_path: Path, filtering: int) -> None:
     labels = (np.add.outer(np.arange(40), np.arange(30)) // 9).astype(np.uint8)
     labels[::3, ::4] += 3
     strategy = [0, 1, 2, 3, 4][filtering]
@@ -58,10 +58,10 @@ def test_bilevel_pngs_are_read(tmp_path: Path) -> None:
     assert (read_png(tmp_path / "a.png") == labels).all()
 
 
-def test_colour_pictures_and_broken_files_are_refused(tmp_path: Path) -> None:
-    cv2.imwrite(str(tmp_path / "colour.png"), np.zeros((4, 4, 3), np.uint8))
+def test_color_pictures_and_broken_files_are_refused(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "color.png"), np.zeros((4, 4, 3), np.uint8))
     (tmp_path / "text.png").write_text("no")
     (tmp_path / "cut.png").write_bytes(encode_png(np.zeros((40, 40), np.uint8))[:830])
-    for name, words in (("colour", "indexed or grey"), ("text", "not a PNG"), ("cut", "damaged"), ("gone", "read")):
+    for name, words in (("color", "indexed or gray"), ("text", "not a PNG"), ("cut", "damaged"), ("gone", "read")):
         with pytest.raises(InputError, match=words):
             read_png(tmp_path / f"{name}.png")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from segnst import catalogue
+from segnst import catalog
 from segnst.config import Settings
 from segnst.errors import PlanError, WeightsError
 from segnst.pipeline import State
@@ -92,14 +92,14 @@ def test_the_official_network_is_fetched_checked_and_filled(tmp_path: Path, monk
     torch.save(mask_rcnn.build(mask_rcnn.OFFICIAL, 91).state_dict(), file)
     checksum = hashlib.sha256(file.read_bytes()).hexdigest()[:8]
 
-    def entry(url: str, checksum: str) -> tuple[catalogue.Weights, ...]:
-        return (catalogue.Weights(mask_rcnn.OFFICIAL, "segmenter", url, checksum, "none"),)
+    def entry(url: str, checksum: str) -> tuple[catalog.Weights, ...]:
+        return (catalog.Weights(mask_rcnn.OFFICIAL, "segmenter", url, checksum, "none"),)
 
     with serve(file.parent) as server:
-        monkeypatch.setattr(catalogue, "REMOTE", entry(f"{server}/official.pth", "00000000"))
+        monkeypatch.setattr(catalog, "REMOTE", entry(f"{server}/official.pth", "00000000"))
         with pytest.raises(WeightsError, match="checksum"):
             load_segmenter("mask_rcnn", torch.device("cpu"))
-        monkeypatch.setattr(catalogue, "REMOTE", entry(f"{server}/official.pth", checksum))
+        monkeypatch.setattr(catalog, "REMOTE", entry(f"{server}/official.pth", checksum))
         segmenter = load_segmenter("mask_rcnn", torch.device("cpu"))
     finder = segmenter.finder  # type: ignore[attr-defined]
     finder.network.transform.min_size = (96,)  # at 800 a computer without a GPU takes half a minute

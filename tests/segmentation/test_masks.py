@@ -36,7 +36,7 @@ def test_pixels_are_summed_over_images_and_255_is_not_judged(folders: tuple[Path
     assert "dog" not in table(result)
 
 
-def test_254_counts_against_the_labelled_class_alone(folders: tuple[Path, Path]) -> None:
+def test_254_counts_against_the_labeled_class_alone(folders: tuple[Path, Path]) -> None:
     pred, true = folders
     write_png(true / "a.png", np.array([[1, 1, 254, 254]], np.uint8))
     write_png(pred / "a.png", np.array([[1, 1, 1, 2]], np.uint8))

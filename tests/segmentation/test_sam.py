@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from kornia.models.sam import Sam, SamConfig
 from torch import Tensor
 
-from segnst import catalogue, registry
+from segnst import catalog, registry
 from segnst.errors import SegnstWarning, UsageError, WeightsError
 from segnst.segmentation import sam
 from segnst.segmentation.base import Prompt
@@ -47,7 +47,7 @@ def test_boxes_clicks_and_strokes_give_masks_of_the_frames_size(tiny: sam.SamSel
 
 
 def test_prompts_are_scaled_with_the_frame(tiny: sam.SamSelector) -> None:
-    """The network sees 1024 x 683 of a frame of 90 x 60; boxes are pixel edges, points pixel centres."""
+    """The network sees 1024 x 683 of a frame of 90 x 60; boxes are pixel edges, points pixel centers."""
     seen: dict[str, object] = {}
     hook = tiny.network.prompt_encoder.register_forward_pre_hook(
         lambda _, __, given: seen.update(given), with_kwargs=True
@@ -97,16 +97,16 @@ def test_the_weights_are_fetched_checked_and_filled(served: Path, monkeypatch: p
     torch.save(network.state_dict(), served / "mobile_sam.pt")
     checksum = hashlib.sha256((served / "mobile_sam.pt").read_bytes()).hexdigest()
 
-    def entry(checksum: str) -> tuple[catalogue.Weights, ...]:
-        return (catalogue.Weights("mobile_sam", "selector", f"{server}/mobile_sam.pt", checksum, "none"),)
+    def entry(checksum: str) -> tuple[catalog.Weights, ...]:
+        return (catalog.Weights("mobile_sam", "selector", f"{server}/mobile_sam.pt", checksum, "none"),)
 
     monkeypatch.delitem(registry.SELECTORS, "grabcut", raising=False)
     with serve(served) as server:
-        monkeypatch.setattr(catalogue, "REMOTE", entry("0" * 64))
+        monkeypatch.setattr(catalog, "REMOTE", entry("0" * 64))
         with pytest.raises(WeightsError, match="checksum"):
             sam.load("sam", device="cpu")
         assert find("mobile_sam.pt") is None
-        monkeypatch.setattr(catalogue, "REMOTE", entry(checksum))
+        monkeypatch.setattr(catalog, "REMOTE", entry(checksum))
         selector = sam.load("sam", device="cpu")
     assert isinstance(selector, sam.SamSelector)
     loaded = selector.network.state_dict()

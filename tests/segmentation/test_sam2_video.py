@@ -47,7 +47,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     where = tmp_path_factory.mktemp("sam2")
     network = transformers.Sam2VideoModel(config)
     with torch.no_grad():
-        # that an object is there is learnt by the real network; here it always is
+        # that an object is there is learned by the real network; here it always is
         head = network.mask_decoder.pred_obj_score_head
         last = [m for m in head.modules() if isinstance(m, torch.nn.Linear)][-1]
         last.bias.fill_(4.0)

@@ -26,8 +26,8 @@ class ByBrightness:
 
     def __call__(self, rgb: Tensor, carry: Any = None) -> tuple[Tensor, Any]:
         self.carries.append(carry)
-        grey = rgb.mean(1)
-        p = torch.stack([grey < 0.33, (grey >= 0.33) & (grey < 0.66), grey >= 0.66], 1).float()
+        gray = rgb.mean(1)
+        p = torch.stack([gray < 0.33, (gray >= 0.33) & (gray < 0.66), gray >= 0.66], 1).float()
         return p, (carry or 0) + rgb.shape[0]
 
 

@@ -1,4 +1,4 @@
-"""`segnst compare` with a bundled style, a tiny one and both optimisers."""
+"""`segnst compare` with a bundled style, a tiny one and both optimizers."""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ def test_one_layer_everywhere_is_the_style_alone(net: ConditionalTransformer) ->
     assert torch.allclose(paint_layers(net, rgb, code, everywhere)[0], alone, atol=2e-3)
 
 
-def test_only_the_identity_knows_the_colours_of_a_plain_picture(net: ConditionalTransformer) -> None:
+def test_only_the_identity_knows_the_colors_of_a_plain_picture(net: ConditionalTransformer) -> None:
     red, blue = (torch.tensor(c).view(1, 3, 1, 1).expand(1, 3, 32, 32) for c in ((0.9, 0.1, 0.1), (0.1, 0.2, 0.9)))
     net.settle_identity(picture())
     style, identity = torch.eye(3)[:1], torch.eye(3)[2:]

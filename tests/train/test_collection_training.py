@@ -177,7 +177,7 @@ def test_a_style_is_added_and_the_others_stay(material: Path, paintings: Path) -
     assert load_collection(path).names == ("one", "two", "three")
     assert load_collection(path).members[2].title == "Third"
     card = path.with_suffix(".md").read_text()
-    assert card.count("## three") == 1 and "learnt again on the frozen trunk" in card
+    assert card.count("## three") == 1 and "learned again on the frozen trunk" in card
     with pytest.raises(UsageError, match="width"):
         add_style(paintings / "2.png", [material / "photos"], Member("x"), path, settings=replace(settings, width=8))
 
@@ -189,7 +189,7 @@ def test_wrong_lists_are_named(material: Path, paintings: Path) -> None:
     for text, words in (
         ("x", "is not a list"),
         ('[[style]]\nname = "a"', "file is missing"),
-        ('[[style]]\nname = "a"\nfile = "0.png"\ncolour = 1', "'colour' is not known"),
+        ('[[style]]\nname = "a"\nfile = "0.png"\ncolor = 1', "'color' is not known"),
         ('[[style]]\nname = "a"\nfile = "9.png"', r"9\.png"),
         ('[[style]]\nname = "a"\nfile = "0.png"\n' * 2, "twice"),
     ):

@@ -36,7 +36,7 @@ def test_shimmer_is_less_than_a_pixel_and_coarser_than_noise() -> None:
     assert beside.shape == (16, 2, 96, 96)
     deviation = beside.square().mean((1, 2, 3)).sqrt()
     assert 0.05 < deviation.mean() < 0.6 and deviation.max() < 1
-    # leaves and spokes are larger than pixels: neighbours go the same way, places far apart do not
+    # leaves and spokes are larger than pixels: neighbors go the same way, places far apart do not
     near = (beside[..., 1:] * beside[..., :-1]).mean() / beside.square().mean()
     far = (beside[..., 20:] * beside[..., :-20]).mean() / beside.square().mean()
     assert near > 0.2 and abs(far) < 0.1
@@ -68,7 +68,7 @@ def test_the_motion_term_is_nought_only_for_what_moves_along() -> None:
     photos = torch.stack([texture(96, 96, k).float() for k in range(4)])
     code = torch.ones(4, 1)
 
-    def grey(rgb: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
+    def gray(rgb: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
         return torch.full_like(rgb, 0.5)
 
     def fixed(rgb: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
@@ -80,6 +80,6 @@ def test_the_motion_term_is_nought_only_for_what_moves_along() -> None:
     def term(paint) -> torch.Tensor:  # type: ignore[no-untyped-def]
         return motion_term(paint, photos, paint(photos, code), code, seeded(1))
 
-    assert term(grey).shape == (4,)
-    assert float(term(grey).max()) < 1e-9
+    assert term(gray).shape == (4,)
+    assert float(term(gray).max()) < 1e-9
     assert float(term(same).mean()) < 0.5 * float(term(fixed).mean())

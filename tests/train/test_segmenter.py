@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from segnst.errors import InputError, UsageError, WeightsError
-from segnst.segmentation import deeplab, labelled
+from segnst.segmentation import deeplab, labeled
 from segnst.segmentation.base import resolve
 from segnst.segmentation.classes import STREET
 from segnst.segmentation.indexed_png import write_png
@@ -147,15 +147,15 @@ def test_fine_tuning_keeps_what_the_checkpoint_knows(tmp_path: Path) -> None:
 
 
 def test_the_held_back_split_depends_on_names_alone() -> None:
-    items = [labelled.Item(Path(f"{k}.jpg")) for k in range(800)]
-    kept = [i for i in items if labelled.held_back(i.image, 8)]
+    items = [labeled.Item(Path(f"{k}.jpg")) for k in range(800)]
+    kept = [i for i in items if labeled.held_back(i.image, 8)]
     assert 70 < len(kept) < 130
-    assert kept == [i for i in reversed(items) if labelled.held_back(i.image, 8)][::-1]
-    assert not any(labelled.held_back(i.image, 0) for i in items)
+    assert kept == [i for i in reversed(items) if labeled.held_back(i.image, 8)][::-1]
+    assert not any(labeled.held_back(i.image, 0) for i in items)
 
 
 def test_batches_carry_labels_where_the_image_shows_them(tmp_path: Path) -> None:
-    items = labelled.find_items(toys(tmp_path), ["a", "b"])
+    items = labeled.find_items(toys(tmp_path), ["a", "b"])
     source = data.check_source("toys", items, 2)
     sampler = data.Sampler([source], 2, crop=129, batch=4, scale=(0.2, 0.25))
     batch = sampler.draw(0)
@@ -167,13 +167,13 @@ def test_batches_carry_labels_where_the_image_shows_them(tmp_path: Path) -> None
     bright = batch.image.mean(1)[:, ::2, ::2]
     for k in range(4):
         assert bright[k][batch.label[k] == 1].mean() > bright[k][batch.label[k] == 0].mean() + 0.5
-        assert (batch.label[k] == labelled.IGNORE).any()
+        assert (batch.label[k] == labeled.IGNORE).any()
 
 
 def test_254_rules_out_what_the_folder_labels(tmp_path: Path) -> None:
     folder = toys(tmp_path)
     write_png(folder / "labels/0.png", np.full((48, 64), 254, np.uint8))
-    assert data.check_source("toys", labelled.find_items(folder, ["a", "b", "c"]), 3).partial == (0, 1)
+    assert data.check_source("toys", labeled.find_items(folder, ["a", "b", "c"]), 3).partial == (0, 1)
 
 
 def test_folders_of_one_name_are_told_apart(tmp_path: Path) -> None:
@@ -196,14 +196,14 @@ def test_left_and_right_change_places_in_a_mirrored_photo(tmp_path: Path) -> Non
     label = np.where(np.arange(64) < 32, 7, 9).astype(np.uint8)[None].repeat(64, 0)
     cv2.imwrite(str(tmp_path / "images/a.png"), image)
     write_png(tmp_path / "parts/a.png", label)
-    items = labelled.find_items(tmp_path, PARTS, None, "parts", (0, 5, 7, 9))
+    items = labeled.find_items(tmp_path, PARTS, None, "parts", (0, 5, 7, 9))
     source = data.check_source("doors", items, len(PARTS))
     sampler = data.Sampler([source], len(PARTS), (), 65, 16, 0, (0.12, 0.12), data.mirrored_classes(PARTS))
 
     def doors() -> set[int]:
         """What most of the blue half is called, in each photo of a batch."""
         batch = sampler.draw(0)
-        blue = (batch.image[:, 2, ::2, ::2] > batch.image[:, 0, ::2, ::2] + 0.3) & (batch.label != labelled.IGNORE)
+        blue = (batch.image[:, 2, ::2, ::2] > batch.image[:, 0, ::2, ::2] + 0.3) & (batch.label != labeled.IGNORE)
         return {int(label[where].mode().values) for label, where in zip(batch.label, blue, strict=True) if where.any()}
 
     assert doors() == {2, 3}, "seen as it is, and mirrored"
@@ -213,7 +213,7 @@ def test_left_and_right_change_places_in_a_mirrored_photo(tmp_path: Path) -> Non
 
 def test_values_of_a_label_map_become_classes_and_the_others_are_ignored(tmp_path: Path) -> None:
     write_png(tmp_path / "a.png", np.array([[0, 2, 5, 9]], np.uint8))
-    assert labelled.read_label(tmp_path / "a.png", (0, 2, 9)).tolist() == [[0, 1, labelled.IGNORE, 2]]
+    assert labeled.read_label(tmp_path / "a.png", (0, 2, 9)).tolist() == [[0, 1, labeled.IGNORE, 2]]
 
 
 def test_an_alias_may_mean_several_classes() -> None:

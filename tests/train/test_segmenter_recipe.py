@@ -19,12 +19,12 @@ def test_a_recipe_trains_with_its_teacher(tmp_path: Path) -> None:
     network.start_from_scratch()
     deeplab.save(tmp_path / "start.safetensors", network, regions, {"long_side": "65"})
     rng = np.random.default_rng(0)
-    for folder, labelled in (("pairs", True), ("photos", False)):
+    for folder, labeled in (("pairs", True), ("photos", False)):
         (tmp_path / folder / "images").mkdir(parents=True)
         (tmp_path / folder / "labels").mkdir()
         for k in range(3):
             cv2.imwrite(str(tmp_path / f"{folder}/images/{k}.jpg"), rng.integers(0, 255, (40, 48, 3), dtype=np.uint8))
-            if labelled:
+            if labeled:
                 write_png(tmp_path / f"{folder}/labels/{k}.png", rng.integers(0, 2, (40, 48), dtype=np.uint8))
     (tmp_path / "recipe.toml").write_text(
         """

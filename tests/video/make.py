@@ -39,7 +39,7 @@ class Recipe:
 
 
 def picture(width: int, height: int, index: int) -> np.ndarray:
-    """A smooth, colourful, asymmetric picture that moves: [H,W,3] uint8."""
+    """A smooth, colorful, asymmetric picture that moves: [H,W,3] uint8."""
     y, x = np.mgrid[0:height, 0:width].astype(np.float64)
     red = 60 + 120 * x / width
     green = 60 + 120 * y / height

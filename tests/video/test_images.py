@@ -57,7 +57,7 @@ def test_jpeg(tmp_path: Path) -> None:
 @pytest.mark.parametrize("suffix", [".png", ".webp", ".tiff"])
 def test_alpha_survives(suffix: str, tmp_path: Path) -> None:
     rgba = np.dstack([picture(32, 20, 0), np.arange(640).reshape(20, 32).astype(np.uint8)])
-    rgba[..., 3] |= 1  # webp may change the colour of what is quite invisible
+    rgba[..., 3] |= 1  # webp may change the color of what is quite invisible
     source = write(tmp_path / f"in{suffix}", rgba)
     with open_reader(source) as reader:
         clip = next(iter(reader))
@@ -78,9 +78,9 @@ def test_16_bits_survive(suffix: str, tmp_path: Path) -> None:
     assert "8 bits" in writer.warnings[0]
 
 
-def test_grey_and_palette(tmp_path: Path) -> None:
-    cv2.imwrite(str(tmp_path / "grey.png"), picture(32, 20, 0)[:, :, 0])
-    copy(tmp_path / "grey.png", tmp_path / "out.png")
+def test_gray_and_palette(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "gray.png"), picture(32, 20, 0)[:, :, 0])
+    copy(tmp_path / "gray.png", tmp_path / "out.png")
     assert np.array_equal(read(tmp_path / "out.png"), np.repeat(picture(32, 20, 0)[:, :, :1], 3, 2))
 
 

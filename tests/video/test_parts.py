@@ -1,4 +1,4 @@
-"""The parts, each alone: geometry, colour, threads."""
+"""The parts, each alone: geometry, color, threads."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from segnst.video.colour import ColourTags, FromRGB, ToRGB, matrix_for, samples
+from segnst.video.color import ColorTags, FromRGB, ToRGB, matrix_for, samples
 from segnst.video.geometry import Orientation, orientation_of, plan_geometry, scaled_matrix, square_size
 from segnst.video.threads import Consumer, Producer
 
@@ -79,12 +79,12 @@ KR_KB = {1: (0.2126, 0.0722), 6: (0.299, 0.114), 9: (0.2627, 0.0593), 7: (0.212,
 @pytest.mark.parametrize("matrix", KR_KB)
 @pytest.mark.parametrize("full", [False, True])
 @pytest.mark.parametrize("bits", [8, 10])
-def test_colours_by_the_book(matrix: int, full: bool, bits: int) -> None:
+def test_colors_by_the_book(matrix: int, full: bool, bits: int) -> None:
     """Against the formula: the matrix and the range that are asked for take effect, both ways."""
     red, blue = KR_KB[matrix]
     rng = np.random.default_rng(1)
-    colours = rng.uniform(0.1, 0.9, (3, 6, 6)).astype(np.float32)
-    rgb = np.repeat(np.repeat(colours, 16, 1), 16, 2)  # flat patches: chroma filters do not matter inside
+    colors = rng.uniform(0.1, 0.9, (3, 6, 6)).astype(np.float32)
+    rgb = np.repeat(np.repeat(colors, 16, 1), 16, 2)  # flat patches: chroma filters do not matter inside
     name = "yuv420p" if bits == 8 else "yuv420p10le"
     frame = FromRGB(name, matrix, full, (96, 96), (0, 0))(rgb)
     luma = red * rgb[0] + (1 - red - blue) * rgb[1] + blue * rgb[2]
@@ -102,13 +102,13 @@ def test_colours_by_the_book(matrix: int, full: bool, bits: int) -> None:
             code = (inside * 219 + 16) * unit if index == 0 else (inside * 224 + 128) * unit
         assert np.abs(got - code).max() <= 0.8
         assert abs((got - code).mean()) <= 0.2
-    back = ToRGB(ColourTags(matrix, 2 if full else 1), 96, alpha=False)(frame, 96, 96)
+    back = ToRGB(ColorTags(matrix, 2 if full else 1), 96, alpha=False)(frame, 96, 96)
     assert np.abs(back - rgb)[:, 8::16, 8::16].max() <= 2.0 / (255 * unit)
 
 
 def test_untagged_matrix_goes_by_lines() -> None:
-    assert [matrix_for(ColourTags(), lines) for lines in (480, 719, 720, 1080)] == [6, 6, 1, 1]
-    assert matrix_for(ColourTags(matrix=5), 1080) == 5
+    assert [matrix_for(ColorTags(), lines) for lines in (480, 719, 720, 1080)] == [6, 6, 1, 1]
+    assert matrix_for(ColorTags(matrix=5), 1080) == 5
 
 
 def test_what_is_not_a_number_becomes_black() -> None:
@@ -131,19 +131,19 @@ def test_smooth_pictures_survive_every_layout(name: str, size: tuple[int, int]) 
     frame = FromRGB(base, 6, False, size, (0, 0))(rgb)
     if base != name:
         frame = frame.reformat(format=name)
-    back = ToRGB(ColourTags(6, 1), height, alpha=False)(frame, width, height)
+    back = ToRGB(ColorTags(6, 1), height, alpha=False)(frame, width, height)
     assert np.abs(back - rgb)[:, 2:-2, 2:-4].max() < (0.03 if name in ("yuv411p", "yuv440p") else 0.018)
 
 
 def test_chroma_sites_agree_with_swscale() -> None:
-    """A colour edge must not wander: our reading of 4:2:0 against FFmpeg's own."""
+    """A color edge must not wander: our reading of 4:2:0 against FFmpeg's own."""
     rgb = np.full((3, 32, 32), 0.5, np.float32)
     rgb[0, :, 16:] = 0.8
     rgb[2, 12:, :] = 0.3
     frame = FromRGB("yuv420p", 6, False, (32, 32), (0, 0))(rgb)
     frame.colorspace, frame.color_range = 6, 1
     theirs = frame.to_ndarray(format="rgb24").transpose(2, 0, 1) / 255
-    ours = ToRGB(ColourTags(6, 1), 32, alpha=False)(frame, 32, 32)
+    ours = ToRGB(ColorTags(6, 1), 32, alpha=False)(frame, 32, 32)
     assert np.abs(ours - theirs).mean() < 0.008
     assert np.abs(ours - rgb).mean() < 0.008
 
@@ -153,15 +153,15 @@ def test_white_is_white_and_black_is_black() -> None:
         for value, code in zip((0.0, 1.0, 7.0), (*codes, codes[1]), strict=True):
             frame = FromRGB("yuv420p", 1, full, (16, 16), (0, 0))(np.full((3, 16, 16), value, np.float32))
             assert (np.frombuffer(frame.planes[0], np.uint8).reshape(16, -1)[:, :16] == code).all()
-            back = ToRGB(ColourTags(1, 2 if full else 1), 16, alpha=False)(frame, 16, 16)
+            back = ToRGB(ColorTags(1, 2 if full else 1), 16, alpha=False)(frame, 16, 16)
             assert np.allclose(back, min(value, 1.0), atol=1e-4)
 
 
-def test_grey_and_rgb_frames() -> None:
-    grey = av.VideoFrame.from_ndarray(np.full((8, 8), 16, np.uint8), "gray")
-    assert np.allclose(ToRGB(ColourTags(), 8, alpha=False)(grey, 8, 8), 16 / 255, atol=1e-4)
+def test_gray_and_rgb_frames() -> None:
+    gray = av.VideoFrame.from_ndarray(np.full((8, 8), 16, np.uint8), "gray")
+    assert np.allclose(ToRGB(ColorTags(), 8, alpha=False)(gray, 8, 8), 16 / 255, atol=1e-4)
     rgb = av.VideoFrame.from_ndarray(np.full((8, 8, 3), 128, np.uint8), "rgb24")
-    assert np.allclose(ToRGB(ColourTags(), 8, alpha=False)(rgb, 8, 8), 128 / 255, atol=1e-4)
+    assert np.allclose(ToRGB(ColorTags(), 8, alpha=False)(rgb, 8, 8), 128 / 255, atol=1e-4)
 
 
 def numbers(error: type[BaseException] | None = None, made: list[int] | None = None) -> Iterator[int]:

@@ -177,12 +177,12 @@ def test_an_error_in_the_encoder_reaches_the_caller(long: Path, tmp_path: Path) 
 def test_an_error_in_the_decoder_reaches_the_caller(
     long: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from segnst.video import colour
+    from segnst.video import color
 
     def fail(self: object, *args: object) -> None:
         raise ZeroDivisionError("deep down")
 
-    monkeypatch.setattr(colour.ToRGB, "__call__", fail)
+    monkeypatch.setattr(color.ToRGB, "__call__", fail)
     with pytest.raises(ZeroDivisionError, match="deep down"):
         copy(long, tmp_path / "out.mp4")
     assert list(tmp_path.iterdir()) == []

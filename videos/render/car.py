@@ -1,7 +1,7 @@
 """Cars: a body shaped by distance functions (profile, plan and section), with glass, trim and lamps marked on it.
 
 x points forward, z up, wheels stand on z = 0. One mesh per body style is built and shared by all cars of that
-style; the paint is the object's colour.
+style; the paint is the object's color.
 """
 
 from __future__ import annotations
@@ -156,7 +156,7 @@ def body_mesh(style: str, cell: float = 0.016):
     return _bodies[style]
 
 
-def add_car(name: str, style: str, colour, location=(0, 0), heading: float = 0.0, instance: int = 0):
+def add_car(name: str, style: str, color, location=(0, 0), heading: float = 0.0, instance: int = 0):
     """Puts a car on the road; returns its empty and its wheels, for the motion."""
     b, shell, (details, painted), wheel = body_mesh(style)
     index = VEHICLE * 32 + instance
@@ -164,7 +164,7 @@ def add_car(name: str, style: str, colour, location=(0, 0), heading: float = 0.0
     bpy.context.scene.collection.objects.link(root)
     root.location, root.rotation_euler = (*location, 0.0), (0, 0, heading)
     for me in (shell, painted):
-        place(f"{name}_{me.name}", me, index, root).color = (*colour, 1.0)
+        place(f"{name}_{me.name}", me, index, root).color = (*color, 1.0)
     place(f"{name}_details", details, index, root)
     wheels = []
     for x in b.s.axles:

@@ -134,7 +134,7 @@ def add_details(body, style: str):
     d.box((-s.rear + 0.015, -0.255, rear_z - 0.052), (-s.rear + 0.1, 0.255, rear_z + 0.052), WHITE)
     rng = np.random.default_rng(len(style))
     for x0, z0 in ((xp + 0.0035, zp), (-s.rear + 0.0145, rear_z)):
-        for i in range(7):  # strokes that read as letters from a few metres
+        for i in range(7):  # strokes that read as letters from a few meters
             y0 = -0.19 + 0.058 * i + (0.03 if i > 2 else 0)
             for a, b in ((0, 0.006), (0.028, 0.034))[: 1 + rng.integers(2)]:
                 d.box((x0 - 0.001, y0 + a, z0 - 0.032), (x0 + 0.001, y0 + b, z0 + 0.032), BLACK)
@@ -150,7 +150,7 @@ def add_details(body, style: str):
 
 
 def wheel_mesh(radius: float):
-    """Tyre, rim with ten spokes, brake disc; the outer face looks to -y."""
+    """Tire, rim with ten spokes, brake disc; the outer face looks to -y."""
     w = Solid()
     r, rim = radius, radius * 0.70
     half = 0.10
@@ -208,6 +208,6 @@ def wheel_mesh(radius: float):
         mat.plain("well", (0.01, 0.01, 0.01), 0.9),
         mat.plain("alloy", (0.62, 0.63, 0.65), 0.25, 0.9, 0.3),
         mat.plain("disc", (0.10, 0.10, 0.10), 0.45, 0.7),
-        mat.plain("tyre", (0.022, 0.022, 0.023), 0.75, mottle=0.3),
+        mat.plain("tire", (0.022, 0.022, 0.023), 0.75, mottle=0.3),
     ]
     return w.build("wheel", mats, True)

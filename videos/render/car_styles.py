@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Style:
-    """Shape of one body: centre-line profile from tail to nose, axles, and where the glass lies."""
+    """Shape of one body: center-line profile from tail to nose, axles, and where the glass lies."""
 
     profile: tuple[tuple[float, float], ...]
     front: float
     rear: float
     axles: tuple[float, float]
     radius: float
-    screen: tuple[float, float]  # windscreen from header to cowl, x on the centre line
+    screen: tuple[float, float]  # windscreen from header to cowl, x on the center line
     backlight: tuple[float, float]  # rear window, same
     side_glass: tuple[float, float, float]  # rear end at the belt, slope of that end, front end
     pillars: tuple[float, float]  # B pillar, division of rear door and quarter glass

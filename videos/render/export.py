@@ -45,7 +45,7 @@ def write_video(path: Path, frames: list[Path], fps: int, audio: np.ndarray, crf
 
 
 def pack(flow: np.ndarray, occluded: np.ndarray) -> bytes:
-    """Steps of 1/16 px as differences to the left neighbour, low bytes then high bytes, then occlusion as bits; xz."""
+    """Steps of 1/16 px as differences to the left neighbor, low bytes then high bytes, then occlusion as bits; xz."""
     steps = np.clip(np.rint(flow.transpose(2, 0, 1) * SCALE), -32768, 32767).astype(np.int16)
     delta = np.diff(steps, axis=2, prepend=np.int16(0))
     planes = delta.astype("<i2").view(np.uint8).reshape(-1, 2)
@@ -54,7 +54,7 @@ def pack(flow: np.ndarray, occluded: np.ndarray) -> bytes:
 
 CARD = """# {name}: a rendered clip with its truth
 
-`{name}.mp4` beside this folder: {frames} frames of {w}x{h} at {fps} a second with a synthesised sound track. Nothing
+`{name}.mp4` beside this folder: {frames} frames of {w}x{h} at {fps} a second with a synthesized sound track. Nothing
 in it was photographed or downloaded: models, textures and sound come from the functions in `videos/render/`.
 
 | file | what |
@@ -67,13 +67,13 @@ in it was photographed or downloaded: models, textures and sound come from the f
   not move with the surface: the flow is the surface's.
 - Occlusion: 1 where the point was not seen in t - 1 (outside the frame, or its target there is another object or lies
   at another depth).
-- Masks and flow are of pixel centres (one ray each), not blended: hair-thin leaves are all or nothing.
+- Masks and flow are of pixel centers (one ray each), not blended: hair-thin leaves are all or nothing.
 - Cuts (first frames of new shots): {cuts}. Their flow is zero and all of it is marked occluded.
 
 Made {date} with Blender {blender} (bpy, Cycles on CPU, {samples} samples, OpenImageDenoise, no motion blur):
 `python videos/render/render.py {name} --out videos`. All random numbers are seeded in `scenes.py`.
 
-Licence: CC0 1.0.
+License: CC0 1.0.
 """
 
 

@@ -26,12 +26,12 @@ def reset() -> None:
     _made.clear()
 
 
-def plain(name: str, colour, roughness=0.6, metallic=0.0, coat=0.0, mottle=0.0):
+def plain(name: str, color, roughness=0.6, metallic=0.0, coat=0.0, mottle=0.0):
     def build(n: Nodes):
-        c = (*colour, 1.0)
+        c = (*color, 1.0)
         if mottle:
             c = n.mix(
-                n.ramp(n.noise(3.0, 5, 0.6, n.coords()), 0.3, 0.75), tuple(x * (1 - mottle) for x in colour), colour
+                n.ramp(n.noise(3.0, 5, 0.6, n.coords()), 0.3, 0.75), tuple(x * (1 - mottle) for x in color), color
             )
         return n.principled(Base_Color=c, Roughness=roughness, Metallic=metallic, Coat_Weight=coat, Coat_Roughness=0.04)
 
@@ -39,14 +39,14 @@ def plain(name: str, colour, roughness=0.6, metallic=0.0, coat=0.0, mottle=0.0):
 
 
 def car_body():
-    """Paint in the object's own colour; glass, black trim and lamps where the mesh's distances say so."""
+    """Paint in the object's own color; glass, black trim and lamps where the mesh's distances say so."""
 
     def build(n: Nodes):
-        paint_colour = n.node("ShaderNodeObjectInfo", out="Color")
+        paint_color = n.node("ShaderNodeObjectInfo", out="Color")
         dust = n.ramp(n.node("ShaderNodeSeparateXYZ", {0: n.coords()}, out=2), 0.65, 0.2)
-        paint_colour = n.mix(n.math("MULTIPLY", dust, 0.22), paint_colour, (0.16, 0.14, 0.12))
+        paint_color = n.mix(n.math("MULTIPLY", dust, 0.22), paint_color, (0.16, 0.14, 0.12))
         paint = n.principled(
-            Base_Color=paint_colour, Metallic=0.35, Roughness=0.38, Coat_Weight=1.0, Coat_Roughness=0.03, Coat_IOR=1.6
+            Base_Color=paint_color, Metallic=0.35, Roughness=0.38, Coat_Weight=1.0, Coat_Roughness=0.03, Coat_IOR=1.6
         )
         black = n.principled(Base_Color=(0.010, 0.010, 0.011), Roughness=0.4, Specular_IOR_Level=0.25)
         glass = n.principled(
@@ -158,15 +158,15 @@ def bricks(name, a, b, mortar, width, height, gap=0.012, offset=0.5, bump=0.5, r
     return make(name, build)
 
 
-def plaster(name, colour):
+def plaster(name, color):
     def build(n: Nodes):
         o = n.coords()
         z = n.node("ShaderNodeSeparateXYZ", {0: o}, out=2)
         streak = n.noise(1.0, 6, 0.65, n.coords(scale=(2.2, 2.2, 0.18)))
         fine = n.noise(30.0, 4, 0.6, o)
-        dark = tuple(0.55 * v for v in colour)
-        c = n.mix(n.math("MULTIPLY", n.ramp(streak, 0.42, 0.72), 0.55), colour, dark)
-        c = n.mix(n.math("MULTIPLY", n.ramp(z, 1.1, 0.1), 0.45), c, tuple(0.4 * v for v in colour))
+        dark = tuple(0.55 * v for v in color)
+        c = n.mix(n.math("MULTIPLY", n.ramp(streak, 0.42, 0.72), 0.55), color, dark)
+        c = n.mix(n.math("MULTIPLY", n.ramp(z, 1.1, 0.1), 0.45), c, tuple(0.4 * v for v in color))
         c = n.mix(0.35, c, n.mix(fine, (0.3, 0.3, 0.3), (0.7, 0.7, 0.7)), "OVERLAY")
         return n.principled(Base_Color=c, Roughness=0.9, Normal=n.bump(fine, 0.25, 0.01))
 
@@ -223,10 +223,10 @@ def bark():
     return make("bark", build)
 
 
-def cloth(name, colour, scale=140.0):
+def cloth(name, color, scale=140.0):
     def build(n: Nodes):
         weave, folds = n.noise(scale, 2, 0.5, n.coords()), n.noise(7.0, 4, 0.6, n.coords(scale=(1, 1, 0.5)))
-        c = n.mix(n.ramp(folds, 0.35, 0.7), tuple(0.6 * v for v in colour), colour)
+        c = n.mix(n.ramp(folds, 0.35, 0.7), tuple(0.6 * v for v in color), color)
         height = n.math("ADD", n.math("MULTIPLY", folds, 4.0), weave)
         return n.principled(Base_Color=c, Roughness=0.85, Normal=n.bump(height, 0.35, 0.01))
 

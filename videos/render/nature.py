@@ -16,16 +16,16 @@ GREENS = (
 )
 
 
-def leaf_quads(centres, out, size, rng):
-    """One rhombus per centre, turned at random but mostly facing out and up."""
-    n = len(centres)
+def leaf_quads(centers, out, size, rng):
+    """One rhombus per center, turned at random but mostly facing out and up."""
+    n = len(centers)
     normal = out + np.array([0, 0, 0.5]) + rng.normal(0, 0.6, (n, 3))
     normal /= np.linalg.norm(normal, axis=1, keepdims=True)
     a = np.cross(normal, rng.normal(0, 1, (n, 3)))
     a /= np.linalg.norm(a, axis=1, keepdims=True)
     b = np.cross(normal, a)
     s = size * rng.uniform(0.7, 1.4, (n, 1))
-    v = np.stack([centres + a * s, centres + b * s * 0.5, centres - a * s, centres - b * s * 0.5], 1).reshape(-1, 3)
+    v = np.stack([centers + a * s, centers + b * s * 0.5, centers - a * s, centers - b * s * 0.5], 1).reshape(-1, 3)
     return v, np.arange(4 * n).reshape(n, 4)
 
 
@@ -49,8 +49,8 @@ def tree_meshes(seed: int, height: float = 6.5, crown: float = 1.9, leaves: int 
     spot = rng.normal(0, 1, (leaves, 3))
     spot /= np.linalg.norm(spot, axis=1, keepdims=True)
     radius = rng.uniform(0.32, 0.62, len(clump))[which][:, None] * rng.uniform(0.3, 1, (leaves, 1)) ** 0.4
-    centres = clump[which] + spot * radius * np.array([1, 1, 0.75])
-    v, f = leaf_quads(centres, spot, 0.085, rng)
+    centers = clump[which] + spot * radius * np.array([1, 1, 0.75])
+    v, f = leaf_quads(centers, spot, 0.085, rng)
     green = GREENS[seed % len(GREENS)]
     return (
         wood.build(f"wood{seed}", [mat.bark()], True),
@@ -79,10 +79,10 @@ def add_hedge(x0: float, x1: float, y0: float, y1: float, height: float, rng, ba
     for k, (axis, value) in enumerate(((1, 0), (1, 1), (0, 0), (0, 1), (2, 1))):
         p[face == k, axis] = value
         out[face == k, axis] = 2 * value - 1
-    centres = np.array([x0, y0, base]) + p * np.array([x1 - x0, y1 - y0, height])
-    bumps = 0.10 * np.sin(centres[:, :1] * 2.3 + rng.uniform(0, 6)) * np.sin(centres[:, 2:] * 3.1)
-    centres = centres + out * (bumps + rng.normal(0, 0.05, (n, 1)))
-    v, f = leaf_quads(centres, out, 0.055, rng)
+    centers = np.array([x0, y0, base]) + p * np.array([x1 - x0, y1 - y0, height])
+    bumps = 0.10 * np.sin(centers[:, :1] * 2.3 + rng.uniform(0, 6)) * np.sin(centers[:, 2:] * 3.1)
+    centers = centers + out * (bumps + rng.normal(0, 0.05, (n, 1)))
+    v, f = leaf_quads(centers, out, 0.055, rng)
     place("hedge", mesh("hedge", v, f, None, False, [mat.leaves("leaf_hedge", *GREENS[2])]), VEGETATION * 32)
     core = Solid()
     core.box((x0 + 0.06, y0 + 0.06, base), (x1 - 0.06, y1 - 0.06, base + height - 0.06))
@@ -118,9 +118,9 @@ def sky(seed: int, sun_azimuth: float, sun_height: float, clouds: float = 0.5, p
     thick = n.noise(0.95, 7, 0.56, flat)
     cover = n.ramp(thick, 0.62 - 0.25 * clouds, 0.74 - 0.2 * clouds)
     shade = n.mix(n.ramp(thick, 0.5, 0.75), (1.0, 1.0, 1.0), (0.66, 0.69, 0.74))
-    colour = n.mix(n.math("MULTIPLY", cover, 0.92), blue, shade)
-    colour = n.mix(n.ramp(z, 0.0, -0.05), colour, (0.20, 0.19, 0.18))
-    background = n.node("ShaderNodeBackground", {"Color": colour, "Strength": 0.95 * power})
+    color = n.mix(n.math("MULTIPLY", cover, 0.92), blue, shade)
+    color = n.mix(n.ramp(z, 0.0, -0.05), color, (0.20, 0.19, 0.18))
+    background = n.node("ShaderNodeBackground", {"Color": color, "Strength": 0.95 * power})
     out = world.node_tree.nodes.new("ShaderNodeOutputWorld")
     world.node_tree.links.new(background, out.inputs[0])
     lamp = bpy.data.lights.new("sun", "SUN")

@@ -53,10 +53,10 @@ class Nodes:
         return self.node("ShaderNodeBump", {"Height": height, "Strength": strength, "Distance": distance})
 
     def principled(self, **inputs):
-        return self.node("ShaderNodeBsdfPrincipled", {k.replace("_", " "): self.colour(v) for k, v in inputs.items()})
+        return self.node("ShaderNodeBsdfPrincipled", {k.replace("_", " "): self.color(v) for k, v in inputs.items()})
 
     @staticmethod
-    def colour(v):
+    def color(v):
         return (*v, 1.0) if isinstance(v, tuple) and len(v) == 3 else v
 
     def attribute(self, name: str):

@@ -130,8 +130,8 @@ def skin_mesh(name: str, look: Look, cell: float = 0.0135):
         i = bones.index(bone)
         weight[:, i] = np.maximum(weight[:, i], np.exp(-np.maximum(d, -0.02) / 0.016))
     weight /= weight.sum(1, keepdims=True)
-    centre = v[faces].mean(1)
-    distance = np.stack([d for _, _, d in parts(centre, look)])
+    center = v[faces].mean(1)
+    distance = np.stack([d for _, _, d in parts(center, look)])
     material = np.array([m for _, m, _ in pieces])[distance.argmin(0)]
     mats = [
         mat.plain(f"{name}_skin", look.skin, 0.5),

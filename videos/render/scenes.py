@@ -92,7 +92,7 @@ def drive(root, wheels, y: float, heading: int, x_at, frames, radius: float) -> 
             w.keyframe_insert("rotation_euler", frame=f)
 
 
-def neighbourhood(seed: int, gap=(4.0, 15.0), trees=(11.8, 20.5, 27.0, 35.0, -7.0, -15.0)) -> None:
+def neighborhood(seed: int, gap=(4.0, 15.0), trees=(11.8, 20.5, 27.0, 35.0, -7.0, -15.0)) -> None:
     """Both sides of the street, with a green gap between the houses opposite."""
     rng = np.random.default_rng(seed)
     street.ground()
@@ -127,10 +127,10 @@ def neighbourhood(seed: int, gap=(4.0, 15.0), trees=(11.8, 20.5, 27.0, 35.0, -7.
 
 
 def street_clip() -> Clip:
-    """A pan that follows a blue car past a red one at the kerb, while people walk on the far pavement."""
+    """A pan that follows a blue car past a red one at the curb, while people walk on the far pavement."""
     n = 96
     keys = range(-1, n + 3)
-    neighbourhood(3)
+    neighborhood(3)
     nature.sky(5, np.radians(212), np.radians(44), 0.5)
     parked, _ = add_car("parked", "hatch", RED, (6.1, 6.45), np.pi, 1)
     add_car("further", "suv", SILVER, (17.6, 6.45), np.pi, 3)
@@ -138,7 +138,7 @@ def street_clip() -> Clip:
     blue, wheels = add_car("moving", "sedan", BLUE, (20, 3.9), np.pi, 2)
     drive(blue, wheels, 3.9, -1, lambda t: 27.0 - 8.6 * t, keys, body_mesh("sedan")[0].s.radius)
     walk(add_person("ann", LOOKS[6], 1), (3.35, 6.15), np.radians(174), 0.80, keys, FPS, 0.6)
-    walk(add_person("bob", LOOKS[0], 2), (9.9, 9.3, street.KERB), 0.0, 1.0, keys, FPS, 1.0)
+    walk(add_person("bob", LOOKS[0], 2), (9.9, 9.3, street.CURB), 0.0, 1.0, keys, FPS, 1.0)
     cam = camera()
     for f in keys:
         t = ease(float(np.clip((f - 1) / (n - 1), 0, 1)))
@@ -150,14 +150,14 @@ def walkaround_clip() -> Clip:
     """The camera walks round a parked car in a wide arc; people stroll behind it."""
     n = 80
     keys = range(-1, n + 3)
-    neighbourhood(11, (-3.0, 9.0), (-9.0, 10.5, 14.0, 22.0, 30.0))
+    neighborhood(11, (-3.0, 9.0), (-9.0, 10.5, 14.0, 22.0, 30.0))
     nature.sky(8, np.radians(235), np.radians(40), 0.6)
     add_car("parked", "sedan", BLUE, (3.0, 6.45), np.pi, 1)
     add_car("other", "hatch", (0.55, 0.16, 0.02), (16.0, 6.45), np.pi, 2)
     for k, (x, heading, speed) in enumerate(((-1.5, 0.0, 1.2), (6.5, np.pi, 1.1), (11.0, np.pi, 1.35))):
         walk(
             add_person(f"p{k}", LOOKS[(2, 3, 4)[k]], k + 1),
-            (x, 8.4 + 0.5 * k, street.KERB),
+            (x, 8.4 + 0.5 * k, street.CURB),
             heading,
             speed,
             keys,
@@ -179,14 +179,14 @@ def cuts_clip() -> Clip:
     """Three shots: a pan, a zoom with the light falling and rising, a still camera with a car driving off."""
     n, second, third = 90, 31, 61
     keys = range(-1, n + 3)
-    neighbourhood(17, (2.0, 12.0))
+    neighborhood(17, (2.0, 12.0))
     nature.sky(21, np.radians(200), np.radians(48), 0.4)
     add_car("red", "sedan", (0.24, 0.008, 0.02), (5.5, 6.45), np.pi, 1)
     add_car("white", "suv", WHITE, (-6.0, 6.45), np.pi, 2)
     green, wheels = add_car("green", "hatch", (0.02, 0.12, 0.16), (0, 1.35), 0.0, 3)
     drive(green, wheels, 1.35, 1, lambda t: -12.0 + 6.5 * t, keys, body_mesh("hatch")[0].s.radius)
-    walk(add_person("a", LOOKS[3], 1), (1.0, 8.5, street.KERB), 0.0, 1.2, keys, FPS)
-    walk(add_person("b", LOOKS[5], 2), (-1.0, 8.6, street.KERB), np.pi, 1.1, keys, FPS)
+    walk(add_person("a", LOOKS[3], 1), (1.0, 8.5, street.CURB), 0.0, 1.2, keys, FPS)
+    walk(add_person("b", LOOKS[5], 2), (-1.0, 8.6, street.CURB), np.pi, 1.1, keys, FPS)
     cam = camera()
     exposure = {}
     for f in keys:
@@ -222,7 +222,7 @@ class Stills:
     def __init__(self, seed: int) -> None:
         self.rng = rng = np.random.default_rng(1000 + seed)
         gap = float(rng.uniform(-6, 8))
-        neighbourhood(
+        neighborhood(
             100 + seed, (gap, gap + rng.uniform(6, 13)), tuple(np.arange(-20, 40, 7.0) + rng.uniform(-2, 2, 9))
         )
         self.cars = [add_car(f"car{i}", ("hatch", "sedan", "suv")[i % 3], RED, instance=i + 1) for i in range(7)]
@@ -276,7 +276,7 @@ class Stills:
         rng = self.rng
         for rig in self.people:
             side = rng.random()
-            y, z = (rng.uniform(8.1, 9.9), street.KERB) if side < 0.5 else (rng.uniform(-2.4, -0.5), street.KERB)
+            y, z = (rng.uniform(8.1, 9.9), street.CURB) if side < 0.5 else (rng.uniform(-2.4, -0.5), street.CURB)
             if side > 0.85:
                 y, z = rng.uniform(0.8, 4.5), 0.0
             rig.location = (rng.uniform(-8, 18), y, z)

@@ -12,7 +12,7 @@ Field = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
 
 def smax(a: np.ndarray, b: np.ndarray, k: float) -> np.ndarray:
-    """Largest of two distances with the edge between them rounded over about k metres."""
+    """Largest of two distances with the edge between them rounded over about k meters."""
     return np.maximum(a, b) + np.maximum(k - np.abs(a - b), 0) ** 2 / (4 * k)
 
 
@@ -137,7 +137,7 @@ class Solid:
         ]
         self.add(v.reshape(-1, 3), f, material)
 
-    def ellipsoid(self, centre, radii, material: int = 0, n: int = 16) -> None:
+    def ellipsoid(self, center, radii, material: int = 0, n: int = 16) -> None:
         u, w = np.meshgrid(np.linspace(0, np.pi, n), np.arange(2 * n) / (2 * n) * 2 * np.pi, indexing="ij")
         v = np.stack([np.sin(u) * np.cos(w), np.sin(u) * np.sin(w), np.cos(u)], -1).reshape(-1, 3)
         f = [
@@ -145,7 +145,7 @@ class Solid:
             for i in range(n - 1)
             for k in range(2 * n)
         ]
-        self.add(v * np.asarray(radii) + np.asarray(centre), f, material)
+        self.add(v * np.asarray(radii) + np.asarray(center), f, material)
 
     def build(self, name: str, materials, smooth: bool = False):
         return mesh(name, self.v, self.f, None, smooth, materials, self.m)

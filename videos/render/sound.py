@@ -27,15 +27,15 @@ def car(n: int, time: float, distance: float, speed: float, direction: int, rng)
     t = np.arange(n) / RATE
     x = direction * speed * (t - time)
     d = np.hypot(x, distance)
-    closing = -speed * direction * x / d  # metres a second towards the microphone
+    closing = -speed * direction * x / d  # meters a second towards the microphone
     shift = 343.0 / (343.0 - closing)
     phase = 2 * np.pi * np.cumsum(46.0 * shift) / RATE
     engine = sum(np.sin(k * phase + k * k) / k**1.15 for k in (1, 2, 3, 4, 6, 8)) * 0.35
     engine *= 1 + 0.15 * np.sin(phase / 2)
-    tyres = band(rng.normal(size=n), 350, 1500) * 0.9 + band(rng.normal(size=n), 60, 250) * 0.7
+    tires = band(rng.normal(size=n), 350, 1500) * 0.9 + band(rng.normal(size=n), 60, 250) * 0.7
     level = (distance / d) ** 1.5
     air = band(rng.normal(size=n), 1500, 5000) * (distance / d) ** 3 * 0.35
-    return pan((0.5 * engine + tyres + air) * level * 0.5, x / (d + 2.0))
+    return pan((0.5 * engine + tires + air) * level * 0.5, x / (d + 2.0))
 
 
 def footsteps(n: int, rate: float, rng) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The street: carriageway, kerbs, pavements, houses, lamp posts. It runs along x; y = 0 is the near kerb."""
+"""The street: carriageway, curbs, pavements, houses, lamp posts. It runs along x; y = 0 is the near curb."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from shapes import Solid, place
 OTHER, BUILDING, ROAD, PAVEMENT = 0, 2, 3, 4
 WIDTH, WALK = 7.5, 3.0  # carriageway, pavement
 LEFT, RIGHT = -70.0, 110.0
-KERB = 0.12
+CURB = 0.12
 
 WALLS = (
     lambda: mat.bricks("brick_red", (0.30, 0.10, 0.06), (0.22, 0.075, 0.05), (0.36, 0.33, 0.29), 0.23, 0.075),
     lambda: mat.plaster("plaster_cream", (0.62, 0.54, 0.40)),
-    lambda: mat.plaster("plaster_grey", (0.42, 0.42, 0.41)),
+    lambda: mat.plaster("plaster_gray", (0.42, 0.42, 0.41)),
     lambda: mat.bricks("brick_sand", (0.46, 0.36, 0.23), (0.38, 0.29, 0.18), (0.42, 0.40, 0.36), 0.23, 0.075),
     lambda: mat.plaster("plaster_ochre", (0.56, 0.37, 0.16)),
     lambda: mat.plaster("plaster_white", (0.72, 0.70, 0.66)),
@@ -27,7 +27,7 @@ ACCENTS = ((0.05, 0.12, 0.08), (0.20, 0.03, 0.03), (0.03, 0.06, 0.16), (0.10, 0.
 def ground() -> None:
     s = Solid()
     s.quad((LEFT, 0, 0), (RIGHT, 0, 0), (RIGHT, WIDTH, 0), (LEFT, WIDTH, 0))
-    for x in np.arange(LEFT, RIGHT, 5.0):  # centre line and the parking strip's edge
+    for x in np.arange(LEFT, RIGHT, 5.0):  # center line and the parking strip's edge
         s.quad((x, 2.64, 0.004), (x + 2.2, 2.64, 0.004), (x + 2.2, 2.76, 0.004), (x, 2.76, 0.004), 1)
         s.quad((x + 2.0, 5.36, 0.004), (x + 3.0, 5.36, 0.004), (x + 3.0, 5.45, 0.004), (x + 2.0, 5.45, 0.004), 1)
         s.quad((x + 2.45, 5.45, 0.004), (x + 2.55, 5.45, 0.004), (x + 2.55, 7.3, 0.004), (x + 2.45, 7.3, 0.004), 1)
@@ -47,12 +47,12 @@ def ground() -> None:
     place("road", s.build("road", [mat.asphalt(), mat.marking(), gutter, iron]), ROAD * 32)
     walk = Solid()
     slabs = mat.bricks("paving_slabs", (0.36, 0.345, 0.32), (0.28, 0.27, 0.255), (0.10, 0.095, 0.09), 0.6, 0.4, 0.008)
-    stone = mat.bricks("paving_kerb", (0.45, 0.44, 0.42), (0.38, 0.375, 0.36), (0.08, 0.08, 0.08), 0.95, 0.5, 0.01, 0.0)
+    stone = mat.bricks("paving_curb", (0.45, 0.44, 0.42), (0.38, 0.375, 0.36), (0.08, 0.08, 0.08), 0.95, 0.5, 0.01, 0.0)
     for edge, out in ((0.0, -1), (WIDTH, 1)):
         a, b = sorted((edge + out * 0.16, edge + out * 60))
-        walk.quad((LEFT, a, KERB), (RIGHT, a, KERB), (RIGHT, b, KERB), (LEFT, b, KERB), 0)
+        walk.quad((LEFT, a, CURB), (RIGHT, a, CURB), (RIGHT, b, CURB), (LEFT, b, CURB), 0)
         a, b = sorted((edge, edge + out * 0.16))
-        walk.box((LEFT, a, -0.05), (RIGHT, b, KERB + 0.004), 1)
+        walk.box((LEFT, a, -0.05), (RIGHT, b, CURB + 0.004), 1)
     place("pavement", walk.build("pavement", [slabs, stone]), PAVEMENT * 32)
 
 
@@ -116,7 +116,7 @@ def building(x0: float, x1: float, y: float, sign: int, storeys: int, rng, depth
     height = ground_height + floor * (storeys - 1) + 0.35
     back = y - sign * depth
     for level in range(storeys):
-        z0 = KERB - 0.1 if level == 0 else ground_height + floor * (level - 1)
+        z0 = CURB - 0.1 if level == 0 else ground_height + floor * (level - 1)
         z1 = ground_height if level == 0 else z0 + floor
         if level == storeys - 1:
             z1 = height
@@ -124,9 +124,9 @@ def building(x0: float, x1: float, y: float, sign: int, storeys: int, rng, depth
             a, b = x0 + k * pitch, x0 + (k + 1) * pitch
             m = (a + b) / 2
             if level == 0 and k == door:
-                o, kind = (m - 0.55, m + 0.55, KERB + 0.12, KERB + 2.75), "door"
+                o, kind = (m - 0.55, m + 0.55, CURB + 0.12, CURB + 2.75), "door"
             elif level == 0 and shop:
-                o, kind = (a + 0.12, b - 0.12, KERB + 0.5, KERB + 2.65), "shop"
+                o, kind = (a + 0.12, b - 0.12, CURB + 0.5, CURB + 2.65), "shop"
             else:
                 sill = z0 + (1.05 if level == 0 else 0.75)
                 o, kind = (m - wide / 2, m + wide / 2, sill, min(sill + tall, z1 - 0.3)), "window"
@@ -147,10 +147,10 @@ def building(x0: float, x1: float, y: float, sign: int, storeys: int, rng, depth
     for x, out in ((x0, -1), (x1, 1)):
         gable(s, x, out, y, sign, depth, storeys, ground_height, floor, rng)
     s.quad((x0, back, 0), (x1, back, 0), (x1, back, height), (x0, back, height), 0)
-    s.box((x0, min(y, y + sign * 0.05), KERB - 0.1), (x1, max(y, y + sign * 0.05), KERB + 0.42), 5)
+    s.box((x0, min(y, y + sign * 0.05), CURB - 0.1), (x1, max(y, y + sign * 0.05), CURB + 0.42), 5)
     if shop:
         s.box(
-            (x0 + 0.1, min(y, y + sign * 0.14), KERB + 2.72),
+            (x0 + 0.1, min(y, y + sign * 0.14), CURB + 2.72),
             (x1 - 0.1, max(y, y + sign * 0.14), ground_height - 0.05),
             4,
         )

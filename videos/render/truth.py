@@ -91,6 +91,6 @@ def occluded(flow_now: np.ndarray, index_now, index_before, z_expected, z_before
 
 
 def write_mask(path: Path, mask: np.ndarray) -> None:
-    """Grey PNG whose pixel values are the class indexes."""
+    """Gray PNG whose pixel values are the class indexes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     cv2.imwrite(str(path), mask, [cv2.IMWRITE_PNG_COMPRESSION, 9])

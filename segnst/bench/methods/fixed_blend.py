@@ -1,5 +1,5 @@
 """Blending with the warped last output by a fixed weight: the short-term idea of Ruder, Dosovitskiy, Brox 2016
-(arXiv 1604.08610, eq. 7) and 2018 (arXiv 1708.04538), which penalise the distance to the warped last frame where the
+(arXiv 1604.08610, eq. 7) and 2018 (arXiv 1708.04538), which penalize the distance to the warped last frame where the
 flow is reliable, applied after the fact. The minimum of (1 − w)‖x − painted‖² + w c ‖x − warped‖² over x, with the
 weight of reliable pixels kept at w, is the blend below.
 """

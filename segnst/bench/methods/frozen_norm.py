@@ -1,4 +1,4 @@
-"""Instance norm with the statistics of the scene's first frame: what a network's normalisation adds to flicker.
+"""Instance norm with the statistics of the scene's first frame: what a network's normalization adds to flicker.
 
 Instance norm (Ulyanov 2016, arXiv 1607.08022) takes mean and deviation of each frame anew, so that something bright
 entering at one side changes the paint at the other. Here y = (x − μ₀)/√(σ₀² + ε)·γ + β with μ₀, σ₀ of the first frame,
@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from segnst.bench.samples import Context, NotApplicable, Sample, stylise
+from segnst.bench.samples import Context, NotApplicable, Sample, stylize
 
 
 class FrozenNorm(TorchFunctionMode):  # type: ignore[misc, unused-ignore]
@@ -70,7 +70,7 @@ def run(samples: Iterator[Sample], context: Context) -> Iterator[Tensor]:
         if sample.cut:
             frozen.reset()
         with frozen:
-            (styled,) = stylise(pipeline, [sample.rgb])
+            (styled,) = stylize(pipeline, [sample.rgb])
         if not frozen.layers and not pipeline.idle:
             raise NotApplicable("no instance norm was found in the networks of this plan")
         yield styled.rgb

@@ -2,7 +2,7 @@
 al. 2023, "Interactive Control over Temporal Consistency while Stylizing Video Streams" (arXiv 2301.00750,
 doi 10.1111/cgf.14891); the weights are those of Bonneel 2015's and Lai 2018's visibility, exp(−α‖ΔI‖²).
 
-With W the warp to frame t, I the input, P per-frame styling, O the output, and c a colour channel:
+With W the warp to frame t, I the input, P per-frame styling, O the output, and c a color channel:
 
     w_p = min(exp(−α (I_t − W I_{t−1})_c²), 0.45)    w_n = min(exp(−α (I_t − W I_{t+1})_c²), 0.3)
     A_t = w_p W P_{t−1} + w_n W P_{t+1} + (1 − w_p − w_n) P_t

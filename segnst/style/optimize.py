@@ -1,4 +1,4 @@
-"""Painting by optimisation (Gatys 2016, CVPR): the picture itself is what is learnt.
+"""Painting by optimization (Gatys 2016, CVPR): the picture itself is what is learned.
 
 One step is one evaluation of loss and gradient. Large pictures are done coarse to fine (Gatys 2017, section 6): most
 strokes are laid at a fraction of the cost where they are a few pixels wide, and the full size refines them.
@@ -35,8 +35,8 @@ class Diverged(SegnstError):
 
 
 @dataclass(frozen=True)
-class OptimiseSettings:
-    """How a picture is optimised, and what for (see segnst.perceptual.objective).
+class OptimizeSettings:
+    """How a picture is optimized, and what for (see segnst.perceptual.objective).
 
     steps        evaluations of loss and gradient over all scales
     frame_steps  of every frame of a video but a shot's first, which starts from the warped last; None: a quarter
@@ -81,7 +81,7 @@ class OptimiseSettings:
 
 
 @dataclass
-class Optimised:
+class Optimized:
     """A picture [1,3,H,W] in [0,1], the losses of every step, and whether it ended early because nothing changed.
 
     The picture is the one that the last losses were measured on, clamped.
@@ -118,7 +118,7 @@ def plan_scales(size: tuple[int, int], steps: int, scales: int) -> list[tuple[tu
 class _Descent:
     """One scale: a picture, its objective and the method that improves it."""
 
-    def __init__(self, objective: Objective, picture: Tensor, settings: OptimiseSettings, steps: int) -> None:
+    def __init__(self, objective: Objective, picture: Tensor, settings: OptimizeSettings, steps: int) -> None:
         self.objective, self.steps = objective, steps
         self.picture = picture.detach().clone(memory_format=torch.contiguous_format)
         self.lbfgs = Lbfgs(settings.history) if settings.optimizer == "lbfgs" else None
@@ -152,16 +152,16 @@ class _Descent:
                 self.lbfgs.step(self.picture, gradient)
 
 
-def optimise(
+def optimize(
     build: Callable[[tuple[int, int]], Objective],
     start: Tensor,
-    settings: OptimiseSettings,
+    settings: OptimizeSettings,
     *,
     steps: int | None = None,
     scales: int | None = None,
     watch: Watch | None = None,
-) -> Optimised:
-    """Optimise from ``start`` [1,3,H,W]; ``build`` gives the objective at a size (H, W).
+) -> Optimized:
+    """Optimize from ``start`` [1,3,H,W]; ``build`` gives the objective at a size (H, W).
 
     steps, scales  instead of the settings'. Raises Diverged, UsageError.
     """
@@ -190,4 +190,4 @@ def optimise(
             if k + 1 < count:
                 descent.move(k, total, gradient)
         picture = shown.clamp(0, 1)
-    return Optimised(resized(picture, size), history, converged)
+    return Optimized(resized(picture, size), history, converged)

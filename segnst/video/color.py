@@ -50,8 +50,8 @@ _PLANAR = re.compile(r"yuvj?(a?)(420|422|444)p(\d*)(?:le)?")
 
 
 @dataclass(frozen=True, slots=True)
-class ColourTags:
-    """What a stream says of its colours, in FFmpeg's numbers; 2 (range: 0) where it says nothing."""
+class ColorTags:
+    """What a stream says of its colors, in FFmpeg's numbers; 2 (range: 0) where it says nothing."""
 
     matrix: int = SPACE_UNSPECIFIED
     range: int = RANGE_UNSPECIFIED
@@ -63,19 +63,19 @@ class ColourTags:
         return self.transfer in (TRANSFER_PQ, TRANSFER_HLG)
 
 
-def matrix_for(tags: ColourTags, lines: int) -> int:
+def matrix_for(tags: ColorTags, lines: int) -> int:
     """The matrix to calculate with: the tagged one, else BT.709 from 720 stored lines on, else BT.601."""
     if tags.matrix in _WEIGHTS:
         return tags.matrix
     return SPACE_709 if lines >= 720 else SPACE_170M
 
 
-def known_matrix(tags: ColourTags) -> bool:
+def known_matrix(tags: ColorTags) -> bool:
     """Whether the tagged matrix is one that can be calculated with (or none is tagged)."""
     return tags.matrix in _WEIGHTS or tags.matrix in (SPACE_UNSPECIFIED, SPACE_RGB)
 
 
-def is_full(tags: ColourTags, pixel_format: str) -> bool:
+def is_full(tags: ColorTags, pixel_format: str) -> bool:
     """Whether code values use the full range (the old ``yuvj`` formats do by definition)."""
     return tags.range == RANGE_FULL or pixel_format.startswith("yuvj")
 
@@ -95,7 +95,7 @@ def bit_depth(frame_format: av.VideoFormat) -> int:
 class ToRGB:
     """Converts decoded frames. For one thread only."""
 
-    def __init__(self, tags: ColourTags, lines: int, alpha: bool) -> None:
+    def __init__(self, tags: ColorTags, lines: int, alpha: bool) -> None:
         self._weights = _WEIGHTS[matrix_for(tags, lines)]
         self._tags = tags
         self._alpha = alpha
@@ -107,7 +107,7 @@ class ToRGB:
         if form.is_rgb or form.has_palette or form.name.startswith("ya"):
             out = self._packed(frame)
         elif form.name.startswith("gray"):
-            out = self._grey(frame)
+            out = self._gray(frame)
         else:
             out = self._planar(frame)
         if out.shape[1:] != (height, width):
@@ -120,14 +120,14 @@ class ToRGB:
         pixels = self._scaler.reformat(frame, format=name, interpolation=_QUALITY).to_ndarray()
         return np.ascontiguousarray(pixels.transpose(2, 0, 1), dtype=np.float32) / np.float32(65535 if deep else 255)
 
-    def _grey(self, frame: av.VideoFrame) -> np.ndarray:
+    def _gray(self, frame: av.VideoFrame) -> np.ndarray:
         if frame.format.name not in ("gray", "gray10le", "gray12le", "gray16le"):
             frame = self._scaler.reformat(frame, format="gray16le", interpolation=_QUALITY)
         depth = bit_depth(frame.format)
-        # FFmpeg takes grey as full range unless the stream says limited.
+        # FFmpeg takes gray as full range unless the stream says limited.
         low, span = (16 << depth - 8, 219 << depth - 8) if self._tags.range == RANGE_LIMITED else (0, (1 << depth) - 1)
-        grey = (samples(frame, 0).astype(np.float32) - np.float32(low)) / np.float32(span)
-        return np.repeat(grey[None], 4 if self._alpha else 3, axis=0)
+        gray = (samples(frame, 0).astype(np.float32) - np.float32(low)) / np.float32(span)
+        return np.repeat(gray[None], 4 if self._alpha else 3, axis=0)
 
     def _planar(self, frame: av.VideoFrame) -> np.ndarray:
         layout = _PLANAR.fullmatch(frame.format.name)
@@ -196,9 +196,9 @@ class FromRGB:
         low, luma_span, chroma_span = _ranges(self._depth, self._full)
         top = (1 << self._depth) - 1
         samples(frame, 0)[:] = np.rint(luma * np.float32(luma_span) + np.float32(low))
-        for index, colour, weight in ((1, rgb[2], of_blue), (2, rgb[0], of_red)):
+        for index, color, weight in ((1, rgb[2], of_blue), (2, rgb[0], of_red)):
             into = samples(frame, index)
-            chroma = _reduce(colour - luma, into.shape) * np.float32(chroma_span / 2 / (1 - weight))
+            chroma = _reduce(color - luma, into.shape) * np.float32(chroma_span / 2 / (1 - weight))
             into[:] = np.clip(np.rint(chroma + np.float32(1 << self._depth - 1)), 0, top)
         return frame
 

@@ -43,7 +43,7 @@ def held_back(image: Path, every: int) -> bool:
 
 
 def read_label(path: Path, values: Sequence[int] = ()) -> np.ndarray:
-    """Read a label map: grey or palette PNG -> uint8 [H,W] of class indices. Raises InputError for other kinds.
+    """Read a label map: gray or palette PNG -> uint8 [H,W] of class indices. Raises InputError for other kinds.
 
     values  the value of each class in the file, where it is not its index; all other values become 255
     """
@@ -53,7 +53,7 @@ def read_label(path: Path, values: Sequence[int] = ()) -> np.ndarray:
         return np.asarray(table[read_label(path)])
     with path.open("rb") as file:
         head = file.read(26)
-    if head[24:26] == b"\x08\x00":  # 8-bit grey: OpenCV reads it as it is, and faster
+    if head[24:26] == b"\x08\x00":  # 8-bit gray: OpenCV reads it as it is, and faster
         label = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
         if label is not None:
             return np.asarray(label)

@@ -29,14 +29,14 @@ def plain_pictures(side: int = 320) -> Iterator[tuple[str, Tensor]]:
     def noise() -> Tensor:
         return 0.004 * torch.randn(1, 3, side, side, generator=generator)
 
-    colours = {
+    colors = {
         "white": (0.95, 0.95, 0.95),
-        "grey": (0.5, 0.5, 0.5),
+        "gray": (0.5, 0.5, 0.5),
         "sky": (0.55, 0.72, 0.92),
         "skin": (0.85, 0.66, 0.55),
     }
-    for name, colour in colours.items():
-        yield name, (torch.tensor(colour).view(1, 3, 1, 1).expand(1, 3, side, side) + noise()).clamp(0, 1)
+    for name, color in colors.items():
+        yield name, (torch.tensor(color).view(1, 3, 1, 1).expand(1, 3, side, side) + noise()).clamp(0, 1)
     corners = {
         "sky to haze": ((0.35, 0.55, 0.9), (0.35, 0.55, 0.9), (0.85, 0.9, 0.95), (0.85, 0.9, 0.95)),
         "car door": ((0.9, 0.9, 0.92), (0.75, 0.76, 0.8), (0.6, 0.62, 0.66), (0.92, 0.92, 0.95)),
@@ -65,13 +65,13 @@ def grid(painted: Tensor) -> float:
 
     painted [1,3,H,W], of a plain source; the largest ratio over periods and both directions.
     """
-    grey = painted.mean(1)[0, MARGIN:-MARGIN, MARGIN:-MARGIN]
-    side = min(grey.shape) // 16 * 16
-    grey = grey[:side, :side] - grey[:side, :side].mean()
+    gray = painted.mean(1)[0, MARGIN:-MARGIN, MARGIN:-MARGIN]
+    side = min(gray.shape) // 16 * 16
+    gray = gray[:side, :side] - gray[:side, :side].mean()
     window = torch.hann_window(side)
-    power = torch.fft.rfft2(grey * window[:, None] * window[None]).abs().square()
+    power = torch.fft.rfft2(gray * window[:, None] * window[None]).abs().square()
     worst = 0.0
-    for spectrum in (power.sum(0), torch.fft.rfft2((grey * window[:, None] * window[None]).t()).abs().square().sum(0)):
+    for spectrum in (power.sum(0), torch.fft.rfft2((gray * window[:, None] * window[None]).t()).abs().square().sum(0)):
         for period in PERIODS:
             at = side // period
             near = [k for k in range(at - 12, at + 13) if abs(k - at) > 3 and 0 < k < len(spectrum)]

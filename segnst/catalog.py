@@ -84,7 +84,7 @@ def fetch_named(name: str, *, offline: bool = False, quiet: bool = False) -> Pat
     return fetch(weights.url, weights.checksum, offline=offline, quiet=quiet)
 
 
-def catalogue() -> list[dict[str, Any]]:
+def catalog() -> list[dict[str, Any]]:
     """Bundled and remote weights: name, kind, path (None where not fetched), url, terms."""
     from safetensors import SafetensorError, safe_open
 

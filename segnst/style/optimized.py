@@ -1,4 +1,4 @@
-"""Optimisation in the place of a transformer network: a stylizer for the pipeline, for stills and for short videos."""
+"""Optimization in the place of a transformer network: a stylizer for the pipeline, for stills and for short videos."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from segnst.flow.warp import warp
 from segnst.perceptual.encoders import Encoder
 from segnst.perceptual.objective import Objective, StyleRegion
 from segnst.plan import ORIGINAL, Plan
-from segnst.style.optimise import Losses, Optimised, OptimiseSettings, Watch, optimise, resized
+from segnst.style.optimize import Losses, Optimized, OptimizeSettings, Watch, optimize, resized
 from segnst.types import LayerMasks
 
 Painted = tuple[str, list[tuple[Tensor, float]], Tensor | None]  # name, paintings with weights, mask
@@ -23,8 +23,8 @@ Painted = tuple[str, list[tuple[Tensor, float]], Tensor | None]  # name, paintin
 LEAST_SHARE = 1e-3  # of the picture that a region must cover to be painted
 
 
-def match_colours(painting: Tensor, content: Tensor, mask: Tensor | None = None) -> Tensor:
-    """The painting with the mean and the covariance of the content's colours (Gatys 2016, arXiv 1606.05897, eq. 1–5).
+def match_colors(painting: Tensor, content: Tensor, mask: Tensor | None = None) -> Tensor:
+    """The painting with the mean and the covariance of the content's colors (Gatys 2016, arXiv 1606.05897, eq. 1–5).
 
     Both [1,3,h,w] in [0,1]; mask [1,1,H,W] weights the content's pixels. Of the maps that do so this is the symmetric
     one, Σ_c^(1/2) Σ_s^(-1/2).
@@ -34,8 +34,8 @@ def match_colours(painting: Tensor, content: Tensor, mask: Tensor | None = None)
         share = (weight / weight.sum().clamp_min(1e-9)).flatten()
         flat = rgb[0].flatten(1).double()
         mean = flat @ share.double()
-        centred = flat - mean[:, None]
-        return mean, (centred * share) @ centred.T + 1e-5 * torch.eye(3, dtype=torch.double, device=rgb.device)
+        centered = flat - mean[:, None]
+        return mean, (centered * share) @ centered.T + 1e-5 * torch.eye(3, dtype=torch.double, device=rgb.device)
 
     def power(matrix: Tensor, exponent: float) -> Tensor:
         values, vectors = torch.linalg.eigh(matrix)
@@ -50,19 +50,19 @@ def match_colours(painting: Tensor, content: Tensor, mask: Tensor | None = None)
 
 
 @dataclass(frozen=True, slots=True)
-class OptimisedCarry:
+class OptimizedCarry:
     """The last frame and its painting, [1,3,H,W]."""
 
     rgb: Tensor
     painted: Tensor
 
 
-class OptimisingStylizer:
-    """Paints a frame by optimisation, each region after its paintings, in one picture, by guided Gram matrices.
+class OptimizingStylizer:
+    """Paints a frame by optimization, each region after its paintings, in one picture, by guided Gram matrices.
 
     paintings   {style of the plan: RGB [1,3,h,w]}
     flow        for video: a frame starts from the last, warped, and is held to it where the flow is reliable
-    match       give the paintings the colours of the region they are for
+    match       give the paintings the colors of the region they are for
     demand      raise InputError where a named region is not in the first frame
     watch       called after every step
     ``results`` has what came of each frame.
@@ -73,7 +73,7 @@ class OptimisingStylizer:
         plan: Plan,
         paintings: Mapping[str, Tensor],
         encoder: Encoder,
-        settings: OptimiseSettings,
+        settings: OptimizeSettings,
         *,
         flow: FlowEstimator | None = None,
         match: bool = False,
@@ -114,7 +114,7 @@ class OptimisingStylizer:
             whole = sum(w for _, w in terms)
             mine = [(self.paintings[s].to(rgb), w / whole) for s, w in terms]
             if self.match:
-                mine = [(match_colours(p, rgb, mask), w) for p, w in mine]
+                mine = [(match_colors(p, rgb, mask), w) for p, w in mine]
             self._seen.add(entry.name)
             found.append((entry.name if masks is not None else "", mine, mask))
         return found
@@ -154,8 +154,8 @@ class OptimisingStylizer:
         return start.clamp(0, 1)
 
     def __call__(
-        self, rgb: Tensor, masks: LayerMasks | None, carry: OptimisedCarry | None = None, seconds: float = 0.0
-    ) -> tuple[Tensor, OptimisedCarry]:
+        self, rgb: Tensor, masks: LayerMasks | None, carry: OptimizedCarry | None = None, seconds: float = 0.0
+    ) -> tuple[Tensor, OptimizedCarry]:
         # the pipeline runs without gradients, and tensors made there cannot take part in one
         with torch.inference_mode(False), torch.enable_grad():
             rgb = rgb.clone()
@@ -171,9 +171,9 @@ class OptimisingStylizer:
             painted = torch.lerp(painted, rgb, left)
         self.results.append(result.losses)
         self.converged = result.converged
-        return painted, OptimisedCarry(rgb, painted)
+        return painted, OptimizedCarry(rgb, painted)
 
-    def _paint(self, rgb: Tensor, masks: LayerMasks | None, carry: OptimisedCarry | None) -> Optimised:
+    def _paint(self, rgb: Tensor, masks: LayerMasks | None, carry: OptimizedCarry | None) -> Optimized:
         settings = self.settings
         last = reliable = None
         if carry is not None and self.flow is not None:
@@ -182,13 +182,13 @@ class OptimisingStylizer:
             reliable = motion.reliable
         build = self._builder(rgb, masks, last, reliable)
         if not self._painted:
-            return Optimised(rgb, [], True)
+            return Optimized(rgb, [], True)
         if last is None or reliable is None:
             self.expected = settings.steps
-            return optimise(build, self._start(rgb), settings, watch=self.watch)
+            return optimize(build, self._start(rgb), settings, watch=self.watch)
         self.expected = steps = settings.frame_steps or max(1, settings.steps // 4)
         # the strokes are there already; only what was uncovered is new
-        return optimise(build, torch.lerp(rgb, last, reliable), settings, steps=steps, scales=1, watch=self.watch)
+        return optimize(build, torch.lerp(rgb, last, reliable), settings, steps=steps, scales=1, watch=self.watch)
 
 
 def _cover(painting: Tensor, size: tuple[int, int]) -> Tensor:

@@ -1,4 +1,4 @@
-"""The optimisation itself: steps, scales, regions, motion."""
+"""The optimization itself: steps, scales, regions, motion."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from segnst.perceptual.objective import LossWeights, Objective, StyleRegion, par
 from segnst.pipeline import Pipeline, State
 from segnst.plan import parse_plan
 from segnst.style.lbfgs import Lbfgs
-from segnst.style.optimise import Diverged, OptimiseSettings, optimise, plan_scales
-from segnst.style.optimised import OptimisingStylizer, match_colours
+from segnst.style.optimize import Diverged, OptimizeSettings, optimize, plan_scales
+from segnst.style.optimized import OptimizingStylizer, match_colors
 from segnst.types import LayerMasks
 from tests.clips import HalfSegmenter, panning, texture
 from tests.study.conftest import write_vgg
@@ -55,7 +55,7 @@ def test_scales_use_up_the_steps_and_end_at_full_size(size: tuple[int, int], ste
 def test_the_picture_is_the_one_that_the_last_losses_are_of(encoder: Encoder) -> None:
     content, painting = texture(32, 32, 1)[None], texture(32, 32, 2)[None]
     build = builder(encoder, content, painting)
-    result = optimise(build, content, OptimiseSettings(steps=8, optimizer="adam"))
+    result = optimize(build, content, OptimizeSettings(steps=8, optimizer="adam"))
     total, _ = build((32, 32))(result.picture)
     assert float(total) == pytest.approx(float(result.losses[-1]["total"]), rel=1e-5)
 
@@ -63,7 +63,7 @@ def test_the_picture_is_the_one_that_the_last_losses_are_of(encoder: Encoder) ->
 def test_it_stops_where_nothing_changes_and_says_so(encoder: Encoder) -> None:
     content = texture(32, 32, 1)[None]
     weights = LossWeights(style_weight=0.0, tv_weight=0.0)
-    result = optimise(lambda size: Objective(encoder, weights, content, []), content, OptimiseSettings(steps=50))
+    result = optimize(lambda size: Objective(encoder, weights, content, []), content, OptimizeSettings(steps=50))
     assert result.converged
     assert len(result.losses) == 1
 
@@ -74,7 +74,7 @@ def test_a_loss_that_ends_keeps_the_last_good_picture() -> None:
 
     start = torch.full((1, 3, 8, 8), 0.45)
     with pytest.raises(Diverged) as stopped:
-        optimise(lambda size: cliff, start, OptimiseSettings(steps=90))  # type: ignore[arg-type,return-value]
+        optimize(lambda size: cliff, start, OptimizeSettings(steps=90))  # type: ignore[arg-type,return-value]
     assert stopped.value.step > 2
     assert 0.4 < float(stopped.value.picture.mean()) < 0.45
     assert len(stopped.value.losses) == stopped.value.step - 1
@@ -103,16 +103,16 @@ def test_two_paintings_are_met_half_way(encoder: Encoder) -> None:
         assert torch.allclose(target, 0.25 * only_a.grams[0][layer] + 0.75 * only_b.grams[0][layer])
 
 
-def test_normalised_activations_have_mean_one(encoder: Encoder) -> None:
+def test_normalized_activations_have_mean_one(encoder: Encoder) -> None:
     content = texture(32, 32, 1)[None]
     objective = Objective(encoder, LossWeights(normalize=True), content, [StyleRegion([(content, 1.0)])])
     means = objective.features(content, {"relu1_1"})["relu1_1"].mean((2, 3))
     assert float(means.max()) == pytest.approx(1, abs=1e-4)
 
 
-def test_matched_colours_have_the_contents_mean_and_spread() -> None:
+def test_matched_colors_have_the_contents_mean_and_spread() -> None:
     content, painting = 0.3 + 0.3 * texture(40, 40, 1)[None], 0.4 + 0.2 * texture(30, 50, 2)[None]
-    matched = match_colours(painting, content)
+    matched = match_colors(painting, content)
     flat, want = matched[0].flatten(1), content[0].flatten(1)
     assert torch.allclose(flat.mean(1), want.mean(1), atol=2e-3)
     assert torch.allclose(torch.cov(flat), torch.cov(want), atol=2e-4)
@@ -121,8 +121,8 @@ def test_matched_colours_have_the_contents_mean_and_spread() -> None:
 def pipeline(encoder: Encoder, entries: list[str], **options: object) -> Pipeline:
     plan = parse_plan(entries)
     paintings = {name: texture(40, 40, k)[None] for k, name in enumerate(plan.styles, 7)}
-    settings = OptimiseSettings(steps=6, frame_steps=3)
-    stylizer = OptimisingStylizer(plan, paintings, encoder, settings, **options)  # type: ignore[arg-type]
+    settings = OptimizeSettings(steps=6, frame_steps=3)
+    stylizer = OptimizingStylizer(plan, paintings, encoder, settings, **options)  # type: ignore[arg-type]
     flow = DisFlow() if "flow" in options else None
     segmenter = None if plan.whole_frame else HalfSegmenter()
     return Pipeline(plan, stylizer, segmenter=segmenter, flow=flow)
@@ -150,7 +150,7 @@ def test_a_frame_starts_from_the_warped_last(encoder: Encoder) -> None:
 
 def test_a_region_that_is_nowhere_is_an_error(encoder: Encoder) -> None:
     plan = parse_plan(["vehicle=a"])
-    stylizer = OptimisingStylizer(plan, {"a": texture(40, 40)[None]}, encoder, OptimiseSettings(steps=2))
+    stylizer = OptimizingStylizer(plan, {"a": texture(40, 40)[None]}, encoder, OptimizeSettings(steps=2))
     soft = torch.cat((torch.zeros(1, 1, 48, 64), torch.ones(1, 1, 48, 64)), 1)
     with pytest.raises(InputError, match="no 'vehicle'"):
         stylizer(texture(48, 64)[None], LayerMasks(soft, plan.layers), None)
