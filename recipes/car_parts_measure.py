@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from segnst.segmentation import deeplab
+from segnst.masks.labeled import find_items, held_back, read_image
 from segnst.segmentation.base import label_map, resolve
-from segnst.segmentation.labeled import find_items, held_back, read_image
+from segnst.segmentation.networks import deeplab
 
 ROOT = Path(__file__).parents[1]
 RECIPE = ROOT / "recipes/car_parts.toml"

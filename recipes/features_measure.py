@@ -16,8 +16,8 @@ import torch
 
 from segnst.perceptual.encoders import Encoder, load_encoder
 from segnst.perceptual.objective import LossWeights, Objective, StyleRegion
-from segnst.study.pictures import read_picture, write_picture
-from segnst.style.optimize import OptimizeSettings, optimize, resized
+from segnst.style.optimization import OptimizeSettings, optimize, resized
+from segnst.video.pictures import read_picture, write_picture
 from segnst.weights import sha256
 
 WEIGHTS = LossWeights(

@@ -10,9 +10,9 @@ from pathlib import Path
 import cv2
 from torch import Tensor
 
+from segnst.assembly import build
 from segnst.config import Settings
 from segnst.pipeline import State
-from segnst.run import build
 from segnst.sheet import write_sheet
 from segnst.style.checkpoints import known_styles
 from segnst.video.read import open_reader

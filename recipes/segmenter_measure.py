@@ -23,11 +23,12 @@ import torch
 from torch import Tensor
 
 from segnst.bench.masks import evaluate_masks, object_iou
-from segnst.segmentation import closer, deeplab
+from segnst.jobs.segment import segment_to_folder
+from segnst.masks.classes import STREET
+from segnst.masks.labeled import find_items, held_back
 from segnst.segmentation.base import Segmenter
-from segnst.segmentation.classes import STREET
-from segnst.segmentation.labeled import find_items, held_back
-from segnst.segmentation.to_folder import segment_to_folder
+from segnst.segmentation.networks import deeplab
+from segnst.segmentation.wrappers import two_looks as closer
 from segnst.train.segmenter_teachers import load_teacher, shared_classes
 
 ROOT = Path(__file__).parents[1]

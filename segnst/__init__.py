@@ -12,11 +12,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from segnst.assembly import build
     from segnst.config import Settings
     from segnst.errors import SegnstError
+    from segnst.jobs.style import Report, style_video
     from segnst.pipeline import Pipeline, State
     from segnst.plan import Plan, parse_plan
-    from segnst.run import Report, build, style_video
     from segnst.types import Clip, LayerMasks, Motion, Region
 
 _WHERE = {
@@ -26,9 +27,9 @@ _WHERE = {
     "State": "pipeline",
     "Plan": "plan",
     "parse_plan": "plan",
-    "Report": "run",
-    "build": "run",
-    "style_video": "run",
+    "Report": "jobs.style",
+    "build": "assembly",
+    "style_video": "jobs.style",
     "Clip": "types",
     "LayerMasks": "types",
     "Motion": "types",

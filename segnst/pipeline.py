@@ -24,7 +24,7 @@ from segnst.segmentation.base import Segmenter, after_cut, resolve
 from segnst.stabilize.cuts import CutCarry, is_cut
 from segnst.stabilize.masks import Edge, MaskCarry, merge_regions, steady_masks
 from segnst.stabilize.output import Stabilizer
-from segnst.style.base import Stylizer
+from segnst.style.stylizer import Stylizer
 from segnst.types import Clip, LayerMasks, Motion, Region
 
 

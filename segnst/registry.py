@@ -13,42 +13,42 @@ from segnst.errors import UsageError, did_you_mean
 
 # load(name, *, device, offline, weights=None) -> Segmenter; name may be NAME:ARGUMENT
 SEGMENTERS = {
-    "deeplab": "segnst.segmentation.closer:load",
-    "deeplabv3_mobilenet_v3_large": "segnst.segmentation.torchvision_deeplab:load",
-    "deeplabv3_resnet50": "segnst.segmentation.torchvision_deeplab:load",
-    "deeplabv3_resnet101": "segnst.segmentation.torchvision_deeplab:load",
-    "car_parts": "segnst.segmentation.deeplab:load_bundled",
-    "mask_rcnn": "segnst.segmentation.mask_rcnn:load",
-    "detect_sam": "segnst.segmentation.detect:load_segmenter",
-    "detect_grabcut": "segnst.segmentation.detect:load_segmenter",
-    "kmeans": "segnst.segmentation.kmeans:load",
+    "deeplab": "segnst.segmentation.wrappers.two_looks:load",
+    "deeplabv3_mobilenet_v3_large": "segnst.segmentation.networks.torchvision_deeplab:load",
+    "deeplabv3_resnet50": "segnst.segmentation.networks.torchvision_deeplab:load",
+    "deeplabv3_resnet101": "segnst.segmentation.networks.torchvision_deeplab:load",
+    "car_parts": "segnst.segmentation.networks.deeplab:load_bundled",
+    "mask_rcnn": "segnst.segmentation.networks.mask_rcnn:load",
+    "detect_sam": "segnst.segmentation.objects.detect:load_segmenter",
+    "detect_grabcut": "segnst.segmentation.objects.detect:load_segmenter",
+    "kmeans": "segnst.segmentation.networks.kmeans:load",
     "files": "segnst.segmentation.files:load",
 }
 
 # the same, for files: by the architecture that their metadata name
 SEGMENTER_FILES = {
-    "deeplabv3-mobilenet_v2": "segnst.segmentation.deeplab:load",
-    "maskrcnn_resnet50_fpn_v2": "segnst.segmentation.mask_rcnn:load",
-    "maskrcnn_small": "segnst.segmentation.mask_rcnn:load",
+    "deeplabv3-mobilenet_v2": "segnst.segmentation.networks.deeplab:load",
+    "maskrcnn_resnet50_fpn_v2": "segnst.segmentation.networks.mask_rcnn:load",
+    "maskrcnn_small": "segnst.segmentation.networks.mask_rcnn:load",
 }
 
 # load(name, *, device, offline) -> Selector
 SELECTORS: dict[str, str] = {
-    "grabcut": "segnst.segmentation.grabcut:load",
-    "sam": "segnst.segmentation.sam:load",
-    "sam_vit_b": "segnst.segmentation.sam:load",
+    "grabcut": "segnst.segmentation.objects.grabcut:load",
+    "sam": "segnst.segmentation.objects.sam:load",
+    "sam_vit_b": "segnst.segmentation.objects.sam:load",
 }
 
 # load(name, *, device, offline) -> Tracker without marks, or None where it cannot be had; NAME or NAME:FOLDER
 TRACKERS = {
-    "sam2": "segnst.segmentation.sam2_video:load",
+    "sam2": "segnst.segmentation.objects.sam2_video:load",
 }
 
 # load(name, *, device, offline) -> Detector
 DETECTORS = {
-    "fasterrcnn_resnet50_fpn_v2": "segnst.segmentation.detect_torchvision:load",
-    "fasterrcnn_mobilenet_v3_large_320_fpn": "segnst.segmentation.detect_torchvision:load",
-    "deeplab": "segnst.segmentation.detect_components:load",
+    "fasterrcnn_resnet50_fpn_v2": "segnst.segmentation.objects.detect_torchvision:load",
+    "fasterrcnn_mobilenet_v3_large_320_fpn": "segnst.segmentation.objects.detect_torchvision:load",
+    "deeplab": "segnst.segmentation.objects.detect_components:load",
 }
 
 # load(*, device, offline) -> FlowEstimator

@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 import torch
 
+from segnst.assembly import build
 from segnst.config import Settings
 from segnst.flow.dis import DisFlow
+from segnst.jobs.style import style_video
 from segnst.pipeline import State
-from segnst.run import build, load_segmenter, style_video
 from segnst.segmentation.base import label_map
+from segnst.segmentation.from_settings import load_segmenter
 from segnst.video.read import open_reader
 
 VIDEOS = Path(__file__).parents[1] / "videos"

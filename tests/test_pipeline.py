@@ -11,7 +11,7 @@ from segnst.pipeline import Pipeline, State, compose, layers_that_keep_colors, p
 from segnst.plan import parse_plan
 from segnst.stabilize.masks import Edge
 from segnst.stabilize.output import BlendStabilizer
-from segnst.style.base import PlanStylizer
+from segnst.style.stylizer import PlanStylizer
 from segnst.style.transformer import TransformerNetwork
 from segnst.types import LayerMasks
 from tests.clips import HalfSegmenter, as_clip, panning, texture

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from segnst.errors import UsageError
+from segnst.masks.indexed_png import palette
 from segnst.segmentation.base import Segmenter, after_cut, label_map, notes
-from segnst.segmentation.indexed_png import palette
 from segnst.sheet import write_sheet
 from segnst.types import Region
 

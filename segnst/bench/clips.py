@@ -13,12 +13,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-import segnst
 from segnst.bench.truth import Truth, truth_of
 from segnst.errors import InputError
+from segnst.masks.classes import STREET
+from segnst.masks.indexed_png import read_png
 from segnst.segmentation.base import resolve
-from segnst.segmentation.classes import STREET
-from segnst.segmentation.indexed_png import read_png
 from segnst.video.images import MASK_SUFFIX, apart_from_masks, frame_files
 from segnst.weights import sha256
 
@@ -86,7 +85,7 @@ def find_clip(path: Path) -> BenchClip:
 
 def videos_dir() -> Path:
     """Folder of the rendered clips: ``videos/`` of a checkout; a wheel does not carry it."""
-    return Path(segnst.__file__).parents[1] / "videos"
+    return Path(__file__).parents[2] / "videos"
 
 
 def rendered_clips(folder: Path | None = None) -> list[Path]:

@@ -19,9 +19,9 @@ from segnst.perceptual.encoders import Encoder
 from segnst.perceptual.losses import content_loss, gram, gram_loss, instance_normalized, moments
 from segnst.pipeline import Pipeline, State
 from segnst.plan import parse_plan
-from segnst.run import load_segmenter
-from segnst.style.base import InCollection, PlanStylizer
+from segnst.segmentation.from_settings import load_segmenter
 from segnst.style.collection import Collection
+from segnst.style.stylizer import InCollection, PlanStylizer
 from segnst.types import LayerMasks
 from segnst.video.read import open_reader
 

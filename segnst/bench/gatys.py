@@ -18,7 +18,7 @@ from torch import Tensor
 from segnst.perceptual.encoders import Encoder
 from segnst.perceptual.losses import gram
 from segnst.perceptual.objective import LossWeights, Objective, StyleRegion, choose_layers
-from segnst.style.optimize import OptimizeSettings, optimize, resized
+from segnst.style.optimization import OptimizeSettings, optimize, resized
 
 
 def reference(encoder: Encoder, content: Tensor, painting: Tensor, weights: LossWeights, steps: int) -> Tensor:

@@ -15,9 +15,9 @@ import numpy as np
 
 from segnst.bench.boundary import boundary_f
 from segnst.errors import InputError
-from segnst.segmentation.classes import STREET
+from segnst.masks.classes import STREET
+from segnst.masks.indexed_png import read_png
 from segnst.segmentation.files import CLASSES_FILE, read_classes
-from segnst.segmentation.indexed_png import read_png
 
 PARTIAL, IGNORE = 254, 255
 _NAMES = tuple(region.name for region in STREET)

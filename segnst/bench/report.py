@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from segnst import registry
+from segnst.assembly import versions
 from segnst.bench.clips import BenchClip
 from segnst.bench.columns import COLUMNS, base
 from segnst.bench.meters import EDGES, OURS, PER_FRAME, SOURCE, Figures
@@ -18,7 +19,6 @@ from segnst.bench.plots import draw_errors, draw_front, write_whole
 from segnst.bench.stability import Options, Progress, measure_clip
 from segnst.errors import OutputError
 from segnst.plan import parse_plan, short_name
-from segnst.run import versions
 
 FORMAT = "segnst-stability-1"
 Report = dict[str, Any]

@@ -12,13 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from segnst import registry
+from segnst.assembly import Parts, build
 from segnst.config import Settings
 from segnst.device import choose_device
 from segnst.flow.base import FlowEstimator
 from segnst.pipeline import Pipeline, State, Styled
 from segnst.plan import parse_plan
-from segnst.run import Parts, build, load_segmenter
 from segnst.segmentation.base import Segmenter, resolve
+from segnst.segmentation.from_settings import load_segmenter
 from segnst.stabilize.masks import Edge
 from segnst.types import Motion
 
@@ -130,7 +131,7 @@ class Bench:
 
     @classmethod
     def build(cls, settings: Settings) -> Bench:
-        """Raises as ``segnst.run.build`` does."""
+        """Raises as ``segnst.jobs.style.build`` does."""
         alone = replace(settings, stabilize=False)
         parts, plain = build(settings), build(alone).pipeline
         _share(parts.pipeline, plain)

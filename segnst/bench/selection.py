@@ -15,12 +15,12 @@ import numpy as np
 import torch
 
 from segnst import registry
+from segnst.assembly import versions
 from segnst.bench.boundary import boundary_f
 from segnst.errors import InputError
-from segnst.run import versions
+from segnst.masks.classes import STREET
+from segnst.masks.labeled import IGNORE, find_items, held_back, read_image
 from segnst.segmentation.base import Prompt, resolve
-from segnst.segmentation.classes import STREET
-from segnst.segmentation.labeled import IGNORE, find_items, held_back, read_image
 
 FORMAT = "segnst-selection-1"
 
@@ -50,7 +50,7 @@ def measure_selection(
 ) -> dict[str, Any]:
     """Cut out every object of a folder's photos by its box, each by itself.
 
-    folder  images/ with labels/ whose values are the bundled segmenter's classes (segnst.segmentation.labeled)
+    folder  images/ with labels/ whose values are the bundled segmenter's classes (segnst.masks.labeled)
     region  whose label;  count  only photos with so many parts of it, None: all;  least  of the picture, for a part
     every   photos that the training of the bundled segmenter held back: every n-th by a hash of the name;
             held_only  only those

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from segnst import registry
+from segnst.assembly import memory_advice, weights_used
 from segnst.bench.clips import BenchClip
 from segnst.bench.mask_pass import MaskPass
 from segnst.bench.measure import Chain, MeasuringFlow, Pair, measuring_flow
@@ -35,7 +36,6 @@ from segnst.bench.style_kept import StyleMeter, paintings_by_layer
 from segnst.config import Settings
 from segnst.errors import InputError, UsageError
 from segnst.perceptual.encoders import Encoder
-from segnst.run import memory_advice, weights_used
 from segnst.types import Clip
 from segnst.video.read import Reader, open_reader
 from segnst.video.write import open_writer

@@ -10,12 +10,12 @@ import numpy as np
 import torch
 
 from segnst import registry
+from segnst.assembly import versions
 from segnst.bench.boundary import boundary_f
 from segnst.bench.clips import BenchClip
 from segnst.errors import InputError
-from segnst.run import versions
-from segnst.segmentation.deeplab import load_bundled
-from segnst.segmentation.tracking import Mark, TrackCarry, TrackingSegmenter
+from segnst.segmentation.networks.deeplab import load_bundled
+from segnst.segmentation.objects.tracking import Mark, TrackCarry, TrackingSegmenter
 from segnst.video.read import open_reader
 
 FORMAT = "segnst-tracking-1"

@@ -22,7 +22,7 @@ from segnst.cli import (
     segment,
     style,
     train,
-    train_seeing,
+    train_segmentation,
 )
 from segnst.errors import SegnstError, SegnstWarning
 from segnst.memory import keep_freed_memory
@@ -43,7 +43,7 @@ app.command("reconstruct")(optimize.reconstruct)
 app.command("inspect")(inspect.inspect)
 app.command("compare")(compare.compare)
 app.command("segment")(segment.segment)
-for command in (train_seeing.segmenter, train_seeing.instances, train_seeing.features):
+for command in (train_segmentation.segmenter, train_segmentation.instances, train_segmentation.features):
     train.app.command()(command)
 bench.app.command()(bench_stability.stability)
 app.add_typer(train.app, name="train")

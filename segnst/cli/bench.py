@@ -126,7 +126,7 @@ def gatys(
     from segnst.device import choose_device
     from segnst.errors import OutputError
     from segnst.perceptual.encoders import load_encoder
-    from segnst.study.pictures import read_picture, write_bytes
+    from segnst.video.pictures import read_picture, write_bytes
 
     if output is not None and output.exists() and not overwrite:
         raise OutputError(f"{output} exists already; choose another name or allow --overwrite.")
@@ -159,7 +159,7 @@ def tracking(
     """Follow an object whose true mask is given on the first frame; J and F of the frames that follow."""
     from segnst.bench.clips import gather
     from segnst.bench.tracking import follow_clips, table
-    from segnst.cli.progress import ProgressBar
+    from segnst.cli.frame_progress import ProgressBar
     from segnst.device import choose_device
 
     _room(output)
@@ -188,7 +188,7 @@ def selection(
 ) -> None:
     """Cut objects out of labeled photos by a box on each, as wide as its label; IoU with the label."""
     from segnst.bench.selection import measure_selection, table
-    from segnst.cli.progress import ProgressBar
+    from segnst.cli.frame_progress import ProgressBar
     from segnst.device import choose_device
 
     _room(output)

@@ -70,7 +70,7 @@ def stability(
     from segnst.bench.report import Files, plan_without_paths, run_benchmark, table
     from segnst.bench.stability import Options
     from segnst.bench.style_kept import load_features, paintings_by_layer
-    from segnst.cli.progress import ProgressBar
+    from segnst.cli.frame_progress import ProgressBar
     from segnst.config import Settings
     from segnst.errors import UsageError
     from segnst.plan import parse_plan

@@ -38,7 +38,7 @@ def styles(
     ]
     lines = [f"{s.name:24} {s.title}{'' if s.collection else ' (a network of its own)'}" for s in known.values()]
     if photo is not None and sheet is not None:
-        from segnst.preview import styles_sheet
+        from segnst.jobs.preview import styles_sheet
 
         styles_sheet(photo, sheet, list(known), fast=fast, overwrite=overwrite)
     _print(rows, json, "\n".join(lines) or "no styles are bundled")
@@ -51,7 +51,7 @@ def classes(
 ) -> None:
     """List the classes that a segmenter knows, with the names accepted for each."""
     from segnst.device import choose_device
-    from segnst.run import load_segmenter
+    from segnst.segmentation.from_settings import load_segmenter
 
     regions = load_segmenter(segmenter, choose_device("cpu"), offline=offline).regions
     rows = [{"index": r.index, "name": r.name, "aliases": list(r.aliases)} for r in regions]

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
+from segnst.cli.loss_progress import LossLine
 from segnst.cli.options import Device, Offline
-from segnst.cli.progress_losses import LossLine
 
 if TYPE_CHECKING:
-    from segnst.study.film import FilmOptions
+    from segnst.jobs.optimize_film import FilmOptions
 
 Output = Annotated[
     Path | None, typer.Option("-o", "--output", help="Default: results/<stem>_<paintings>.<ext> of the input's kind.")
@@ -31,7 +31,7 @@ Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress, no summ
 
 
 def _film(output: Path, every: int | None, gif: Path | None, mp4: Path | None, curves: Path | None) -> FilmOptions:
-    from segnst.study.film import FilmOptions
+    from segnst.jobs.optimize_film import FilmOptions
 
     folder = output.with_name(f"{output.stem}_steps") if every else None
     return FilmOptions(every, folder, gif, mp4, curves)
@@ -122,10 +122,10 @@ def optimize(
     segnst optimize photo.jpg -s car=a.jpg -s background=b.jpg -o out.png
     """
     from segnst.errors import UsageError
+    from segnst.jobs.optimize import OptimizeOptions, default_name, make_plan, optimize_file
     from segnst.perceptual.objective import LossWeights, parse_layers
-    from segnst.study.optimize import OptimizeOptions, default_name, make_plan, optimize_file
     from segnst.study.sweep import Sweep, optimize_sweep
-    from segnst.style.optimize import OptimizeSettings
+    from segnst.style.optimization import OptimizeSettings
 
     try:
         shares = [float(w) for w in style_weights.split(",")] if style_weights else []
@@ -188,7 +188,7 @@ def reconstruct(
 ) -> None:
     """What a layer keeps of a picture: one with the same features, or the same Gram matrices, from noise."""
     from segnst.study.reconstruct import reconstruct_file
-    from segnst.style.optimize import OptimizeSettings
+    from segnst.style.optimization import OptimizeSettings
 
     settings = OptimizeSettings(steps=steps, optimizer=optimizer, pooling=pooling, init="noise", scales=1, seed=seed)  # type: ignore[arg-type]
     if output is None:

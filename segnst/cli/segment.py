@@ -65,14 +65,15 @@ def segment(
     What is pointed at (--box, --point, --foreground) is region 1, object; named ones follow in order. Unnamed boxes
     together are one object. A folder of photos is no sequence, unless something in it is pointed at.
     """
+    from segnst.assembly import memory_advice
     from segnst.bench.agreement import Agreement
-    from segnst.cli.progress import ProgressBar
+    from segnst.cli.frame_progress import ProgressBar
     from segnst.config import Settings
     from segnst.device import choose_device
     from segnst.errors import UsageError
-    from segnst.run import load_segmenter, memory_advice, segmenter_for
-    from segnst.segmentation.selection import is_selection
-    from segnst.segmentation.to_folder import segment_to_folder
+    from segnst.jobs.segment import segment_to_folder
+    from segnst.segmentation.from_settings import load_segmenter, segmenter_for
+    from segnst.segmentation.objects.selection import is_selection
     from segnst.stabilize.cuts import is_cut
     from segnst.video.read import open_reader
 
@@ -146,10 +147,11 @@ def _objects(
     quiet: bool,
 ) -> None:
     """Boxes from a detector, masks by a selector: every object a value of its own."""
-    from segnst.cli.progress import ProgressBar
+    from segnst.assembly import memory_advice
+    from segnst.cli.frame_progress import ProgressBar
     from segnst.device import choose_device
-    from segnst.run import load_objects, memory_advice
-    from segnst.segmentation.objects_to_folder import objects_to_folder
+    from segnst.jobs.segment_objects import objects_to_folder
+    from segnst.segmentation.from_settings import load_objects
 
     bar = ProgressBar(quiet)
     try:

@@ -106,9 +106,9 @@ def style(
     if preview < 0:
         raise UsageError(f"--preview must be a number of frames, got {preview}.")
 
-    from segnst.cli.progress import ProgressBar
-    from segnst.preview import preview_sheet, survey
-    from segnst.run import style_video
+    from segnst.cli.frame_progress import ProgressBar
+    from segnst.jobs.preview import preview_sheet, survey
+    from segnst.jobs.style import style_video
 
     if dry_run:
         facts = survey(input, output, settings, overwrite=overwrite)

@@ -12,7 +12,8 @@ from segnst.types import Region
 FOREGROUND = "foreground"
 # classes without a shape of their own, of the bundled segmenter and of what people train
 STUFF = frozenset((
-    "other", "none", "background", "unlabeled", "unlabelled", "void", "sky", "building", "wall", "road", "street", "pavement",
+    "other", "none", "background", "unlabeled", "unlabelled", "void",
+    "sky", "building", "wall", "road", "street", "pavement",
     "sidewalk", "ground", "terrain", "vegetation", "tree", "grass", "water",
 ))  # fmt: skip
 

@@ -15,10 +15,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from segnst.errors import InputError, SegnstError
-from segnst.segmentation import coco
-from segnst.segmentation.deeplab import regions_from_names
-from segnst.segmentation.indexed_png import read_png
-from segnst.segmentation.selection import OBJECT
+from segnst.masks import coco
+from segnst.masks.classes import regions_from_names
+from segnst.masks.indexed_png import read_png
+from segnst.segmentation.objects.selection import OBJECT
 from segnst.types import Region
 
 CLASSES_FILE = "classes.json"

@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from segnst.assembly import build, versions
 from segnst.bench.clips import find_clip
 from segnst.bench.measure import measuring_flow
 from segnst.bench.metrics import masked_mean, squared_difference
@@ -26,16 +27,15 @@ from segnst.config import Settings
 from segnst.device import choose_device
 from segnst.errors import OutputError, UsageError
 from segnst.flow.dis import DisFlow
+from segnst.jobs.optimize import load_features, whole_frame
 from segnst.perceptual.encoders import Encoder
 from segnst.perceptual.objective import CONTENT_LAYERS, STYLE_LAYERS, LossWeights, Objective, StyleRegion
 from segnst.pipeline import Pipeline, State
-from segnst.run import build, versions
 from segnst.sheet import write_sheet
-from segnst.study.optimize import load_features, whole_frame
-from segnst.study.pictures import read_picture, write_bytes
 from segnst.style.checkpoints import load_style
-from segnst.style.optimize import OptimizeSettings, resized
-from segnst.style.optimized import OptimizingStylizer
+from segnst.style.optimization import OptimizeSettings, resized
+from segnst.style.optimization_stylizer import OptimizingStylizer
+from segnst.video.pictures import read_picture, write_bytes
 from segnst.video.read import open_reader
 
 OPTIMIZERS = ("lbfgs", "adam")

@@ -12,14 +12,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from segnst.assembly import build, memory_advice
 from segnst.config import Settings
 from segnst.errors import InputError, UsageError
 from segnst.filters import box_mean
 from segnst.pipeline import State, Styled
-from segnst.run import build, memory_advice
 from segnst.sheet import layer_picture, to_bytes, write_sheet
 from segnst.stabilize.masks import Edge
-from segnst.study.pictures import check_png
+from segnst.video.pictures import check_png
 from segnst.video.read import open_reader
 
 Row = list[tuple[str, Tensor]]

@@ -17,18 +17,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from segnst.assembly import memory_advice
 from segnst.device import choose_device
 from segnst.errors import OutputError
+from segnst.jobs.optimize import load_features
 from segnst.perceptual.encoders import Encoder
 from segnst.perceptual.losses import gram
 from segnst.perceptual.objective import STYLE_LAYERS
-from segnst.run import load_segmenter, memory_advice
-from segnst.segmentation.closer import CloserSegmenter
+from segnst.segmentation.from_settings import load_segmenter
+from segnst.segmentation.wrappers.two_looks import CloserSegmenter
 from segnst.sheet import write_sheet
-from segnst.study.optimize import load_features
-from segnst.study.pictures import from_bytes, read_picture, write_bytes, write_picture
 from segnst.study.saliency import choose_class, grad_cam, gradient_map, smooth_grad
 from segnst.video.paths import check_output
+from segnst.video.pictures import from_bytes, read_picture, write_bytes, write_picture
 
 Row = list[tuple[str, Tensor]]
 GRAM_CHANNELS = 64  # those of most energy are drawn

@@ -10,15 +10,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from segnst.assembly import memory_advice, versions
 from segnst.device import choose_device
 from segnst.errors import SegnstError, UsageError, did_you_mean
+from segnst.jobs.optimize import Progress, load_features
+from segnst.jobs.optimize_film import Film, FilmOptions, write_curves
 from segnst.perceptual.objective import STYLE_LAYERS, LossWeights, Objective, StyleRegion
-from segnst.run import memory_advice, versions
-from segnst.study.film import Film, FilmOptions, write_curves
-from segnst.study.optimize import Progress, load_features
-from segnst.study.pictures import read_picture, write_picture
-from segnst.style.optimize import Diverged, Losses, OptimizeSettings, optimize, resized
+from segnst.style.optimization import Diverged, Losses, OptimizeSettings, optimize, resized
 from segnst.video.paths import check_output
+from segnst.video.pictures import read_picture, write_picture
 
 
 def reconstruct_file(

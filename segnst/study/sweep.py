@@ -13,14 +13,14 @@ import cv2
 from torch import Tensor
 
 from segnst.errors import UsageError, did_you_mean
+from segnst.jobs.optimize import OptimizeOptions, Progress, optimize_file
+from segnst.jobs.optimize_film import FilmOptions, history
 from segnst.perceptual.objective import LossWeights
 from segnst.plan import Plan
 from segnst.sheet import write_sheet
-from segnst.study.film import FilmOptions, history
-from segnst.study.optimize import OptimizeOptions, Progress, optimize_file
-from segnst.study.pictures import check_png, from_bytes, read_picture, write_picture
-from segnst.style.optimize import OptimizeSettings
+from segnst.style.optimization import OptimizeSettings
 from segnst.train.curves import draw_curves
+from segnst.video.pictures import check_png, from_bytes, read_picture, write_picture
 from segnst.video.read import open_reader
 
 _LOSSES = ("content_weight", "style_weight", "tv_weight")

@@ -19,10 +19,10 @@ from torch import Tensor, nn
 from segnst import registry
 from segnst.errors import WeightsError, did_you_mean
 from segnst.perceptual.encoders import IMAGENET_MEAN, IMAGENET_STD
-from segnst.style.base import InCollection
 from segnst.style.collection import FORMAT as COLLECTION
 from segnst.style.collection import Collection, load_collection, members_of
 from segnst.style.conditional import to_single
+from segnst.style.stylizer import InCollection
 from segnst.style.transformer import GAIN, TransformerNetwork, down_of
 from segnst.weights import bundled_dir, home_dir, read_tensors, sha256
 

@@ -21,8 +21,8 @@ import torch
 from torch import Tensor
 
 from segnst.errors import InputError
-from segnst.segmentation.coco import categories, instances
-from segnst.segmentation.labeled import IMAGE_SUFFIXES, read_image, read_label
+from segnst.masks.coco import categories, instances
+from segnst.masks.labeled import IMAGE_SUFFIXES, read_image, read_label
 
 Objects = tuple[np.ndarray, list[int]]  # masks bool [N,H,W], class of each
 _PAIRS = (("PNGImages", "PedMasks"), ("images", "masks"))

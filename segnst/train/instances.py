@@ -14,12 +14,12 @@ import torch
 from torch import nn
 
 from segnst.errors import InputError
-from segnst.segmentation import mask_rcnn
-from segnst.segmentation.coco_classes import coco_regions
-from segnst.segmentation.deeplab import regions_from_names
-from segnst.segmentation.instances import without_duplicates
-from segnst.segmentation.labeled import held_back
-from segnst.segmentation.mask_rcnn import MaskRcnn
+from segnst.masks.classes import regions_from_names
+from segnst.masks.coco_classes import coco_regions
+from segnst.masks.labeled import held_back
+from segnst.segmentation.networks import mask_rcnn
+from segnst.segmentation.networks.mask_rcnn import MaskRcnn
+from segnst.segmentation.objects.instances import without_duplicates
 from segnst.train import instance_data as data
 from segnst.train.loop import Report, train_loop
 from segnst.train.run_files import History, damaged, read_run, write_run

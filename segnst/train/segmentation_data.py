@@ -1,4 +1,4 @@
-"""Photos with label maps (or a teacher's word) as training batches (folders and values: segnst.segmentation.labeled).
+"""Photos with label maps (or a teacher's word) as training batches (folders and values: segnst.masks.labeled).
 
 Where a photo is mirrored, what is called left_… and right_… changes places.
 """
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from segnst.errors import InputError
-from segnst.segmentation.labeled import IGNORE, PARTIAL, Item, read_image
+from segnst.masks.labeled import IGNORE, PARTIAL, Item, read_image
 
 REFERENCE = 513  # long side at augmentation scale 1, and the usual one when the network is used
 _CACHED_SIDE = 640

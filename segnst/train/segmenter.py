@@ -16,9 +16,9 @@ from torch import Tensor
 
 from segnst.device import mixed_precision, training_dtype
 from segnst.errors import InputError, UsageError
-from segnst.segmentation.classes import STREET
-from segnst.segmentation.deeplab import DeepLabSegmenter, regions_from_names, save
-from segnst.segmentation.network import DeepLab
+from segnst.masks.classes import STREET, regions_from_names
+from segnst.segmentation.networks.deeplab import DeepLabSegmenter, save
+from segnst.segmentation.networks.deeplab_network import DeepLab
 from segnst.train import segmentation_data as data
 from segnst.train.loop import Report, train_loop
 from segnst.train.run_files import History, damaged, read_run, write_run

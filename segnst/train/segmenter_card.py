@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from segnst.segmentation.deeplab import ARCHITECTURE
+from segnst.segmentation.networks.deeplab import ARCHITECTURE
 from segnst.types import Region
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from segnst.errors import InputError
-from segnst.segmentation import labeled
+from segnst.masks import labeled
 from segnst.segmentation.base import Segmenter, label_map
 from segnst.train import segmentation_data as data
 from segnst.types import Region

@@ -32,9 +32,8 @@ from typing import Any
 import torch
 
 from segnst.errors import UsageError, did_you_mean
-from segnst.segmentation.classes import STREET
-from segnst.segmentation.deeplab import regions_from_names
-from segnst.segmentation.labeled import IMAGE_SUFFIXES
+from segnst.masks.classes import STREET, regions_from_names
+from segnst.masks.labeled import IMAGE_SUFFIXES
 from segnst.train.loop import Report
 from segnst.train.segmenter import SegmenterSettings, train_segmenter
 from segnst.train.segmenter_folders import DataFolder, with_names

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import torch
 
-from segnst.segmentation.classes import STREET
-from segnst.segmentation.deeplab import read
-from segnst.segmentation.network import DeepLab
+from segnst.masks.classes import STREET
+from segnst.segmentation.networks.deeplab import read
+from segnst.segmentation.networks.deeplab_network import DeepLab
 from segnst.train.segmenter_teachers import copy_voc_weights, is_voc
 from segnst.types import Region
 

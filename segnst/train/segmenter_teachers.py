@@ -18,9 +18,9 @@ import numpy as np
 import torch
 
 from segnst.errors import WeightsError
-from segnst.segmentation.classes import STREET, VOC, VOC_TO_STREET
-from segnst.segmentation.deeplab import DeepLabSegmenter, load
-from segnst.segmentation.network import DeepLab
+from segnst.masks.classes import STREET, VOC, VOC_TO_STREET
+from segnst.segmentation.networks.deeplab import DeepLabSegmenter, load
+from segnst.segmentation.networks.deeplab_network import DeepLab
 from segnst.types import Region
 
 _OTHER_VOC = ("chair", "sofa", "tvmonitor", "diningtable", "bottle", "bicycle", "aeroplane", "boat")

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import os
-import re
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 
 from segnst.errors import OutputError, did_you_mean
-from segnst.plan import short_name
 from segnst.video.images import STILL_SUFFIXES
 
 # FFmpeg's muxer for each suffix.
@@ -80,23 +77,6 @@ def _same(one: Path, other: Path) -> bool:
         return one.samefile(other)
     except OSError:
         return os.path.realpath(one) == os.path.realpath(other)
-
-
-def default_output(input_path: str | os.PathLike[str], styles: Sequence[str]) -> Path:
-    """``results/<stem>_<styles>.<ext>``: the input's own kind where it can be written, else mp4.
-
-    Styles may be names or paths of checkpoints (``segnst.plan.short_name``). A folder of frames gives a folder.
-    """
-    path = Path(input_path)
-    words = [re.sub(r"[^\w-]+", "-", short_name(style)).strip("-") for style in styles]
-    names = "_".join(dict.fromkeys(word for word in words if word)) or "styled"
-    if path.is_dir():
-        stem = (path.name or path.resolve().name).replace(".", "_")
-        return Path("results") / f"{stem}_{names}"
-    suffix = path.suffix.lower()
-    if suffix not in VIDEO_FORMATS and suffix not in STILL_SUFFIXES:
-        suffix = ".mp4"
-    return Path("results") / f"{path.stem}_{names}{suffix}"
 
 
 def temporary_name(path: Path) -> Path:

@@ -15,11 +15,11 @@ from segnst.errors import OutputError
 from segnst.types import Clip
 from segnst.video.guard import LIBRARY_ERRORS, writing
 from segnst.video.images import STILL_SUFFIXES
-from segnst.video.paths import VIDEO_FORMATS, check_output, default_output, is_folder_output, temporary_name
+from segnst.video.paths import VIDEO_FORMATS, check_output, is_folder_output, temporary_name
 from segnst.video.read import Reader
 from segnst.video.threads import Consumer
 
-__all__ = ["Writer", "check_output", "default_output", "open_writer"]
+__all__ = ["Writer", "check_output", "open_writer"]
 
 # Frames that may wait for the encoder.
 _BEHIND = 3

@@ -10,9 +10,9 @@ from segnst.bench.agreement import Agreement, matching
 from segnst.bench.boundary import boundary_f
 from segnst.bench.masks import evaluate_masks, table
 from segnst.errors import UsageError
-from segnst.segmentation.classes import STREET, VOC
-from segnst.segmentation.indexed_png import write_png
-from segnst.segmentation.kmeans import KMeansSegmenter
+from segnst.masks.classes import STREET, VOC
+from segnst.masks.indexed_png import write_png
+from segnst.segmentation.networks.kmeans import KMeansSegmenter
 from segnst.types import Region
 
 

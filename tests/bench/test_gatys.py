@@ -10,7 +10,7 @@ import pytest
 from segnst.bench.gatys import measure
 from segnst.perceptual.encoders import load_encoder
 from tests.clips import texture
-from tests.study.conftest import write_vgg
+from tests.material import write_vgg
 
 
 def test_both_paint_and_are_measured_alike(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from segnst.config import Settings
 from segnst.flow.dis import DisFlow
 from segnst.pipeline import Pipeline
 from segnst.plan import parse_plan
-from segnst.style.base import PlanStylizer
+from segnst.style.stylizer import PlanStylizer
 from segnst.style.transformer import TransformerNetwork
 from segnst.types import Motion
 from tests.bench.make import sample, shift, tiny_style

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from segnst import registry
-from segnst.segmentation.indexed_png import read_png
+from segnst.masks.indexed_png import read_png
 from tests.conftest import Run
 
 SHARED = Path(__file__).parents[3] / "shared"
@@ -21,7 +21,7 @@ def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine without fetched weights."""
     monkeypatch.setenv("SEGNST_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "home"))
-    monkeypatch.setitem(registry.SELECTORS, "grabcut", "tests.segmentation.test_sam:load_box")
+    monkeypatch.setitem(registry.SELECTORS, "grabcut", "tests.segmentation.objects.test_sam:load_box")
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="needs shared/")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from segnst.run import style_video
+from segnst.jobs.style import style_video
 from segnst.style.transformer import TransformerNetwork
 from segnst.weights import write_tensors
 from tests.clips import panning, write_clip

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from segnst.segmentation.indexed_png import read_png
+from segnst.masks.indexed_png import read_png
 from tests.conftest import Run
 from tests.segmentation.scenes import iou, moving_disk, write_frames
 

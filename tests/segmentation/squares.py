@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from segnst.segmentation.instances import Found
+from segnst.segmentation.objects.instances import Found
 from segnst.types import Region
 
 CLASSES = (Region(0, "other"), Region(1, "person", ("people",)), Region(2, "car", ("vehicle",)))

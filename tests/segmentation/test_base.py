@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from segnst.errors import PlanError
+from segnst.masks.classes import STREET, VOC
 from segnst.segmentation.base import label_map, resolve
-from segnst.segmentation.classes import STREET, VOC
 
 
 def test_a_name_or_an_alias_finds_its_region() -> None:

@@ -10,18 +10,18 @@ import numpy as np
 import pytest
 import torch
 
+from segnst.assembly import build
 from segnst.config import Settings
 from segnst.errors import InputError, UsageError
+from segnst.jobs.mask_files import Segmented, overlay
+from segnst.jobs.segment import segment_to_folder
+from segnst.masks.coco import decode_rle, encode_rle
+from segnst.masks.indexed_png import read_png, write_png
 from segnst.pipeline import State
-from segnst.run import build
 from segnst.segmentation.base import label_map
-from segnst.segmentation.choose import segmenter_for
-from segnst.segmentation.coco import decode_rle, encode_rle
-from segnst.segmentation.export import Segmented, overlay
 from segnst.segmentation.files import FileSegmenter, open_masks
-from segnst.segmentation.indexed_png import read_png, write_png
-from segnst.segmentation.kmeans import KMeansSegmenter
-from segnst.segmentation.to_folder import segment_to_folder
+from segnst.segmentation.from_settings import segmenter_for
+from segnst.segmentation.networks.kmeans import KMeansSegmenter
 from segnst.types import Clip
 from segnst.video.read import open_reader
 from tests.segmentation.scenes import moving_disk, write_frames

@@ -7,7 +7,7 @@ import pytest
 
 from segnst.bench.masks import evaluate_masks, object_iou, table
 from segnst.errors import InputError
-from segnst.segmentation.indexed_png import write_png
+from segnst.masks.indexed_png import write_png
 
 
 @pytest.fixture

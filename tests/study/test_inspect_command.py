@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 import torch
 
-from segnst.run import load_segmenter
-from segnst.study.pictures import read_picture
+from segnst.segmentation.from_settings import load_segmenter
 from segnst.study.saliency import choose_class, grad_cam, gradient_map
+from segnst.video.pictures import read_picture
 from tests.conftest import Run
 
 STREET = Path(__file__).parents[2] / "videos/street.mp4"

@@ -12,11 +12,11 @@ from torch import Tensor
 
 from segnst.errors import WeightsError
 from segnst.plan import parse_plan
-from segnst.style.base import InCollection, PlanStylizer
 from segnst.style.checkpoints import known_styles, load_style
 from segnst.style.collection import Collection, Member, load_collection, write_collection
 from segnst.style.conditional import ConditionalTransformer, from_single, to_single, widened
 from segnst.style.layer_norm import moments, paint_layers, painted_masks
+from segnst.style.stylizer import InCollection, PlanStylizer
 from segnst.style.transformer import TransformerNetwork
 from segnst.types import LayerMasks
 from segnst.weights import write_tensors

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from segnst.errors import UsageError, WeightsError
 from segnst.plan import parse_plan
-from segnst.style.base import PlanStylizer
 from segnst.style.checkpoints import known_styles, load_style
 from segnst.style.lengstrom import LengstromNetwork
+from segnst.style.stylizer import PlanStylizer
 from segnst.style.transformer import TransformerNetwork
 from segnst.types import LayerMasks
 from segnst.weights import write_tensors

@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from segnst.errors import UsageError
-from segnst.style.base import Scale
 from segnst.style.strokes import at_stroke_size, guided_upsampling
+from segnst.style.stylizer import Scale
 from tests.clips import texture
 
 

@@ -15,7 +15,7 @@ from segnst.train.features import FeatureSettings, agreement, train_features
 from segnst.train.features_fit import reduced_rank
 from segnst.weights import bundled_dir, write_tensors
 from tests.clips import texture
-from tests.study.conftest import write_vgg
+from tests.material import write_vgg
 
 TINY = FeatureSettings(
     ranks=(("relu1_1", 8), ("relu1_2", 8), ("relu2_1", 10), ("relu3_1", 4)),

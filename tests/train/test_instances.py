@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from segnst.errors import InputError, WeightsError
-from segnst.run import load_segmenter
-from segnst.segmentation import mask_rcnn
-from segnst.segmentation.indexed_png import write_png
+from segnst.masks.indexed_png import write_png
+from segnst.segmentation.from_settings import load_segmenter
+from segnst.segmentation.networks import mask_rcnn
 from segnst.train import instance_data as data
 from segnst.train.instances import InstanceSettings, average_precision, start_from, train_instances
 from segnst.types import Region

@@ -10,10 +10,11 @@ import pytest
 import torch
 
 from segnst.errors import InputError, UsageError, WeightsError
-from segnst.segmentation import deeplab, labeled
+from segnst.masks import labeled
+from segnst.masks.classes import STREET, regions_from_names
+from segnst.masks.indexed_png import write_png
 from segnst.segmentation.base import resolve
-from segnst.segmentation.classes import STREET
-from segnst.segmentation.indexed_png import write_png
+from segnst.segmentation.networks import deeplab
 from segnst.train import segmentation_data as data
 from segnst.train import segmenter as training
 from segnst.train.segmenter import SegmenterSettings, train_segmenter
@@ -135,7 +136,7 @@ def test_unusable_data_says_what_is_wrong(tmp_path: Path) -> None:
 def test_fine_tuning_keeps_what_the_checkpoint_knows(tmp_path: Path) -> None:
     street = training.DeepLab(9, width=16, atrous=8, detail=8)
     deeplab.save(tmp_path / "street.safetensors", street, STREET, {}, half=False)
-    regions = deeplab.regions_from_names(["other", "car", "sofa"])
+    regions = regions_from_names(["other", "car", "sofa"])
     mine = start_from(tmp_path / "street.safetensors", regions)
     assert torch.equal(mine.logits.weight[1], street.logits.weight[7])
     assert torch.equal(mine.logits.weight[2], street.logits.weight[0])
@@ -217,8 +218,8 @@ def test_values_of_a_label_map_become_classes_and_the_others_are_ignored(tmp_pat
 
 
 def test_an_alias_may_mean_several_classes() -> None:
-    regions = deeplab.regions_from_names(PARTS, {"door": ["left_door", "right_door"], "car": ["*"]})
+    regions = regions_from_names(PARTS, {"door": ["left_door", "right_door"], "car": ["*"]})
     assert [r.name for r in resolve("door", regions)] == ["left_door", "right_door"]
     assert [r.index for r in resolve("car", regions)] == [1, 2, 3, 4]
     with pytest.raises(UsageError, match=r"'doors'.*left_door|left_door.*'doors'|'doors', which is no class"):
-        deeplab.regions_from_names(PARTS, {"door": ["doors"]})
+        regions_from_names(PARTS, {"door": ["doors"]})

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from segnst.errors import WeightsError
-from segnst.segmentation import deeplab
-from segnst.segmentation.classes import STREET, VOC
-from segnst.segmentation.network import DeepLab
+from segnst.masks.classes import STREET, VOC, regions_from_names
+from segnst.segmentation.networks import deeplab
+from segnst.segmentation.networks.deeplab_network import DeepLab
 from segnst.train.segmentation_data import Batch
 from segnst.train.segmenter_losses import LossWeights, group_divergence, partial_loss, segmentation_loss
 from segnst.train.segmenter_teachers import Teachers, shared_classes
@@ -77,7 +77,7 @@ def test_a_teachers_word_is_stored_once(tmp_path: Path) -> None:
     torch.manual_seed(0)
     deeplab.save(tmp_path / "t.safetensors", DeepLab(9, 16, 8, 8), STREET, {"long_side": "65"})
     cv2.imwrite(str(tmp_path / "a.png"), np.random.default_rng(0).integers(0, 255, (40, 60, 3), dtype=np.uint8))
-    teachers = Teachers(tmp_path / "t.safetensors", deeplab.regions_from_names(["ground", "car", "dog"]))
+    teachers = Teachers(tmp_path / "t.safetensors", regions_from_names(["ground", "car", "dog"]))
     assert teachers.shared == {"car": [7], "dog": [8]}
     assert teachers.write([tmp_path / "a.png"], tmp_path / "soft") == 1
     assert teachers.write([tmp_path / "a.png"], tmp_path / "soft") == 0
@@ -85,4 +85,4 @@ def test_a_teachers_word_is_stored_once(tmp_path: Path) -> None:
         assert stored["groups"].shape[0] == 2
         assert stored["names"].tolist() == ["car", "dog"]
     with pytest.raises(WeightsError, match="knows none"):
-        Teachers(tmp_path / "t.safetensors", deeplab.regions_from_names(["ground", "spoon"]))
+        Teachers(tmp_path / "t.safetensors", regions_from_names(["ground", "spoon"]))

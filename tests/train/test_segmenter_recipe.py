@@ -7,14 +7,15 @@ import numpy as np
 import pytest
 
 from segnst.errors import UsageError
-from segnst.segmentation import deeplab
-from segnst.segmentation.indexed_png import write_png
-from segnst.segmentation.network import DeepLab
+from segnst.masks.classes import regions_from_names
+from segnst.masks.indexed_png import write_png
+from segnst.segmentation.networks import deeplab
+from segnst.segmentation.networks.deeplab_network import DeepLab
 from segnst.train.segmenter_recipe import train_from_recipe
 
 
 def test_a_recipe_trains_with_its_teacher(tmp_path: Path) -> None:
-    regions = deeplab.regions_from_names(["ground", "square"])
+    regions = regions_from_names(["ground", "square"])
     network = DeepLab(2, 16, 8, 8)
     network.start_from_scratch()
     deeplab.save(tmp_path / "start.safetensors", network, regions, {"long_side": "65"})
@@ -78,6 +79,6 @@ def test_the_recipe_of_the_parts_names_every_class_once() -> None:
     folder, _ = recipes._folder(plan["data"][0], path.parent, path)
     assert (folder.labels, len(folder.values)) == ("parts", len(plan["classes"]))
     assert len(recipes._settings(plan["settings"], path).class_weights) == len(plan["classes"]) == 19
-    regions = deeplab.regions_from_names(plan["classes"], plan["aliases"])
+    regions = regions_from_names(plan["classes"], plan["aliases"])
     assert len(resolve("car", regions)) == 18
     assert len(resolve("door", regions)) == len(resolve("light", regions)) == 4

@@ -1,0 +1,106 @@
+"""From settings to a pipeline: everything that a plan needs, loaded and put together."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+
+from segnst import registry
+from segnst.config import Settings
+from segnst.device import choose_device
+from segnst.errors import ResourceError
+from segnst.pipeline import Pipeline, layers_that_keep_colors
+from segnst.plan import Plan, parse_plan
+from segnst.segmentation.base import Segmenter, select_regions
+from segnst.segmentation.from_settings import segmenter_for
+from segnst.stabilize.masks import Edge
+from segnst.stabilize.output import BlendStabilizer
+from segnst.style.checkpoints import StyleWeights, load_style
+from segnst.style.stylizer import PlanStylizer, Scale
+from segnst.video.read import Reader
+from segnst.weights import sha256
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A pipeline and the weights that went into it."""
+
+    pipeline: Pipeline
+    plan: Plan
+    styles: tuple[StyleWeights, ...]
+    segmenter: Segmenter | None
+
+
+def versions() -> dict[str, str]:
+    """Versions of segnst, Python and the packages that decide the result."""
+    names = ("segnst", "torch", "torchvision", "av", "opencv-python", "kornia", "numpy")
+    found = {"python": platform.python_version()}
+    for name in names:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def build(settings: Settings, reader: Reader | None = None) -> Parts:
+    """Load what the plan needs and put the pipeline together.
+
+    reader  the input, for settings that point at something in it
+
+    Raises PlanError, UsageError, WeightsError before any frame is read.
+    """
+    plan = parse_plan(settings.styles)
+    device = choose_device(settings.device)
+    edge = Edge.parse(settings.edge)
+    regions = [name.strip().lower() for name in settings.keep_colors_of.split(",") if name.strip()]
+    keep_colors = layers_that_keep_colors(plan, settings.keep_colors, regions)
+    flow_loader = registry.get(registry.FLOWS, settings.flow, "optical flow")
+    styles = tuple(load_style(name, fast=settings.fast) for name in plan.styles)
+    painters = {name: style.painter for name, style in zip(plan.styles, styles, strict=True)}
+    segmenter = None
+    if not plan.whole_frame:
+        segmenter = select_regions(segmenter_for(settings, device, reader, plan.regions), plan.regions)
+    steady = settings.stabilize and settings.stability > 0
+    pipeline = Pipeline(
+        plan,
+        PlanStylizer(plan, painters, device, Scale(settings.tile, settings.stroke_size)),
+        segmenter=segmenter,
+        flow=flow_loader(device=device, offline=settings.offline) if settings.stabilize else None,
+        stabilizer=BlendStabilizer(settings.stability) if steady else None,
+        edge=edge,
+        keep_colors=keep_colors,
+        device=device,
+    )
+    return Parts(pipeline, plan, styles, segmenter)
+
+
+def weights_used(parts: Parts) -> dict[str, dict[str, str]]:
+    """{name: {path, sha256}} of styles and segmenter."""
+    used = {s.name: {"path": str(s.path), "sha256": s.sha256} for s in parts.styles}
+    path = getattr(parts.segmenter, "path", None)
+    if parts.segmenter is not None and path is not None:
+        used[parts.segmenter.name] = {"path": str(path), "sha256": sha256(path)}
+    return used
+
+
+@contextmanager
+def memory_advice(size: str) -> Iterator[None]:
+    """Turn running out of memory, which torch says in several ways, into a ResourceError with advice."""
+    try:
+        yield
+    except (MemoryError, torch.OutOfMemoryError) as error:
+        raise ResourceError(
+            f"There is not enough memory for frames of {size}. Try --max-size 960 or --tile exact."
+        ) from error
+    except RuntimeError as error:
+        if "not enough memory" in str(error) or "can't allocate memory" in str(error):
+            raise ResourceError(
+                f"There is not enough memory for frames of {size}. Try --max-size 960 or --tile exact."
+            ) from error
+        raise

@@ -1,0 +1,262 @@
+"""From files to a picture painted by optimization: what ``segnst optimize`` does."""
+
+from __future__ import annotations
+
+import time
+import warnings as python_warnings
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from segnst import registry
+from segnst.assembly import memory_advice, versions
+from segnst.device import choose_device
+from segnst.errors import SegnstError, SegnstWarning, UsageError
+from segnst.jobs.optimize_film import Film, FilmOptions, write_curves
+from segnst.jobs.outputs import output_path
+from segnst.perceptual.encoders import Encoder, load_encoder
+from segnst.perceptual.objective import choose_layers
+from segnst.pipeline import Pipeline, State, compose
+from segnst.plan import Entry, Plan, StyleTerm, parse_plan
+from segnst.segmentation.from_settings import load_segmenter
+from segnst.stabilize.masks import Edge
+from segnst.style.optimization import Diverged, Losses, OptimizeSettings, resized
+from segnst.style.optimization_stylizer import OptimizingStylizer
+from segnst.types import Clip
+from segnst.video.pictures import read_picture, write_picture
+from segnst.video.read import Reader, open_reader
+from segnst.video.write import open_writer
+
+Progress = Callable[[int, int, Losses], None]  # frame from 0, steps expected for it, losses of the step
+
+
+@dataclass(frozen=True)
+class OptimizeOptions:
+    """All that ``optimize_file`` may be told besides the plan and the output.
+
+    features     "vgg19", "vgg16", "small" or a weights file
+    keep_colors  "luminance": the source's colors, painted luminance; "match": the paintings get the source's colors
+                 beforehand; None: the paintings' colors
+    start, end   seconds of a video
+    """
+
+    settings: OptimizeSettings = field(default_factory=OptimizeSettings)
+    features: str = "vgg19"
+    max_size: int | None = 512
+    keep_colors: str | None = None
+    segmenter: str = "deeplab"
+    flow: str = "dis"
+    edge: str = "guided"
+    start: float | None = None
+    end: float | None = None
+    device: str = "auto"
+    offline: bool = False
+
+    def __post_init__(self) -> None:
+        if self.keep_colors not in (None, "luminance", "match"):
+            raise UsageError(f"--keep-colors must be luminance or match, got '{self.keep_colors}'.")
+
+
+@dataclass
+class OptimizeReport:
+    """What a run did. ``losses``: one entry a step; of a video with the number of its frame."""
+
+    output: Path
+    features: str = ""
+    steps: int = 0
+    frames: int = 0
+    seconds: float = 0.0
+    converged: bool = False
+    content_layers: dict[str, float] = field(default_factory=dict)
+    style_layers: dict[str, float] = field(default_factory=dict)
+    losses: list[Losses] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    files: list[str] = field(default_factory=list)
+    versions: dict[str, str] = field(default_factory=versions)
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        return {**asdict(self), "output": str(self.output)}
+
+
+def whole_frame(paintings: Sequence[str], weights: Sequence[float] = ()) -> Plan:
+    """The plan of one layer with one or several paintings, weights in their order. Raises UsageError."""
+    if weights and len(weights) != len(paintings):
+        raise UsageError(f"--style-weights has {len(weights)} numbers for {len(paintings)} paintings.")
+    if not all(0 < w < float("inf") for w in weights):
+        raise UsageError("--style-weights must be numbers above 0.")
+    shares = list(weights) or [1.0] * len(paintings)
+    total = sum(shares)
+    return Plan((Entry((), tuple(StyleTerm(p, w / total) for p, w in zip(paintings, shares, strict=True))),))
+
+
+def make_plan(paintings: Sequence[str], entries: Sequence[str], weights: Sequence[float] = ()) -> Plan:
+    """The plan from positional paintings or from ``REGION=PAINTING`` entries. Raises UsageError, PlanError."""
+    if bool(paintings) == bool(entries):
+        raise UsageError(
+            "Give either paintings for the whole frame (segnst optimize photo.jpg painting.jpg) or regions "
+            "(-s person=painting.jpg -s background=other.jpg)."
+        )
+    if entries and weights:
+        raise UsageError("--style-weights is for paintings of the whole frame; in -s write REGION=A*2+B.")
+    plan = parse_plan(entries) if entries else whole_frame(paintings, weights)
+    if not plan.styles:
+        raise UsageError("Every region stays original, so there is nothing to paint.")
+    return plan
+
+
+def load_features(name: str, *, offline: bool, device: torch.device) -> tuple[Encoder, list[str]]:
+    """An encoder, and what had to be said about it. Raises WeightsError."""
+    with python_warnings.catch_warnings(record=True) as caught:
+        python_warnings.simplefilter("always", SegnstWarning)
+        encoder = load_encoder(name, offline=offline)
+    said = [str(w.message) for w in caught if issubclass(w.category, SegnstWarning)]
+    return encoder.to(device).to(memory_format=torch.channels_last), said  # type: ignore[call-overload]
+
+
+def default_name(path: Path, out: Path | None, plan: Plan, overwrite: bool) -> Path:
+    """The output as given, or ``results/<stem>_<paintings>.<ext>``; makes no folder. Raises OutputError."""
+    return output_path(path, out, plan.styles, overwrite=overwrite, make_folder=False)
+
+
+class _Run:
+    """One run over an opened input: the pipeline, the film, the losses."""
+
+    def __init__(
+        self, plan: Plan, options: OptimizeOptions, film: FilmOptions, moving: bool, progress: Progress | None
+    ) -> None:
+        device = choose_device(options.device)
+        settings = options.settings
+        self.paintings = {name: read_picture(name, what="painting") for name in plan.styles}
+        encoder, self.warnings = load_features(options.features, offline=options.offline, device=device)
+        self.encoder, self.plan, self.options, self.progress = encoder, plan, options, progress
+        self.layers = choose_layers(settings.losses, encoder)
+        flow = registry.get(registry.FLOWS, options.flow, "optical flow")
+        segmenter = None if plan.whole_frame else load_segmenter(options.segmenter, device, offline=options.offline)
+        self.stylizer = OptimizingStylizer(
+            plan,
+            {name: p.to(device) for name, p in self.paintings.items()},
+            encoder,
+            settings,
+            flow=flow(device=device, offline=options.offline) if moving else None,
+            match=options.keep_colors == "match",
+            demand=not moving,  # in a video it may come later
+            watch=self._watch,
+        )
+        self.pipeline = Pipeline(
+            plan,
+            self.stylizer,
+            segmenter=segmenter,
+            flow=flow(device=device, offline=options.offline) if moving and segmenter else None,
+            edge=Edge.parse(options.edge),
+            keep_colors=[options.keep_colors == "luminance"] * len(plan.entries),
+            device=device,
+        )
+        self.film = Film(film, settings.steps, self.finish)
+        self.losses: list[Losses] = []
+        self.moving = moving
+
+    def finish(self, picture: Tensor) -> Tensor:
+        """An optimized picture as the output would show it."""
+        rgb, masks = self.stylizer.current
+        painted = resized(picture, (rgb.shape[-2], rgb.shape[-1])).clamp(0, 1)
+        return compose(rgb, painted, masks, self.stylizer.amounts, self.pipeline.keep_colors).detach().cpu()
+
+    def _watch(self, step: int, picture: Tensor, losses: Losses) -> None:
+        frame = len(self.stylizer.results)
+        if self.moving:
+            losses["frame"] = frame
+        self.losses.append(losses)
+        if not self.moving:
+            self.film(step, picture)
+        if self.progress:
+            self.progress(frame, self.stylizer.expected, losses)
+
+
+def optimize_file(
+    path: str | Path,
+    out: str | Path | None,
+    plan: Plan,
+    options: OptimizeOptions = OptimizeOptions(),  # noqa: B008 - frozen
+    *,
+    film: FilmOptions = FilmOptions(),  # noqa: B008 - frozen
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> OptimizeReport:
+    """Paint a still, or every frame of a short video, by optimization.
+
+    Raises PlanError, UsageError, InputError, OutputError, WeightsError, ResourceError before anything is written;
+    SegnstError when the loss is no longer finite, after writing the last good picture to ``out``.
+    """
+    path = Path(path)
+    output = default_name(path, None if out is None else Path(out), plan, overwrite)
+    film.check(overwrite)
+    began = time.perf_counter()
+    if not path.exists():
+        read_picture(path, what="input")  # raises, with the nearest name
+    with open_reader(path, start=options.start, end=options.end, max_size=options.max_size) as reader:
+        moving = reader.info.kind != "image"
+        if moving and (film.folder or film.gif or film.mp4):
+            raise UsageError("--every, --gif and --mp4 show the steps of a still; a video is a film already.")
+        run = _Run(plan, options, film, moving, progress)
+        output = output_path(path, out, plan.styles, overwrite=overwrite)
+        with run.film:
+            more, frames = _paint(run, reader, output, overwrite)
+            made = run.film.write(overwrite)
+    if film.curves is not None:
+        made += write_curves(film.curves, _numbered(run.losses))
+    return OptimizeReport(
+        output=output,
+        features=run.encoder.name,
+        steps=len(run.losses),
+        frames=frames,
+        seconds=time.perf_counter() - began,
+        converged=run.stylizer.converged,
+        content_layers=run.layers[0],
+        style_layers=run.layers[1],
+        losses=run.losses,
+        warnings=[*run.warnings, *more, *run.stylizer.never_seen()],
+        files=[str(p) for p in made],
+        settings=asdict(options),
+    )
+
+
+def _numbered(losses: Sequence[Losses]) -> list[Losses]:
+    """Losses of a video with steps that count on from frame to frame, as curves need them."""
+    return [{**entry, "step": k} for k, entry in enumerate(losses, 1)]
+
+
+def _paint(run: _Run, reader: Reader, output: Path, overwrite: bool) -> tuple[list[str], int]:
+    """Write all frames; return warnings and the number of frames."""
+    writer = open_writer(output, reader, overwrite=overwrite)
+    state, frames = State(), 0
+    with memory_advice(f"{reader.width}x{reader.height}"), writer:
+        for clip in reader:
+            try:
+                styled, state = run.pipeline(clip, state)
+            except Diverged as error:
+                raise _stopped(error, run, writer, clip, output, frames) from error
+            writer.write(styled)
+            frames += 1
+    return [*reader.warnings, *writer.warnings], frames
+
+
+def _stopped(error: Diverged, run: _Run, writer: Any, clip: Clip, output: Path, frames: int) -> SegnstError:
+    """Keep the last good picture: a still as the output itself, of a video the frame beside it."""
+    advice = "Lower --learning-rate, --style-weight or --tv-weight, or take --optimizer adam."
+    where = f"step {error.step}" + (f" of frame {frames + 1}" if run.moving else "")
+    good = run.finish(error.picture)
+    kept = output
+    if run.moving:
+        kept = output.with_name(f"{output.stem}_last_good.png")
+        with suppress(SegnstError):
+            write_picture(kept, good)
+    else:
+        writer.write(replace(clip, rgb=good))
+        writer.close()
+    return SegnstError(f"The loss is no longer finite at {where}; the last good picture is {kept}. {advice}")

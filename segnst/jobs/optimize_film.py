@@ -1,0 +1,138 @@
+"""What is kept of an optimization while it runs: pictures of its steps, a film of them, curves of its losses."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from torch import Tensor
+
+from segnst.errors import OutputError, UsageError
+from segnst.style.optimization import Losses
+from segnst.train.curves import draw_curves
+from segnst.video.paths import check_output
+from segnst.video.pictures import check_png, write_bytes, write_picture
+from segnst.video.read import open_reader
+from segnst.video.write import open_writer
+
+FRAMES = 60  # of a film, where nothing else is said
+FPS = 12.0
+
+
+@dataclass(frozen=True)
+class FilmOptions:
+    """Keep each ``every``-th step: as PNGs in a folder, as a film (gif, mp4); draw curves of the losses (PNG, JSON)."""
+
+    every: int | None = None
+    folder: Path | None = None
+    gif: Path | None = None
+    mp4: Path | None = None
+    curves: Path | None = None
+
+    def check(self, overwrite: bool) -> None:
+        """Raises OutputError, UsageError for what cannot be made."""
+        if self.every is not None and self.every < 1:
+            raise UsageError(f"--every must be 1 or more, got {self.every}.")
+        for path, suffix in ((self.gif, ".gif"), (self.mp4, ".mp4")):
+            if path is not None:
+                if path.suffix.lower() != suffix:
+                    raise OutputError(f"{path} should end in {suffix}.")
+                check_output(path, None, overwrite=overwrite)
+        if self.curves is not None:
+            check_png(self.curves, overwrite=overwrite)
+            check_output_json(self.curves.with_suffix(".json"), overwrite)
+        if self.folder is not None:
+            check_output(self.folder, None, overwrite=overwrite)
+
+
+def check_output_json(path: Path, overwrite: bool) -> None:
+    """Raises OutputError when a JSON file that would be written exists."""
+    if path.exists() and not overwrite:
+        raise OutputError(f"{path} exists already; choose another name or allow --overwrite.")
+
+
+class Film:
+    """Collects the pictures of some steps; a context manager that leaves nothing behind when it is left by an error.
+
+    finish  makes of an optimized picture [1,3,h,w] what the output would be
+    """
+
+    def __init__(self, options: FilmOptions, steps: int, finish: Callable[[Tensor], Tensor]) -> None:
+        self.options, self.finish = options, finish
+        self.wanted = bool(options.folder or options.gif or options.mp4)
+        self.every = options.every or max(1, steps // FRAMES)
+        self._last: tuple[int, Tensor] | None = None
+        self._temporary: Path | None = None
+
+    def __enter__(self) -> Film:
+        if self.wanted:
+            self._temporary = Path(tempfile.mkdtemp(prefix="segnst-film-"))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._temporary is not None:
+            shutil.rmtree(self._temporary, ignore_errors=True)
+
+    def __call__(self, step: int, picture: Tensor) -> None:
+        """The picture after so many steps."""
+        if self._temporary is None:
+            return
+        if step == 1 or step % self.every == 0:
+            self._keep(step, picture)
+            self._last = None
+        else:
+            self._last = (step, picture)
+
+    def _keep(self, step: int, picture: Tensor) -> None:
+        assert self._temporary is not None
+        write_picture(self._temporary / f"step_{step:05d}.png", self.finish(picture.detach().clamp(0, 1)))
+
+    def write(self, overwrite: bool) -> list[Path]:
+        """Make what was asked for; the last step is always in it."""
+        if self._temporary is None:
+            return []
+        if self._last is not None:
+            self._keep(self._last[0], self._last[1])
+        made = []
+        for path in (self.options.gif, self.options.mp4):
+            if path is not None:
+                with (
+                    open_reader(self._temporary, fps=FPS) as reader,
+                    open_writer(path, reader, overwrite=overwrite) as writer,
+                ):
+                    for clip in reader:
+                        writer.write(clip)
+                made.append(path)
+        if self.options.folder is not None:
+            if self.options.folder.is_dir():
+                shutil.rmtree(self.options.folder)
+            shutil.copytree(self._temporary, self.options.folder)
+            made.append(self.options.folder)
+        return made
+
+
+def history(losses: Sequence[Losses]) -> dict[str, list[tuple[float, float]]]:
+    """{name: (step, value) pairs} of all losses."""
+    curves: dict[str, list[tuple[float, float]]] = {}
+    for entry in losses:
+        for name, value in entry.items():
+            if name not in ("step", "size", "frame"):
+                curves.setdefault(name, []).append((entry["step"], value))
+    return curves
+
+
+def write_curves(path: Path, losses: Sequence[Losses]) -> list[Path]:
+    """The curves as a PNG, logarithmic since losses fall by orders of magnitude, and the values as JSON beside it."""
+    curves = {f"log10 {n}": [(k, math.log10(v)) for k, v in p if v > 0] for n, p in history(losses).items()}
+    draw_curves(curves, path)
+    beside = path.with_suffix(".json")
+    write_bytes(beside, json.dumps(list(losses), indent=1).encode())
+    return [path, beside]

@@ -1,0 +1,55 @@
+"""Where a job writes: as the user says, or a name below ``results/`` that tells the input and its styles."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from segnst.errors import OutputError
+from segnst.plan import short_name
+from segnst.video.images import STILL_SUFFIXES
+from segnst.video.paths import VIDEO_FORMATS, check_output
+
+
+def default_output(input_path: str | os.PathLike[str], styles: Sequence[str]) -> Path:
+    """``results/<stem>_<styles>.<ext>``: the input's own kind where it can be written, else mp4.
+
+    Styles may be names or paths of checkpoints (``segnst.plan.short_name``). A folder of frames gives a folder.
+    """
+    path = Path(input_path)
+    words = [re.sub(r"[^\w-]+", "-", short_name(style)).strip("-") for style in styles]
+    names = "_".join(dict.fromkeys(word for word in words if word)) or "styled"
+    if path.is_dir():
+        stem = (path.name or path.resolve().name).replace(".", "_")
+        return Path("results") / f"{stem}_{names}"
+    suffix = path.suffix.lower()
+    if suffix not in VIDEO_FORMATS and suffix not in STILL_SUFFIXES:
+        suffix = ".mp4"
+    return Path("results") / f"{path.stem}_{names}{suffix}"
+
+
+def output_path(
+    path: Path,
+    out: str | Path | None,
+    styles: Sequence[str],
+    *,
+    overwrite: bool = False,
+    make_folder: bool = True,
+    default: Path | None = None,
+) -> Path:
+    """The output that a run in these styles may write: as given, or the default below ``results/``. Raises OutputError.
+
+    make_folder  whether the folder of the default is made; default  another name for it
+    """
+    if out is not None:
+        return check_output(out, path, overwrite=overwrite)
+    output = default or default_output(path, styles or ("original",))
+    if not make_folder and not output.parent.exists():
+        return output
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"The folder {output.parent} cannot be made ({error.strerror}).") from error
+    return check_output(output, path, overwrite=overwrite)

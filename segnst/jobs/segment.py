@@ -1,0 +1,173 @@
+"""Segmenting a video, a still or a folder of photos into a folder of masks."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from segnst.errors import InputError, OutputError, UsageError, did_you_mean
+from segnst.jobs.mask_files import FORMATS, Segmented
+from segnst.segmentation.base import Segmenter, after_cut, label_map, notes
+from segnst.types import Clip
+from segnst.video.read import Reader, open_reader
+
+Progress = Callable[[int, "int | None"], None]
+Cut = Callable[[Tensor, Any], tuple[bool, Any]]
+# (name, frame, carry) -> (its masks, carry)
+Look = Callable[[str, Clip, Any], tuple[Segmented, Any]]
+
+
+@dataclass
+class SegmentReport:
+    """How many frames were segmented, what deserves to be said, and the segmenter's last carry."""
+
+    frames: int = 0
+    carry: Any = None
+    warnings: list[str] = field(default_factory=list)
+
+
+def segment_to_folder(
+    input: Path,  # noqa: A002
+    output: Path,
+    segmenter: Segmenter,
+    *,
+    formats: Sequence[str] = ("indexed",),
+    reader: Reader | None = None,
+    cut: Cut | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> SegmentReport:
+    """Write masks: indexed PNGs (``000000.png`` on, or under each photo's stem; pixel value = class index) and others.
+
+    input    a video, a still, or a folder of photos of any sizes (of frames, with ``reader``)
+    output   made if missing; the files appear in it together, when all are done
+    formats  of ``segnst.jobs.mask_files.FORMATS``
+    reader   of the input, where it is to be read as a sequence or was looked at before
+    cut      says where a scene begins: (rgb, carry) -> (whether, carry)
+    Raises InputError (nothing to segment), OutputError (``output`` holds label maps, or cannot be written).
+    """
+
+    def look(name: str, clip: Clip, carry: Any) -> tuple[Segmented, Any]:
+        probabilities, carry = segmenter(clip.rgb, carry)
+        labels = label_map(probabilities, (clip.rgb.shape[2], clip.rgb.shape[3]))[0].cpu().numpy()
+        draw = getattr(segmenter, "colors", None)
+        return Segmented(name, clip, labels, probabilities, draw(carry) if draw else None), carry
+
+    report = masks_to_folder(
+        input, output, look, segmenter, formats=formats, reader=reader, cut=cut, overwrite=overwrite, progress=progress
+    )
+    report.warnings += notes(segmenter, report.carry)
+    return report
+
+
+def masks_to_folder(
+    input: Path,  # noqa: A002
+    output: Path,
+    look: Look,
+    segmenter: Segmenter,
+    *,
+    formats: Sequence[str] = ("indexed",),
+    reader: Reader | None = None,
+    cut: Cut | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+    finish: Callable[[Path], None] = lambda folder: None,
+) -> SegmentReport:
+    """As :func:`segment_to_folder`, with masks as ``look`` sees them; ``finish`` may put more into the folder."""
+    input, output = Path(input), Path(output)  # noqa: A001
+    unknown = next((f for f in formats if f not in FORMATS), None)
+    if unknown is not None:
+        near = did_you_mean(unknown, FORMATS)
+        raise UsageError(f"There is no format '{unknown}'.{near} Known: {', '.join(FORMATS)}.")
+    _check_output(input, output, overwrite)
+    report = SegmentReport()
+    sequence = reader is not None or not input.is_dir()
+    scratch: Path | None = None
+    with ExitStack() as opened:
+        if sequence and reader is None:
+            reader = opened.enter_context(open_reader(input))
+        frames = _photos(input) if reader is None else _frames(input, reader)
+        try:
+            first = next(frames, None)  # an unusable input is found before anything is written
+            if first is None:
+                raise InputError(f"{input} holds nothing to segment.")
+            output.parent.mkdir(parents=True, exist_ok=True)
+            scratch = Path(tempfile.mkdtemp(dir=output.parent, prefix=f".{output.name}."))
+            carry = scene = None
+            with ExitStack() as stack:
+                exports = [FORMATS[f](scratch, segmenter.regions, reader, stack) for f in dict.fromkeys(formats)]
+                frame: tuple[str, Clip, int | None] | None = first
+                while frame is not None:
+                    name, clip, expected = frame
+                    if cut is not None and sequence:
+                        begins, scene = cut(clip.rgb, scene)
+                        carry = after_cut(segmenter, carry) if begins else carry
+                    masks, carry = look(name, clip, carry if sequence else None)
+                    for export in exports:
+                        export.add(masks)
+                    report.frames += 1
+                    if progress is not None:
+                        progress(report.frames, expected)
+                    frame = next(frames, None)
+                for export in exports:
+                    export.finish()
+            finish(scratch)
+            output.mkdir(exist_ok=True)
+            _into_place(scratch, output)
+        except OSError as error:
+            raise OutputError(f"The label maps cannot be written to {output} ({error.strerror or error}).") from error
+        finally:
+            if scratch is not None:
+                shutil.rmtree(scratch, ignore_errors=True)
+        report.warnings += reader.warnings if reader is not None else []
+    report.carry = carry
+    return report
+
+
+def _into_place(scratch: Path, output: Path) -> None:
+    for item in sorted(scratch.iterdir()):
+        target = output / item.name
+        if target.is_dir():
+            shutil.rmtree(target)
+        item.replace(target)
+
+
+def _check_output(input: Path, output: Path, overwrite: bool) -> None:  # noqa: A002
+    if output.exists() and not output.is_dir():
+        raise OutputError(f"{output} is a file; name a folder for the label maps.")
+    if output.is_dir() and input.exists() and input.samefile(output):
+        raise OutputError("The label maps must not go into the folder that the photos come from.")
+    if output.is_dir() and not overwrite and any(p.suffix == ".png" for p in output.rglob("*")):
+        raise OutputError(f"{output} holds PNGs already. Choose another folder or pass --overwrite.")
+
+
+def _photos(folder: Path) -> Iterator[tuple[str, Clip, int | None]]:
+    """(stem, one frame, how many) for each photo, in natural order."""
+    from segnst.video import images
+
+    files, _ = images.apart_from_masks(images.frame_files(folder))
+    stems: dict[str, Path] = {}
+    for file in files:
+        if file.stem in stems:
+            raise InputError(f"{stems[file.stem].name} and {file.name} in {folder} would get the same label map.")
+        stems[file.stem] = file
+    for file in files:
+        planes = images.load(file).planes()
+        yield file.stem, Clip(torch.from_numpy(planes[:3].copy())[None], (0,), Fraction(1, 25)), len(files)
+
+
+def _frames(path: Path, reader: Reader) -> Iterator[tuple[str, Clip, int | None]]:
+    """(name, frame, expected count) for each frame of a video or of a folder of frames, or for a single still."""
+    files = reader.info.files if reader.info.kind == "frames" else ()
+    for number, clip in enumerate(reader):
+        name = path.stem if reader.info.kind == "image" else files[clip.pts[0]].stem if files else f"{number:06d}"
+        yield name, clip, reader.frames_expected

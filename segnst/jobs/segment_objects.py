@@ -1,0 +1,76 @@
+"""The objects of a video, a still or a folder of photos as label maps, one value an object, and a list of them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from segnst.errors import InputError
+from segnst.jobs.mask_files import Segmented
+from segnst.jobs.segment import Progress, SegmentReport, masks_to_folder
+from segnst.segmentation.base import label_map
+from segnst.segmentation.objects.instances import InstanceSegmenter, compose
+from segnst.types import Clip
+
+LIST = "objects.json"
+MOST = 253  # values that a label map has for objects
+
+
+def objects_to_folder(
+    input: Path,  # noqa: A002
+    output: Path,
+    segmenter: InstanceSegmenter,
+    *,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> SegmentReport:
+    """Write one indexed PNG a frame or photo, pixel value = number of the object, and ``objects.json`` beside them.
+
+    An object keeps its number through a video. The list has, under the name of each PNG, for each object its
+    value, class, score in [0,1] and box (x, y, width, height in pixels).
+    Raises as ``segment_to_folder`` does; InputError where a clip shows more than 253 objects.
+    """
+    listed: dict[str, list[dict[str, Any]]] = {}
+
+    def look(name: str, clip: Clip, carry: Any) -> tuple[Segmented, Any]:
+        rgb = clip.rgb
+        found, numbers, carry = segmenter.objects(rgb, carry)
+        if numbers and max(numbers) >= MOST:
+            raise InputError(f"{input} shows more than {MOST} objects; name fewer classes, or a part of the clip.")
+        size = (rgb.shape[2], rgb.shape[3])
+        # drawn with as many channels as are seen, then numbered: the numbers of a clip only grow
+        slots = label_map(compose(found, range(1, len(numbers) + 1), len(numbers) + 1)[None], size)[0]
+        values = torch.tensor([0, *(n + 1 for n in numbers)], dtype=torch.uint8, device=slots.device)
+        listed[name] = [
+            {
+                "value": number + 1,
+                "name": segmenter.finder.classes[found.classes[k]].name,
+                "score": round(found.scores[k], 3),
+                "box": _box(slots == k + 1),
+            }
+            for number, k in sorted((number, k) for k, number in enumerate(numbers))
+        ]
+        labels = values[slots.long()].cpu().numpy()
+        return Segmented(name, clip, labels, found.masks[None]), carry
+
+    def finish(folder: Path) -> None:
+        (folder / LIST).write_text(json.dumps(listed, indent=1) + "\n")
+
+    report = masks_to_folder(input, output, look, segmenter, overwrite=overwrite, progress=progress, finish=finish)
+    if not any(listed.values()):
+        names = " and no ".join(r.name for r in segmenter.finder.classes[1:])
+        report.warnings.append(f"No {names} was found in {input}.")
+    return report
+
+
+def _box(mask: Tensor) -> list[int]:
+    """x, y, width, height of a mask [H,W]; zeros where it is empty (hidden behind surer objects)."""
+    rows, columns = mask.any(1).nonzero()[:, 0], mask.any(0).nonzero()[:, 0]
+    if not len(rows):
+        return [0, 0, 0, 0]
+    left, top = int(columns[0]), int(rows[0])
+    return [left, top, int(columns[-1]) - left + 1, int(rows[-1]) - top + 1]

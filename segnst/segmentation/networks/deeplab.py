@@ -1,0 +1,153 @@
+"""The DeepLabV3 that segnst trains and ships, and anyone's fine-tuned copy of it: load, run, save."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from segnst.errors import UsageError, WeightsError
+from segnst.segmentation.networks.deeplab_network import DeepLab
+from segnst.types import Region
+
+ARCHITECTURE = "deeplabv3-mobilenet_v2"
+BUNDLED = {"deeplab": "deeplab_street.safetensors", "car_parts": "deeplab_car_parts.safetensors"}
+LEAST, MOST = 129, 4097  # px that frames are looked at in
+
+
+def network_size(size: tuple[int, int], long_side: int) -> tuple[int, int]:
+    """(H, W) of a frame -> (h, w) to run at: the long side as given, both of the form 16k+1."""
+    scale = long_side / max(size)
+    height, width = (max(17, 16 * round((x * scale - 1) / 16) + 1) for x in size)
+    return height, width
+
+
+class DeepLabSegmenter:
+    """A :class:`~segnst.segmentation.base.Segmenter`; looks at each frame alone and carries nothing.
+
+    rgb ``[T,3,H,W]`` float in [0,1], any H and W -> probabilities ``[T,K,h,w]`` at a quarter of ``long_side``.
+    """
+
+    path: Path | None = None  # where it was loaded from
+
+    def __init__(self, name: str, network: DeepLab, regions: Sequence[Region], long_side: int = 513) -> None:
+        self.name, self.regions, self.long_side = name, tuple(regions), long_side
+        self.network = network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    @torch.inference_mode()
+    def __call__(self, rgb: Tensor, carry: Any = None) -> tuple[Tensor, Any]:
+        return torch.cat([self.network(x).float().softmax(1) for x in self._inputs(rgb, self.long_side)]), None
+
+    @torch.inference_mode()
+    def look(self, rgb: Tensor, long_side: int) -> tuple[Tensor, Tensor]:
+        """Probabilities [T,K,h,w] and features [T,F,h,w] at a quarter of ``long_side``, to know an object again by."""
+        found = [self.network.look(x) for x in self._inputs(rgb, long_side)]
+        return torch.cat([logits.float().softmax(1) for logits, _ in found]), torch.cat([f.float() for _, f in found])
+
+    def grid(self, size: tuple[int, int]) -> tuple[int, int]:
+        """(h, w) of the probabilities for frames of (H, W)."""
+        height, width = network_size(size, self.long_side)
+        return (height - 1) // 4 + 1, (width - 1) // 4 + 1
+
+    def _inputs(self, rgb: Tensor, long_side: int) -> Iterator[Tensor]:
+        """What the network is given, a few frames at a time."""
+        weight = self.network.stem.weight
+        size = network_size((rgb.shape[2], rgb.shape[3]), long_side)
+        for frame in torch.split(rgb.to(weight.device), 1 if weight.device.type == "cpu" else 8):
+            shrinks = frame.shape[2] > size[0]
+            x = F.interpolate(frame.float(), size, mode="bilinear", align_corners=not shrinks, antialias=shrinks)
+            yield (x * 2 - 1).to(weight.dtype).contiguous(memory_format=torch.channels_last)
+
+
+def save(path: Path, network: DeepLab, regions: Sequence[Region], facts: dict[str, str], *, half: bool = True) -> None:
+    """Write a checkpoint (safetensors, fp16 unless ``half=False``); ``facts`` join its metadata as they are."""
+    from safetensors.torch import save_file
+
+    metadata = {
+        "architecture": ARCHITECTURE,
+        "settings": json.dumps(network.settings),
+        "classes": json.dumps([{"index": r.index, "name": r.name, "aliases": list(r.aliases)} for r in regions]),
+        "input": "RGB in [-1, 1], sides of the form 16k+1",
+        **facts,
+    }
+    kind = torch.float16 if half else torch.float32
+    tensors = {k: v.detach().to("cpu", kind).contiguous() for k, v in network.state_dict().items()}
+    partial = path.with_name(path.name + ".part")
+    try:
+        save_file(tensors, partial, metadata)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def read(path: Path) -> tuple[DeepLab, tuple[Region, ...], dict[str, str]]:
+    """Read a checkpoint -> (network in fp32, its regions, its metadata). Raises WeightsError.
+
+    Only safetensors are read: nothing in the file is ever executed.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    if not path.is_file():
+        raise WeightsError(f"The segmenter's weights {path} do not exist.")
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = dict(file.metadata() or {})
+            tensors = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError) as error:
+        raise WeightsError(f"{path} is not a readable safetensors file ({error}).") from error
+    if metadata.get("architecture") != ARCHITECTURE:
+        raise WeightsError(
+            f"{path} holds '{metadata.get('architecture', 'an unnamed network')}', not a segmenter that segnst "
+            f"trained ('{ARCHITECTURE}')."
+        )
+    try:
+        network = DeepLab(**json.loads(metadata["settings"]))
+        network.load_state_dict(tensors)
+        regions = tuple(
+            Region(int(c["index"]), str(c["name"]), tuple(str(a) for a in c["aliases"]))
+            for c in json.loads(metadata["classes"])
+        )
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise WeightsError(f"The segmenter's weights {path} are damaged or incomplete ({error}).") from error
+    if len(regions) != network.settings["classes"]:
+        raise WeightsError(f"{path} names {len(regions)} classes but its network has {network.settings['classes']}.")
+    return network, regions, metadata
+
+
+def load(
+    name: str, *, device: str | torch.device, offline: bool = False, weights: Path | None = None
+) -> DeepLabSegmenter:
+    """Load a checkpoint by path (``weights``, or ``name`` itself when it is a path)."""
+    path = weights if weights is not None else Path(name)
+    network, regions, metadata = read(path)
+    network.to(device)
+    segmenter = DeepLabSegmenter(name, network, regions, int(metadata.get("long_side", "513")))
+    segmenter.path = path
+    return segmenter
+
+
+def load_bundled(
+    name: str, *, device: str | torch.device, offline: bool = False, weights: Path | None = None
+) -> DeepLabSegmenter:
+    """Load one that ships with segnst: ``deeplab`` (nine classes) or ``car_parts`` (18 parts), or ``weights``.
+
+    ``NAME:PX`` looks at frames whose long side has PX pixels. More than it was trained for (513) finds what is small
+    and far better, and what fills the frame worse (:mod:`segnst.segmentation.wrappers.two_looks` has both); the
+    time grows with the square. Raises UsageError.
+    """
+    base, colon, side = name.partition(":")
+    if colon and (not side.isdecimal() or not LEAST <= int(side) <= MOST):
+        raise UsageError(f"'{name}' should be {base}:PX with the long side of what it looks at, {LEAST} to {MOST}.")
+    if weights is None:
+        from segnst.weights import bundled_dir
+
+        weights = bundled_dir() / BUNDLED[base]
+    segmenter = load(base, device=device, offline=offline, weights=weights)
+    if colon:
+        segmenter.name, segmenter.long_side = name, int(side)
+    return segmenter

@@ -1,0 +1,73 @@
+"""torchvision's three DeepLabV3 (Chen et al. 2017, arXiv:1706.05587) with their official weights of VOC's classes.
+
+The weights were trained on the part of COCO that shows VOC's classes. They are fetched on first use from
+PyTorch's address; each file's name carries the first characters of its SHA-256, which is checked.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from segnst.errors import WeightsError
+from segnst.masks.classes import VOC
+from segnst.types import Region
+
+SHORT_SIDE = 520
+_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+class TorchvisionSegmenter:
+    """A :class:`~segnst.segmentation.base.Segmenter` round a torchvision segmentation network.
+
+    rgb ``[T,3,H,W]`` float in [0,1] -> probabilities ``[T,21,h,w]``, short side at most 520.
+    """
+
+    path: Path | None = None  # where it was loaded from
+
+    def __init__(self, name: str, network: nn.Module, regions: tuple[Region, ...] = VOC) -> None:
+        self.name, self.regions = name, regions
+        self.network = network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    @torch.inference_mode()
+    def __call__(self, rgb: Tensor, carry: Any = None) -> tuple[Tensor, Any]:
+        like = next(self.network.parameters())
+        scale = min(1.0, SHORT_SIDE / min(rgb.shape[2:]))
+        size = (max(16, round(rgb.shape[2] * scale)), max(16, round(rgb.shape[3] * scale)))
+        mean, std = (torch.tensor(v, device=like.device)[None, :, None, None] for v in (_MEAN, _STD))
+        out = []
+        for frame in torch.split(rgb.to(like.device), 1):  # one by one: at 520 a batch of frames takes gigabytes
+            x = F.interpolate(frame.float(), size, mode="bilinear", antialias=True) if scale < 1 else frame.float()
+            x = ((x - mean) / std).to(like.dtype).contiguous(memory_format=torch.channels_last)
+            out.append(self.network(x)["out"].float().softmax(1))
+        return torch.cat(out), None
+
+
+def load(
+    name: str, *, device: str | torch.device, offline: bool = False, weights: Path | None = None
+) -> TorchvisionSegmenter:
+    """Load one by torchvision's name; ``weights`` is a file to use instead of the official one.
+
+    Raises WeightsError when it cannot be fetched, is damaged or fits another network.
+    """
+    from torchvision.models import segmentation
+
+    from segnst.catalog import fetch_named
+    from segnst.weights import read_tensors
+
+    weights = weights or fetch_named(name, offline=offline)
+    tensors, _ = read_tensors(weights)
+    build = getattr(segmentation, name)
+    network = cast(nn.Module, build(weights=None, weights_backbone=None, num_classes=len(VOC), aux_loss=False))
+    tensors = {k: v for k, v in tensors.items() if not k.startswith("aux_classifier.")}
+    try:
+        network.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise WeightsError(f"{weights} does not hold the weights of {name}.") from error
+    segmenter = TorchvisionSegmenter(name, network.to(device))
+    segmenter.path = weights
+    return segmenter

@@ -1,0 +1,247 @@
+"""Following one object from frame to frame: its mask, moved along the flow and fitted anew to what is seen.
+
+Each frame is looked at in a window round where the object should be. Four witnesses are added as log odds:
+
+- the moved mask, trusted more where the flow is reliable and the edge far away;
+- the guide's classes, weighted by how often each was the object so far (a rider's person and vehicle count alike);
+- colors: histograms of the object and of its surroundings;
+- looks: ridge regression of object against surroundings on the guide's features, learned on the frame of the
+  selection and, slowly, on those since (the target model of Robinson 2020, arXiv 2003.00908, in closed form). It
+  tells this scooter from those parked behind it.
+
+The color guided filter turns the sum into a mask with the picture's edges.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from segnst.segmentation.networks.deeplab import DeepLabSegmenter
+from segnst.segmentation.objects import appearance
+from segnst.segmentation.objects.appearance import Looks
+from segnst.segmentation.objects.cutout import Box, Window, connected, extent, follow_edges
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """How much each witness counts, and how fast the object's looks are learned anew."""
+
+    moved: float = 0.8
+    firm: float = 3.0  # more for the moved mask, far from its edge
+    classes: float = 0.3
+    color: float = 0.3
+    looks: float = 3.0
+    blur: float = 6.0  # px of the window: how far the moved mask may be off
+    reach: float = 24.0  # px of the window beyond which nothing joins the object from one frame to the next
+    learn: float = 0.1
+    learn_around: float = 0.3
+    window: int = 352  # px, long side
+    guide: int = 385  # px, long side at which the guide looks at the window
+    margin: float = 0.4  # of the object's long side, round it
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A window as the witnesses see it.
+
+    view      uint8 RGB [h,w,3]
+    classes   float32 [K,h,w];  bins  int32 [h,w], the color's place in a histogram
+    features  float32 [F,h',w'], coarser
+    """
+
+    view: np.ndarray
+    classes: np.ndarray
+    bins: np.ndarray
+    features: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What is known of an object.
+
+    mask        float32 [H,W], where it is
+    classes     [K], how often a pixel of that class near the object was the object
+    colors     [BINS,BINS,BINS] distribution of its colors in Lab, ``first`` that of the selection
+    around      the same of its surroundings
+    looks       of the frames since the selection, ``first_looks`` of that one
+    agreement   how well the witnesses agreed on the frame of the selection, what later frames are compared to
+    confidence  in [0,1], 1 on the frame of the selection
+    lost        frames since it was last seen, 0 while it is
+    area        px, when it was last seen
+    """
+
+    mask: np.ndarray
+    classes: np.ndarray
+    colors: np.ndarray
+    first: np.ndarray
+    around: np.ndarray
+    looks: Looks
+    first_looks: Looks
+    agreement: float = 0.0
+    confidence: float = 1.0
+    lost: int = 0
+    area: float = 0.0
+
+
+def _logit(p: np.ndarray, least: float) -> np.ndarray:
+    p = np.clip(p, least, 1 - least)
+    return np.asarray(np.log(p / (1 - p)))
+
+
+class Follower:
+    """Follows one object. Holds nothing of the clip: what it knows is the :class:`Target`.
+
+    guide  the bundled segmenter or one like it, whose features say what things look like
+    """
+
+    def __init__(self, guide: DeepLabSegmenter, weights: Weights = Weights()) -> None:  # noqa: B008 - frozen
+        self.guide, self.weights = guide, weights
+
+    def start(self, frame: np.ndarray, mask: np.ndarray, known: Target | None = None) -> Target:
+        """uint8 RGB [H,W,3] and the object's mask float32 [H,W] -> what is known of it.
+
+        ``known`` is what was known before the user corrected it: half of what is known of its looks stays.
+        """
+        box = extent(mask > 0.5) or (0.0, 0.0, float(frame.shape[1]), float(frame.shape[0]))
+        window = self._window(box, frame)
+        inside, seen = window.take(mask), self._see(window.take(frame))
+        colors, around = appearance.histogram(seen.bins, inside), appearance.histogram(seen.bins, 1 - inside)
+        looks = appearance.looks(seen.features, inside)
+        if known is not None:
+            colors, looks = (known.first + colors) / 2, known.first_looks.mixed(looks, 0.5)
+        shares = appearance.shares(seen.classes, inside)
+        area = float((mask > 0.5).sum())
+        target = Target(mask, shares, colors, colors, around, looks, looks, area=area)
+        return replace(target, agreement=appearance.agreement(self._evidence(target, seen), inside))
+
+    def follow(self, frame: np.ndarray, moved: np.ndarray, reliable: np.ndarray | None, target: Target) -> Target:
+        """One frame on.
+
+        frame     uint8 RGB [H,W,3];  moved  the last mask moved along the flow, float32 [H,W]
+        reliable  of the flow, float32 [H,W] in [0,1], or None where the mask was not moved by a flow
+        """
+        box = None if target.lost else extent(moved > 0.5)
+        if box is None or box[2] * box[3] < 16:
+            return self._search(frame, target)
+        window = self._window(box, frame)
+        seen, prior = self._see(window.take(frame)), window.take(moved)
+        trusted = np.zeros_like(prior) if reliable is None else window.take(reliable)
+        evidence = self._evidence(target, seen)
+        mask = _fit(seen.view, evidence + self._moved(prior, trusted), prior)
+        return self._learn(window.put(mask, moved.shape), mask, prior, seen, evidence, target)
+
+    def _window(self, box: Box, frame: np.ndarray) -> Window:
+        size = (frame.shape[0], frame.shape[1])
+        return Window.around(box, size, self.weights.margin, self.weights.window)
+
+    def _see(self, view: np.ndarray) -> Seen:
+        rgb = torch.from_numpy(view).permute(2, 0, 1)[None].float() / 255
+        probabilities, features = (x.cpu() for x in self.guide.look(rgb, self.weights.guide))
+        lab = cv2.cvtColor(view, cv2.COLOR_RGB2LAB)
+        color = torch.from_numpy(lab).permute(2, 0, 1)[None].float() / 255
+        color = 4 * (F.interpolate(color, features.shape[2:], mode="area") - 0.5)
+        products = color[:, (0, 0, 0, 1, 1, 2)] * color[:, (0, 1, 2, 1, 2, 2)]
+        every = torch.cat((torch.ones_like(color[:, :1]), color, products, 2 * probabilities, features), 1)
+        classes = F.interpolate(probabilities, view.shape[:2], mode="bilinear", align_corners=True)
+        return Seen(view, classes[0].numpy(), appearance.bins(lab), every[0])
+
+    def _moved(self, prior: np.ndarray, reliable: np.ndarray) -> np.ndarray:
+        """Log odds of the object by the moved mask."""
+        w = self.weights
+        inside = (prior > 0.5).astype(np.uint8)
+        deep, away = (cv2.distanceTransform(m, cv2.DIST_L2, 3) for m in (inside, 1 - inside))
+        odds = w.moved * _logit(cv2.GaussianBlur(prior, (0, 0), w.blur), 0.02)
+        # what the object uncovers has no reliable flow, and is not the object; what turns into view is
+        firm = reliable * ((deep - w.blur) / w.blur).clip(0, 1)
+        firm -= np.maximum(reliable, 0.6) * ((away - w.blur) / w.blur).clip(0, 1)
+        return np.asarray(odds + w.firm * firm - 4 * ((away - w.reach) / (0.5 * w.reach)).clip(0, 1))
+
+    def _evidence(self, target: Target, seen: Seen) -> np.ndarray:
+        """Log odds of the object by its classes, colors and looks alone, [h,w]."""
+        w = self.weights
+        chance = np.einsum("khw,k->hw", seen.classes, target.classes)
+        ratio = np.log((target.colors.ravel()[seen.bins] + 1e-5) / (target.around.ravel()[seen.bins] + 1e-5))
+        ratio = cv2.GaussianBlur(ratio.astype(np.float32), (0, 0), 1.5).clip(-3, 3)
+        known = target.first_looks.mixed(target.looks, 0.5)
+        weight = torch.linalg.solve(known.gram + 3.0 * torch.eye(len(known.right)).double(), known.right).float()
+        side = torch.einsum("fhw,f->hw", seen.features, weight)[None, None]
+        side = F.interpolate(side, ratio.shape, mode="bilinear", align_corners=True).clamp(-1, 1)
+        looks = side[0, 0].numpy()
+        return np.asarray(w.classes * _logit(chance, 0.03) + w.color * ratio + w.looks * looks)
+
+    def _learn(
+        self,
+        whole: np.ndarray,
+        mask: np.ndarray,
+        prior: np.ndarray,
+        seen: Seen,
+        evidence: np.ndarray,
+        target: Target,
+    ) -> Target:
+        area = float((whole > 0.5).sum())
+        confidence = self._confidence(mask, prior, evidence, target)
+        if area < max(4.0, 0.03 * target.area) or confidence < 0.1:
+            return replace(target, mask=np.zeros_like(whole), confidence=0.0, lost=target.lost + 1)
+        w = self.weights
+        colors = appearance.histogram(seen.bins, mask * (mask > 0.7))
+        around = appearance.histogram(seen.bins, (1 - mask) * (mask < 0.3))
+        rate = w.learn
+        return replace(
+            target,
+            mask=whole,
+            classes=(1 - rate) * target.classes + rate * appearance.shares(seen.classes, mask),
+            colors=(1 - 1.5 * rate) * target.colors + rate * colors + 0.5 * rate * target.first,
+            around=(1 - w.learn_around) * target.around + w.learn_around * around,
+            looks=target.looks.mixed(appearance.looks(seen.features, mask), rate),
+            confidence=confidence,
+            lost=0,
+            area=area,
+        )
+
+    def _confidence(self, mask: np.ndarray, prior: np.ndarray, evidence: np.ndarray, target: Target) -> float:
+        """How sure it is that this is still the object: witnesses beside those of the selection, and mask beside
+        moved mask."""
+        agreement = appearance.agreement(evidence, mask) / max(target.agreement, 0.1)
+        both = float(np.minimum(mask, prior).sum() / max(1.0, np.maximum(mask, prior).sum()))
+        now = float(np.clip(agreement, 0, 1) * np.clip(1.4 * both, 0, 1))
+        return min(1.0, 0.7 * target.confidence + 0.3 * now) if not target.lost else now
+
+    def _search(self, frame: np.ndarray, target: Target) -> Target:
+        """Look for a lost object in the whole frame, by its looks alone; ``mask`` stays empty until it is found."""
+        height, width = frame.shape[:2]
+        gone = replace(target, mask=np.zeros((height, width), np.float32), confidence=0.0, lost=target.lost + 1)
+        window = Window.around((0, 0, width, height), (height, width), 0, max(512, self.weights.window))
+        seen = self._see(window.take(frame))
+        evidence = self._evidence(target, seen)
+        found = evidence > 0
+        count, parts, facts, _ = cv2.connectedComponentsWithStats(found.astype(np.uint8))
+        best, score = 0, 0.45  # of how much the object was like itself when it was selected
+        for part in range(1, count):
+            area = facts[part, cv2.CC_STAT_AREA] / window.scale**2
+            # it may have come nearer or gone further away while it was not seen
+            if not 0.2 < area / max(target.area, 1) < 5:
+                continue
+            here = parts == part
+            colors = np.minimum(appearance.histogram(seen.bins, here), target.first).sum()
+            own = max(0.1, target.agreement)
+            likeness = min(1.0, float(evidence[here].mean()) / own) * min(1.0, 2 * float(colors))
+            if likeness > score:
+                best, score = part, likeness
+        if not best:
+            return gone
+        start = window.put((parts == best).astype(np.float32), (height, width))
+        return self.follow(frame, start, None, replace(target, lost=0, mask=start))
+
+
+def _fit(view: np.ndarray, odds: np.ndarray, prior: np.ndarray) -> np.ndarray:
+    """Log odds [h,w] -> soft mask [h,w] with the edges of uint8 RGB [h,w,3], of what hangs together with ``prior``."""
+    mask = follow_edges(view, (1 / (1 + np.exp(-odds))).astype(np.float32), max(2, round(max(view.shape) / 60)))
+    sure = mask > 0.5
+    kept = connected(sure, [prior > 0.4], share=2.0)
+    return np.asarray(np.where(sure & ~kept, 0, np.maximum(mask, kept & ~sure)).astype(np.float32))

@@ -1,0 +1,203 @@
+"""SAM 2 (Ravi et al. 2024, arXiv:2408.00714) follows what was selected: a network with a memory of earlier frames.
+
+It runs by transformers' ``Sam2VideoModel``, which is an extra of this package (``pip install segnst[sam2]``), on a
+folder as its makers publish it (config.json, model.safetensors): ``--segmenter sam2:FOLDER``, or ``--segmenter sam2``
+with the folder ``sam2.1-hiera-tiny`` in $SEGNST_HOME. Nothing is fetched. Where package or weights are missing, GrabCut
+and the flow follow the object, with a warning.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from safetensors import SafetensorError
+from torch import Tensor
+
+from segnst.errors import SegnstWarning, WeightsError
+from segnst.segmentation.base import Prompt, frame_by_frame
+from segnst.segmentation.objects.sam import points_of
+from segnst.segmentation.objects.tracking import Earlier, Mark, doubts, object_regions, shared
+from segnst.weights import home_dir
+
+FOLDER = "sam2.1-hiera-tiny"
+BOX_CORNERS = (2, 3)  # labels that the network knows a box by; 1 and 0 are clicks inside and outside
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True, slots=True)
+class Sam2Carry:
+    """How many frames were seen, the network's memory, confidence of each object on each frame.
+
+    The memory is changed in place: hand on the last carry only.
+    """
+
+    frame: int = 0
+    session: Any = None
+    confidence: tuple[tuple[float, ...], ...] = ()
+
+
+class Sam2Segmenter:
+    """A :class:`~segnst.segmentation.base.Segmenter` of selected objects, as ``TrackingSegmenter`` is, by SAM 2.
+
+    network  transformers' ``Sam2VideoModel`` or one of its kind
+    marks    the objects on the frames where they were selected; parts of an object are followed each by itself
+    before   {frame: {name: where it was}} for frames before an object's first mark
+    """
+
+    def __init__(
+        self, network: Any, marks: Sequence[Mark], before: Mapping[int, Mapping[str, Earlier]] | None = None
+    ) -> None:
+        self.name, self.path = "sam2", getattr(network, "path", None)
+        self.network, self.marks, self.before = network.eval(), tuple(marks), dict(before or {})
+        self.names, self.regions = object_regions(marks)
+        self.kept = max(network.config.num_maskmem, network.config.max_object_pointers_in_encoder)
+
+    def with_marks(self, marks: Sequence[Mark]) -> Sam2Segmenter:
+        """The same network with other marks."""
+        return Sam2Segmenter(self.network, marks)
+
+    @torch.inference_mode()
+    def __call__(self, rgb: Tensor, carry: Sam2Carry | None = None) -> tuple[Tensor, Sam2Carry]:
+        """RGB [T,3,H,W] in [0,1] -> probabilities [T,1+N,H,W]."""
+        return frame_by_frame(self._frame, rgb, carry or Sam2Carry())
+
+    def after_cut(self, carry: Sam2Carry) -> Sam2Carry:
+        """All of it: the memory holds what the objects look like, and no place."""
+        return carry
+
+    def notes(self, carry: Sam2Carry | None) -> list[str]:
+        """Where an object was hardly recognized or not at all: a warning for each object."""
+        return doubts(self.names, carry.confidence if carry else ())
+
+    def _frame(self, rgb: Tensor, carry: Sam2Carry) -> tuple[Tensor, Sam2Carry]:
+        full, number = (rgb.shape[2], rgb.shape[3]), carry.frame
+        like = next(self.network.parameters())
+        session = carry.session or self._session(like)
+        here = {name: [m for m in self.marks if m.name == name and m.frame == number] for name in self.names}
+        for name in self.names:
+            self._tell(session, name, here[name], full, like)
+        drawn, sure = dict.fromkeys(self.names, torch.zeros(1, 1, *full)), dict.fromkeys(self.names, 0.0)
+        if session.get_obj_num():
+            found = self.network(session, frame_idx=number, frame=self._pixels(rgb, like))
+            masks = F.interpolate(found.pred_masks.float(), full, mode="bilinear", align_corners=False).sigmoid().cpu()
+            scores = found.object_score_logits.float().sigmoid().flatten().tolist()
+            for key, mask, score in zip(found.object_ids, masks, scores, strict=True):
+                name = self.names[key // PARTS]
+                drawn[name] = torch.maximum(drawn[name], mask[None] * (score > 0.5))
+                sure[name] = max(sure[name], score)
+            self._forget(session, number)
+        for name, earlier in self.before.get(number, {}).items():
+            drawn[name], sure[name] = earlier.enlarged(full), earlier.confidence
+        for name, mask in ((name, m.mask) for name, marks in here.items() for m in marks if m.mask is not None):
+            drawn[name], sure[name] = mask.cpu().float(), 1.0
+        confidence = (*carry.confidence, tuple(sure[n] for n in self.names))
+        return shared([drawn[n] for n in self.names]), Sam2Carry(number + 1, session, confidence)
+
+    def _session(self, like: Tensor) -> Any:
+        from transformers.models.sam2_video.modeling_sam2_video import Sam2VideoInferenceSession
+
+        return Sam2VideoInferenceSession(
+            inference_device=like.device,
+            inference_state_device=like.device,
+            video_storage_device=like.device,
+            dtype=like.dtype,
+        )
+
+    def _pixels(self, rgb: Tensor, like: Tensor) -> Tensor:
+        """The frame as the network was trained on it: squeezed into a square, normalized."""
+        side = self.network.config.image_size
+        x = F.interpolate(rgb.to(like.device).float(), (side, side), mode="bilinear", antialias=True)
+        mean, std = (torch.tensor(v, device=like.device)[None, :, None, None] for v in (MEAN, STD))
+        return ((x - mean) / std).to(like.dtype)
+
+    def _tell(self, session: Any, name: str, marks: Sequence[Mark], full: tuple[int, int], like: Tensor) -> None:
+        """Give the network what was selected of an object on this frame: each part, or its mask."""
+        side = self.network.config.image_size
+        first = PARTS * self.names.index(name)
+        keys = []
+        prompts = [p for m in marks for p in m.prompts][: PARTS - 1]
+        for key, prompt in enumerate(prompts, first):
+            places, labels = _clicks(prompt, full, side)
+            points = {
+                "point_coords": torch.tensor(places, device=like.device, dtype=like.dtype)[None, None],
+                "point_labels": torch.tensor(labels, device=like.device, dtype=torch.int32)[None, None],
+            }
+            session.add_point_inputs(session.obj_id_to_idx(key), marks[0].frame, points)
+            keys.append(key)
+        for mark in marks:
+            if mark.mask is not None:
+                key = first + len(prompts)
+                mask = F.interpolate(mark.mask.float(), (side, side), mode="bilinear", antialias=True)
+                session.add_mask_inputs(session.obj_id_to_idx(key), mark.frame, (mask >= 0.5).float())
+                keys.append(key)
+        session.obj_with_new_inputs = [*session.obj_with_new_inputs, *dict.fromkeys(keys)]
+
+    def _forget(self, session: Any, number: int) -> None:
+        """Drop what the network will not look at again: pictures, and memories older than it takes in."""
+        session.processed_frames.pop(number, None)
+        for memories in session.output_dict_per_obj.values():
+            for old in [k for k in memories["non_cond_frame_outputs"] if k <= number - self.kept]:
+                del memories["non_cond_frame_outputs"][old]
+
+
+PARTS = 64  # that an object may be selected by
+
+
+def _clicks(prompt: Prompt, full: tuple[int, int], side: int) -> tuple[list[list[float]], list[int]]:
+    """Corners of the box, clicks and strokes, in pixels of the network's square input, and what each is."""
+    across, down = side / full[1], side / full[0]
+    places, labels = list[list[float]](), list[int]()
+    if prompt.box is not None:
+        x, y, width, height = prompt.box
+        places += [[x * across, y * down], [(x + width) * across, (y + height) * down]]
+        labels += BOX_CORNERS
+    for x, y, belongs in points_of(prompt):
+        places.append([x * across, y * down])
+        labels.append(int(belongs))
+    return places, labels
+
+
+def read(folder: Path) -> Any:
+    """Transformers' network from a folder on this machine. Raises WeightsError."""
+    if not (folder / "config.json").is_file() or not (folder / "model.safetensors").is_file():
+        raise WeightsError(f"{folder} does not hold SAM 2: config.json and model.safetensors are needed.")
+    try:
+        from transformers import Sam2VideoModel
+        from transformers.utils.logging import disable_progress_bar
+    except ImportError:
+        raise WeightsError("SAM 2 needs the package transformers: pip install 'segnst[sam2]'.") from None
+    disable_progress_bar()
+    try:
+        network, seen = Sam2VideoModel.from_pretrained(
+            folder, local_files_only=True, use_safetensors=True, output_loading_info=True
+        )
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise WeightsError(f"{folder} does not hold the weights of SAM 2 ({str(error).splitlines()[0]}).") from error
+    if seen["missing_keys"] or seen["mismatched_keys"]:
+        raise WeightsError(f"{folder} does not hold all weights of SAM 2.")
+    network.path = folder / "model.safetensors"
+    return network
+
+
+def load(name: str, *, device: torch.device, offline: bool = False) -> Sam2Segmenter | None:
+    """Registry entry: ``sam2`` or ``sam2:FOLDER`` -> a segmenter without marks, or None, with a SegnstWarning, where
+    it cannot be had.
+
+    Raises WeightsError for a folder that was named and does not hold it.
+    """
+    _, colon, given = name.partition(":")
+    folder = Path(given).expanduser() if colon else home_dir() / FOLDER
+    try:
+        network = read(folder).to(device)
+    except WeightsError as error:
+        if colon:
+            raise
+        warnings.warn(f"{error} GrabCut and optical flow take the place of SAM 2.", SegnstWarning, stacklevel=2)
+        return None
+    return Sam2Segmenter(network, ())
