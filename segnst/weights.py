@@ -152,7 +152,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise WeightsError(f"{path} cannot be read ({error.strerror or error}).") from error
     try:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # noqa: BLE001 - torch raises many kinds for broken and for hostile files
+    except Exception as error:  # torch raises many kinds for broken and for hostile files
         raise WeightsError(
             f"{path} is not a checkpoint that can be read safely (broken, or it holds code, which is never run)."
         ) from error

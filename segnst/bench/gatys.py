@@ -90,7 +90,7 @@ def measure(
     load      gives a fresh encoder, in each method's own memory layout
     painting  [1,3,h,w], of the size that it has beside the content
     """
-    plain, fast = load(), load().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    plain, fast = load(), load().to(memory_format=torch.channels_last)
     judge = Objective(plain, weights, content, [StyleRegion([(painting, 1.0)])])
     methods: Mapping[str, Callable[[], Tensor]] = {
         "reference": lambda: reference(plain, content, painting, weights, steps),

@@ -62,7 +62,7 @@ class Context:
     per_frame: Callable[[], Pipeline]
 
 
-class NotApplicable(Exception):  # noqa: N818 - not an error: the report names the method and goes on
+class NotApplicable(Exception):  # not an error: the report names the method and goes on
     """Raised by a method that cannot work with these networks; the text says why."""
 
 

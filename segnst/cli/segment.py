@@ -15,7 +15,7 @@ from segnst.cli.options import Device, Offline
 
 def segment(
     context: typer.Context,
-    input: Annotated[Path, typer.Argument(metavar="INPUT", help="Video, still or folder of photos or frames.")],  # noqa: A002
+    input: Annotated[Path, typer.Argument(metavar="INPUT", help="Video, still or folder of photos or frames.")],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder for the masks.")],
     segmenter: Annotated[
         str,
@@ -135,7 +135,7 @@ def segment(
 
 
 def _objects(
-    input: Path,  # noqa: A002
+    input: Path,
     output: Path,
     detect: str,
     sam: bool,

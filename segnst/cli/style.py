@@ -20,7 +20,7 @@ Entry = Annotated[
 
 def style(
     context: typer.Context,
-    input: Annotated[Path, typer.Argument(metavar="INPUT", help="Video, still or folder of frames.")],  # noqa: A002
+    input: Annotated[Path, typer.Argument(metavar="INPUT", help="Video, still or folder of frames.")],
     output: Annotated[
         Path | None,
         typer.Option(

@@ -116,7 +116,7 @@ def load_features(name: str, *, offline: bool, device: torch.device) -> tuple[En
         python_warnings.simplefilter("always", SegnstWarning)
         encoder = load_encoder(name, offline=offline)
     said = [str(w.message) for w in caught if issubclass(w.category, SegnstWarning)]
-    return encoder.to(device).to(memory_format=torch.channels_last), said  # type: ignore[call-overload]
+    return encoder.to(device).to(memory_format=torch.channels_last), said
 
 
 def default_name(path: Path, out: Path | None, plan: Plan, overwrite: bool) -> Path:
@@ -182,7 +182,7 @@ def optimize_file(
     path: str | Path,
     out: str | Path | None,
     plan: Plan,
-    options: OptimizeOptions = OptimizeOptions(),  # noqa: B008 - frozen
+    options: OptimizeOptions = OptimizeOptions(),
     *,
     film: FilmOptions = FilmOptions(),  # noqa: B008 - frozen
     overwrite: bool = False,

@@ -36,7 +36,7 @@ class SegmentReport:
 
 
 def segment_to_folder(
-    input: Path,  # noqa: A002
+    input: Path,
     output: Path,
     segmenter: Segmenter,
     *,
@@ -70,7 +70,7 @@ def segment_to_folder(
 
 
 def masks_to_folder(
-    input: Path,  # noqa: A002
+    input: Path,
     output: Path,
     look: Look,
     segmenter: Segmenter,
@@ -83,7 +83,7 @@ def masks_to_folder(
     finish: Callable[[Path], None] = lambda folder: None,
 ) -> SegmentReport:
     """As :func:`segment_to_folder`, with masks as ``look`` sees them; ``finish`` may put more into the folder."""
-    input, output = Path(input), Path(output)  # noqa: A001
+    input, output = Path(input), Path(output)
     unknown = next((f for f in formats if f not in FORMATS), None)
     if unknown is not None:
         near = did_you_mean(unknown, FORMATS)
@@ -141,7 +141,7 @@ def _into_place(scratch: Path, output: Path) -> None:
         item.replace(target)
 
 
-def _check_output(input: Path, output: Path, overwrite: bool) -> None:  # noqa: A002
+def _check_output(input: Path, output: Path, overwrite: bool) -> None:
     if output.exists() and not output.is_dir():
         raise OutputError(f"{output} is a file; name a folder for the label maps.")
     if output.is_dir() and input.exists() and input.samefile(output):

@@ -21,7 +21,7 @@ MOST = 253  # values that a label map has for objects
 
 
 def objects_to_folder(
-    input: Path,  # noqa: A002
+    input: Path,
     output: Path,
     segmenter: InstanceSegmenter,
     *,

@@ -83,7 +83,7 @@ class PlanStylizer:
         plan: Plan,
         styles: Mapping[str, nn.Module | InCollection],
         device: torch.device,
-        scale: Scale = Scale(),  # noqa: B008 - frozen
+        scale: Scale = Scale(),
     ) -> None:
         self.plan, self.device, self.dtype, self.scale = plan, device, fast_dtype(device), scale
         self.members = {name: s for name, s in styles.items() if isinstance(s, InCollection)}
@@ -96,7 +96,7 @@ class PlanStylizer:
             raise UsageError(f"--tile {scale.tile} needs styles of a collection; '{alone}' is a network of its own.")
 
     def _ready(self, net: nn.Module) -> nn.Module:
-        ready: nn.Module = net.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        ready: nn.Module = net.to(self.device).to(memory_format=torch.channels_last)
         return ready
 
     def _whole(self, entry: Entry) -> str | None:

@@ -115,7 +115,7 @@ def _load(path: Path, settings: FeatureSettings) -> dict[str, Layer]:
         return {name: (down, up, bias) for name, (down, up, bias) in saved["layers"].items()}
     except SegnstError:
         raise
-    except Exception as error:  # noqa: BLE001 - a damaged file fails in many ways
+    except Exception as error:  # a damaged file fails in many ways
         raise WeightsError(f"{path} is not a checkpoint of this training. Give --restart to begin anew.") from error
 
 
@@ -127,7 +127,7 @@ def train_features(
     deep_teacher: str | Path | None = None,
     out: Path = Path("models"),
     work: Path = Path("work"),
-    settings: FeatureSettings = FeatureSettings(),  # noqa: B008 - frozen
+    settings: FeatureSettings = FeatureSettings(),
     terms: str = "not stated",
     restart: bool = False,
     overwrite: bool = False,

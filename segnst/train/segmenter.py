@@ -120,7 +120,7 @@ class _Run:
         device: torch.device,
         card: dict[str, str],
     ) -> None:
-        self.network = network.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+        self.network = network.to(memory_format=torch.channels_last).train()
         self.regions, self.train, self.held, self.channels = regions, train, held, channels
         self.settings, self.out, self.device, self.card = settings, out, device, card
         self.average = {k: v.detach().clone() for k, v in network.state_dict().items()}

@@ -143,7 +143,7 @@ class StyleRun:
             self.progress = Progress(saved["iteration"], history)
         except SegnstError:
             raise
-        except Exception as error:  # noqa: BLE001 - a damaged file fails in many ways
+        except Exception as error:  # a damaged file fails in many ways
             raise WeightsError(f"{path} is not a checkpoint of this training. Give --restart to begin anew.") from error
 
     def save(self, shown: Sequence[Tensor]) -> None:
@@ -262,7 +262,7 @@ class StyleRun:
         for step in range(steps):
             crops = self.photos.crops(4, side, random_of(s.seed + 29, step), plain=0.1).to(self.device)
             optimizer.zero_grad(set_to_none=True)
-            (self.net(crops, self._identity(4)) - crops).square().mean().backward()  # type: ignore[no-untyped-call]
+            (self.net(crops, self._identity(4)) - crops).square().mean().backward()
             optimizer.step()
             schedule.step()
 

@@ -37,7 +37,7 @@ class DeepLabSegmenter:
 
     def __init__(self, name: str, network: DeepLab, regions: Sequence[Region], long_side: int = 513) -> None:
         self.name, self.regions, self.long_side = name, tuple(regions), long_side
-        self.network = network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network = network.eval().to(memory_format=torch.channels_last)
 
     @torch.inference_mode()
     def __call__(self, rgb: Tensor, carry: Any = None) -> tuple[Tensor, Any]:

@@ -64,7 +64,7 @@ def _begin(points: np.ndarray, count: int) -> np.ndarray:
         raise UsageError(f"A frame of {len(points)} px cannot have {count} clusters.")
     cv2.setRNGSeed(0)
     stop = (cv2.TERM_CRITERIA_EPS + cv2.TERM_CRITERIA_MAX_ITER, 30, 0.1)
-    _, labels, centers = cv2.kmeans(points, count, None, stop, 3, cv2.KMEANS_PP_CENTERS)  # type: ignore[call-overload]
+    _, labels, centers = cv2.kmeans(points, count, None, stop, 3, cv2.KMEANS_PP_CENTERS)
     order = np.argsort(-np.bincount(labels.ravel(), minlength=count), kind="stable")
     return np.asarray(centers[order], np.float32)
 

@@ -31,7 +31,7 @@ class TorchvisionSegmenter:
 
     def __init__(self, name: str, network: nn.Module, regions: tuple[Region, ...] = VOC) -> None:
         self.name, self.regions = name, regions
-        self.network = network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network = network.eval().to(memory_format=torch.channels_last)
 
     @torch.inference_mode()
     def __call__(self, rgb: Tensor, carry: Any = None) -> tuple[Tensor, Any]:

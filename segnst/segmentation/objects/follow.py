@@ -100,7 +100,7 @@ class Follower:
     guide  the bundled segmenter or one like it, whose features say what things look like
     """
 
-    def __init__(self, guide: DeepLabSegmenter, weights: Weights = Weights()) -> None:  # noqa: B008 - frozen
+    def __init__(self, guide: DeepLabSegmenter, weights: Weights = Weights()) -> None:
         self.guide, self.weights = guide, weights
 
     def start(self, frame: np.ndarray, mask: np.ndarray, known: Target | None = None) -> Target:
