@@ -23,6 +23,12 @@ def _check(name: str, value: Tensor, *shape: int | str, sizes: dict[str, int]) -
         raise ValueError(f"{name} must be {list(shape)} with {sizes}, got {list(value.shape)}")
 
 
+def _shape(value: Tensor) -> str:
+    """``float32 [3,2,360,640]``, and the device where it is not the CPU: enough to find a mistake by."""
+    where = "" if value.device.type == "cpu" else f" on {value.device}"
+    return f"{str(value.dtype).removeprefix('torch.')} [{','.join(map(str, value.shape))}]{where}"
+
+
 @dataclass(frozen=True, slots=True)
 class Clip:
     """A run of consecutive frames.
@@ -46,6 +52,13 @@ class Clip:
 
     def __len__(self) -> int:
         return len(self.pts)
+
+    def __repr__(self) -> str:
+        """Shapes and times instead of the numbers themselves, which no one can read by the million."""
+        times = [f"{float(p * self.time_base):.3f}" for p in (self.pts[0], self.pts[-1])] if self.pts else []
+        when = f"{' to '.join(dict.fromkeys(times))} s" if times else "no frames"
+        alpha = "" if self.alpha is None else f", alpha {_shape(self.alpha)}"
+        return f"Clip(rgb {_shape(self.rgb)}, {when} in units of {self.time_base} s{alpha})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +91,9 @@ class LayerMasks:
     def __post_init__(self) -> None:
         _check("LayerMasks.soft", self.soft, "T", len(self.layers), "H", "W", sizes={})
 
+    def __repr__(self) -> str:
+        return f"LayerMasks(soft {_shape(self.soft)}, layers {', '.join(self.layers)})"
+
 
 @dataclass(frozen=True, slots=True)
 class Motion:
@@ -94,3 +110,6 @@ class Motion:
         sizes: dict[str, int] = {}
         _check("Motion.flow", self.flow, "T", 2, "H", "W", sizes=sizes)
         _check("Motion.reliable", self.reliable, "T", 1, "H", "W", sizes=sizes)
+
+    def __repr__(self) -> str:
+        return f"Motion(flow {_shape(self.flow)}, reliable {_shape(self.reliable)})"
