@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 
 from segnst.errors import OutputError
+from segnst.files import write_bytes
+from segnst.pixels import from_bytes, to_bytes
 
 LAYER_COLORS = (
     (230, 75, 60),
@@ -22,14 +24,6 @@ LAYER_COLORS = (
     (150, 150, 150),
 )
 TEXT = 22  # px above each picture
-
-
-def to_bytes(rgb: Tensor) -> np.ndarray:
-    """[3,H,W] in [0,1] -> uint8 [H,W,3] RGB."""
-    picture: np.ndarray = (
-        (rgb.detach().cpu().float().clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
-    )
-    return picture
 
 
 def layer_picture(soft: Tensor, rgb: Tensor) -> Tensor:
@@ -57,7 +51,7 @@ def card(lines: Sequence[str], size: tuple[int, int]) -> Tensor:
             1,
             cv2.LINE_AA,
         )
-    return torch.from_numpy(picture).permute(2, 0, 1).float() / 255
+    return from_bytes(picture)
 
 
 def _cell(picture: Tensor, title: str, width: int) -> np.ndarray:
@@ -73,7 +67,7 @@ def _cell(picture: Tensor, title: str, width: int) -> np.ndarray:
 def write_sheet(path: Path, rows: Sequence[Sequence[tuple[str, Tensor]]], width: int = 320) -> Path:
     """Write rows of (title, picture [3,H,W]) as one PNG; each picture is scaled to ``width`` px.
 
-    Raises OutputError when the file cannot be written.
+    Raises OutputError when the file cannot be written, ResourceError when the disk is full.
     """
     drawn = []
     for row in rows:
@@ -84,14 +78,7 @@ def write_sheet(path: Path, rows: Sequence[Sequence[tuple[str, Tensor]]], width:
     widest = max(r.shape[1] for r in drawn)
     drawn = [np.pad(r, ((0, 0), (0, widest - r.shape[1]), (0, 0)), constant_values=255) for r in drawn]
     ok, data = cv2.imencode(".png", cv2.cvtColor(np.vstack(drawn), cv2.COLOR_RGB2BGR))
-    temporary = path.with_name(f".{path.name}.part")
-    try:
-        temporary.write_bytes(data.tobytes())
-        temporary.replace(path)
-    except OSError as error:
-        raise OutputError(f"The contact sheet {path} cannot be written ({error.strerror or error}).") from error
-    finally:
-        temporary.unlink(missing_ok=True)
     if not ok:
         raise OutputError(f"The contact sheet {path} cannot be drawn.")
+    write_bytes(path, data.tobytes())
     return path

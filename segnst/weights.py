@@ -10,13 +10,13 @@ import hashlib
 import json
 import os
 import sys
-import tempfile
 import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from segnst.errors import WeightsError
+from segnst.files import written_whole
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -69,34 +69,32 @@ def sha256(path: Path) -> str:
 def _download(url: str, target: Path, checksum: str, quiet: bool) -> None:
     """Fetch to a temporary name beside ``target``; rename once the checksum has been found right."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     digest, done = hashlib.sha256(), 0
     bar = not quiet and sys.stderr.isatty()
     try:
-        with os.fdopen(handle, "wb") as file, urllib.request.urlopen(url, timeout=30) as response:
-            total = int(response.headers.get("Content-Length") or 0)
-            while chunk := response.read(CHUNK):
-                file.write(chunk)
-                digest.update(chunk)
-                done += len(chunk)
-                if bar:
-                    share = f"{100 * done // total:3d} %" if total else f"{done >> 20} MB"
-                    print(f"\rfetching {target.name} {share}", end="", file=sys.stderr, flush=True)
-        if bar:
-            print(file=sys.stderr)
-        if total and done != total:
-            raise WeightsError(f"{url} ended after {done} of {total} bytes. Try again.")
-        if not digest.hexdigest().startswith(checksum):
-            raise WeightsError(
-                f"{url} has the checksum {digest.hexdigest()[:16]}…, expected {checksum}…. The file was thrown away."
-            )
-        Path(temporary).replace(target)
+        with written_whole(target) as temporary:
+            with temporary.open("wb") as file, urllib.request.urlopen(url, timeout=30) as response:
+                total = int(response.headers.get("Content-Length") or 0)
+                while chunk := response.read(CHUNK):
+                    file.write(chunk)
+                    digest.update(chunk)
+                    done += len(chunk)
+                    if bar:
+                        share = f"{100 * done // total:3d} %" if total else f"{done >> 20} MB"
+                        print(f"\rfetching {target.name} {share}", end="", file=sys.stderr, flush=True)
+            if bar:
+                print(file=sys.stderr)
+            if total and done != total:
+                raise WeightsError(f"{url} ended after {done} of {total} bytes. Try again.")
+            if not digest.hexdigest().startswith(checksum):
+                raise WeightsError(
+                    f"{url} has the checksum {digest.hexdigest()[:16]}…, expected {checksum}…. "
+                    "The file was thrown away."
+                )
     except (urllib.error.URLError, OSError) as error:
         raise WeightsError(
             f"{url} could not be fetched ({error}). Put the file into {target.parent} by hand."
         ) from error
-    finally:
-        Path(temporary).unlink(missing_ok=True)
 
 
 def fetch(url: str, checksum: str, filename: str | None = None, *, offline: bool = False, quiet: bool = False) -> Path:
@@ -178,12 +176,8 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, st
         k: v.detach().cpu().to(torch.float16 if half and v.is_floating_point() else v.dtype).contiguous()
         for k, v in tensors.items()
     }
-    temporary = path.with_name(f".{path.name}.part")
     try:
-        save_file(tensors, temporary, {k: v if isinstance(v, str) else json.dumps(v) for k, v in metadata.items()})
-        temporary.chmod(0o644)  # safetensors writes files that only their owner may read
-        temporary.replace(path)
+        with written_whole(path) as temporary:
+            save_file(tensors, temporary, {k: v if isinstance(v, str) else json.dumps(v) for k, v in metadata.items()})
     except OSError as error:
         raise WeightsError(f"{path} cannot be written ({error.strerror or error}).") from error
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -14,8 +14,8 @@ from segnst.assembly import build
 from segnst.config import Settings
 from segnst.flow.dis import DisFlow
 from segnst.jobs.style import style_video
+from segnst.masks.label_map import label_map
 from segnst.pipeline import State
-from segnst.segmentation.base import label_map
 from segnst.segmentation.from_settings import load_segmenter
 from segnst.video.read import open_reader
 

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from segnst.errors import UsageError
 from segnst.masks.indexed_png import palette
-from segnst.segmentation.base import Segmenter, after_cut, label_map, notes
+from segnst.masks.label_map import label_map
+from segnst.segmentation.base import Segmenter, after_cut, notes
 from segnst.sheet import write_sheet
 from segnst.types import Region
 

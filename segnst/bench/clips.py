@@ -17,6 +17,7 @@ from segnst.bench.truth import Truth, truth_of
 from segnst.errors import InputError
 from segnst.masks.classes import STREET
 from segnst.masks.indexed_png import read_png
+from segnst.pixels import from_bytes
 from segnst.segmentation.base import resolve
 from segnst.video.images import MASK_SUFFIX, apart_from_masks, frame_files
 from segnst.weights import sha256
@@ -121,5 +122,4 @@ def read_painting(path: Path, short_side: int = 384) -> Tensor:
     scale = short_side / min(picture.shape[:2])
     if scale < 1:
         picture = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    rgb = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
-    return torch.from_numpy(rgb).permute(2, 0, 1)[None].float() / 255
+    return from_bytes(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB))[None]

@@ -17,9 +17,9 @@ from segnst.bench.boundary import boundary_f
 from segnst.errors import InputError
 from segnst.masks.classes import STREET
 from segnst.masks.indexed_png import read_png
+from segnst.masks.label_map import IGNORE, PARTIAL, one_object
 from segnst.segmentation.files import CLASSES_FILE, read_classes
 
-PARTIAL, IGNORE = 254, 255
 _NAMES = tuple(region.name for region in STREET)
 _ONE = ("background", "object")  # what a mask of one object holds
 
@@ -50,7 +50,7 @@ def evaluate_masks(pred_dir: Path, truth_dir: Path, classes: Sequence[str] | Non
     for prediction_path, truth_path in pairs:
         prediction, truth = read_png(prediction_path), read_png(truth_path)
         if one:
-            prediction, truth = (prediction > 0).astype(np.uint8), (truth > 0).astype(np.uint8)
+            prediction, truth = one_object(prediction), one_object(truth)
         if prediction.shape != truth.shape:
             raise InputError(
                 f"{prediction_path} is {prediction.shape[1]}x{prediction.shape[0]}, the truth {truth_path.name} is "

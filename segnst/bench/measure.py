@@ -17,6 +17,7 @@ from segnst.bench.clips import BenchClip
 from segnst.bench.truth import Truth, read_npz
 from segnst.catalog import fetch_named
 from segnst.errors import InputError, OutputError, WeightsError
+from segnst.files import written_whole
 from segnst.flow.base import FlowEstimator, consistency, motion_boundary
 from segnst.flow.dis import DisFlow
 from segnst.flow.raft import RaftFlow
@@ -89,14 +90,10 @@ def _rounded(flow: Tensor) -> Tensor:
 
 
 def _keep(file: Path, flow: Tensor, back: Tensor) -> None:
-    temporary = file.with_name(f".{file.stem}.part.npz")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        try:
+        with written_whole(file) as temporary:
             np.savez_compressed(temporary, flow=flow.cpu().half().numpy(), back=back.cpu().half().numpy())
-            temporary.replace(file)
-        finally:
-            temporary.unlink(missing_ok=True)
     except OSError as error:
         raise OutputError(f"The flow cache {file.parent} cannot be written ({error.strerror}).") from error
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from segnst.bench.meters import SOURCE
 from segnst.bench.metrics import BANDS
+from segnst.files import write_bytes
 
 COLORS = {"source": (150, 150, 150), "per-frame": (40, 40, 200), "segnst": (30, 130, 30)}
 OTHERS = ((180, 90, 20), (160, 40, 160), (20, 140, 200), (150, 150, 20), (90, 90, 220))
@@ -30,18 +31,8 @@ def _text(
     cv2.putText(image, text, at, FONT, size, color, 1, cv2.LINE_AA)
 
 
-def write_whole(data: bytes, path: Path) -> None:
-    """Write a file whole or not at all. Raises OSError."""
-    temporary = path.with_name(f".{path.name}.part")
-    try:
-        temporary.write_bytes(data)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def _write(image: np.ndarray, path: Path) -> None:
-    write_whole(cv2.imencode(".png", image)[1].tobytes(), path)
+    write_bytes(path, cv2.imencode(".png", image)[1].tobytes())
 
 
 def _errors_of(name: str, series: Mapping[str, Sequence[float | None]]) -> np.ndarray:
@@ -83,7 +74,7 @@ def _errors_of(name: str, series: Mapping[str, Sequence[float | None]]) -> np.nd
 def draw_errors(clips: Mapping[str, Mapping[str, Sequence[float | None]]], path: Path) -> None:
     """Error over time, one panel a clip: {clip: {method: E_warp of each frame, None where it has none}}.
 
-    Raises OSError when the PNG cannot be written.
+    Raises OutputError when the PNG cannot be written.
     """
     _write(np.vstack([_errors_of(name, series) for name, series in clips.items()]), path)
 
@@ -102,7 +93,7 @@ def front_points(mean: Mapping[str, Mapping[str, float | None]]) -> dict[str, tu
 def draw_front(mean: Mapping[str, Mapping[str, float | None]], path: Path) -> None:
     """Stability against sharpness, every method a labeled point, the aim shaded. Nothing is drawn without points.
 
-    mean  {method: figures} over all clips. Raises OSError when the PNG cannot be written.
+    mean  {method: figures} over all clips. Raises OutputError when the PNG cannot be written.
     """
     points = front_points(mean)
     if not points:

@@ -15,9 +15,10 @@ from segnst.bench.clips import BenchClip
 from segnst.bench.columns import COLUMNS, base
 from segnst.bench.meters import EDGES, OURS, PER_FRAME, SOURCE, Figures
 from segnst.bench.metrics import BANDS
-from segnst.bench.plots import draw_errors, draw_front, write_whole
+from segnst.bench.plots import draw_errors, draw_front
 from segnst.bench.stability import Options, Progress, measure_clip
 from segnst.errors import OutputError
+from segnst.files import write_text
 from segnst.plan import parse_plan, short_name
 
 FORMAT = "segnst-stability-1"
@@ -201,11 +202,8 @@ class Files:
         """Write all of them; what is there is replaced. Raises OutputError."""
         stem = self.json.with_suffix("")
         errors, front = (stem.with_name(f"{stem.name}_{kind}.png") for kind in ("error", "front"))
-        try:
-            write_whole((json.dumps(report, indent=1, ensure_ascii=False) + "\n").encode(), self.json)
-            write_whole((table(report) + "\n").encode(), stem.with_suffix(".md"))
-            draw_errors({name: clip["error_over_time"] for name, clip in report["clips"].items()}, errors)
-            draw_front(report["mean"], front)
-        except OSError as error:
-            raise OutputError(f"{self.json} cannot be written ({error.strerror}).") from error
+        write_text(self.json, json.dumps(report, indent=1, ensure_ascii=False) + "\n")
+        write_text(stem.with_suffix(".md"), table(report) + "\n")
+        draw_errors({name: clip["error_over_time"] for name, clip in report["clips"].items()}, errors)
+        draw_front(report["mean"], front)
         return [p for p in (self.json, stem.with_suffix(".md"), errors, front) if p.is_file()]

@@ -19,7 +19,9 @@ from segnst.assembly import versions
 from segnst.bench.boundary import boundary_f
 from segnst.errors import InputError
 from segnst.masks.classes import STREET
-from segnst.masks.labeled import IGNORE, find_items, held_back, read_image
+from segnst.masks.label_map import IGNORE
+from segnst.masks.labeled import find_items, held_back, read_image
+from segnst.pixels import from_bytes
 from segnst.segmentation.base import Prompt, resolve
 
 FORMAT = "segnst-selection-1"
@@ -75,7 +77,7 @@ def measure_selection(
     photos: dict[str, Any] = {}
     began = time.perf_counter()
     for done, (item, label, truths) in enumerate(chosen, 1):
-        rgb = torch.from_numpy(read_image(item.image)).permute(2, 0, 1)[None].float().to(device) / 255
+        rgb = from_bytes(read_image(item.image))[None].to(device)
         judged = label != IGNORE
         masks = []
         for truth in truths:

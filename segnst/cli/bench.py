@@ -32,8 +32,7 @@ def _room(output: Path | None) -> None:
 
 def _give(text: str, report: dict[str, Any], output: Path | None, json: bool, quiet: bool, *, both: bool) -> None:
     """Figures on stdout, and as JSON into a file where one is named; ``both``: beside it the text, as Markdown."""
-    from segnst.bench.plots import write_whole
-    from segnst.errors import OutputError
+    from segnst.files import write_text
 
     data = json_module.dumps(report, indent=1)
     print(data if json else text)
@@ -43,10 +42,7 @@ def _give(text: str, report: dict[str, Any], output: Path | None, json: bool, qu
         {output.with_suffix(".json"): data + "\n", output.with_suffix(".md"): text} if both else {output: data + "\n"}
     )
     for path, content in files.items():
-        try:
-            write_whole(content.encode(), path)
-        except OSError as error:
-            raise OutputError(f"{path} cannot be written ({error.strerror}).") from error
+        write_text(path, content)
     tell(list(files), quiet)
 
 
@@ -125,8 +121,9 @@ def gatys(
     from segnst.bench.gatys import measure
     from segnst.device import choose_device
     from segnst.errors import OutputError
+    from segnst.files import write_text
     from segnst.perceptual.encoders import load_encoder
-    from segnst.video.pictures import read_picture, write_bytes
+    from segnst.video.pictures import read_picture
 
     if output is not None and output.exists() and not overwrite:
         raise OutputError(f"{output} exists already; choose another name or allow --overwrite.")
@@ -141,7 +138,7 @@ def gatys(
     )
     text = json_module.dumps(facts, indent=1)
     if output is not None:
-        write_bytes(output, text.encode())
+        write_text(output, text)
     print(text)
 
 

@@ -33,14 +33,11 @@ def masks(
 ) -> None:
     """IoU and boundary F of each class: predicted label maps against true ones (255 is ignored)."""
     from segnst.bench.masks import evaluate_masks, table
-    from segnst.errors import OutputError
+    from segnst.files import write_text
 
     names = [c.strip() for c in classes.split(",")] if classes else None
     result = evaluate_masks(prediction, truth, classes=names)
     text = json_module.dumps(result, indent=2)
     if output is not None:
-        try:
-            output.write_text(text + "\n")
-        except OSError as error:
-            raise OutputError(f"{output} cannot be written ({error.strerror}).") from error
+        write_text(output, text + "\n")
     print(text if json else table(result))

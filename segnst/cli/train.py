@@ -91,7 +91,8 @@ def style(
     from segnst.device import choose_device
     from segnst.errors import InputError, UsageError
     from segnst.style.collection import Member
-    from segnst.train.style import StyleSettings, add_style, train_style
+    from segnst.train.style import add_style, train_style
+    from segnst.train.style_loss import StyleSettings
 
     target = Path(name.removesuffix(".safetensors"))
     out, name = out / target.parent, target.name

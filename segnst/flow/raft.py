@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torchvision.models.optical_flow import raft_small
 
 from segnst.catalog import fetch_named
 from segnst.errors import WeightsError
+from segnst.pixels import pad_to_multiple
 from segnst.weights import read_tensors
 
 SMALLEST = 128  # px; the correlation pyramid needs this much
@@ -32,8 +32,7 @@ class RaftFlow:
     @torch.inference_mode()
     def __call__(self, current: Tensor, previous: Tensor) -> Tensor:
         height, width = current.shape[-2:]
-        pad = (0, max(SMALLEST - width, -width % 8), 0, max(SMALLEST - height, -height % 8))
-        pair = [F.pad(x * 2 - 1, pad, mode="replicate") for x in (current, previous)]
+        pair = [pad_to_multiple(x * 2 - 1, 8, "replicate", least=SMALLEST) for x in (current, previous)]
         flow: Tensor = self._net(*pair)[-1]
         return flow[..., :height, :width].contiguous()
 

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from segnst.masks.coco import encode_rle
 from segnst.masks.indexed_png import palette, write_png
+from segnst.pixels import quantized
 from segnst.segmentation.base import objects
 from segnst.types import Clip, Region
 from segnst.video.alpha import AlphaVideo
@@ -73,7 +74,7 @@ class Soft16:
     def add(self, frame: Segmented) -> None:
         for k, folder in enumerate(self.folders):
             soft = _whole(frame.probabilities[:, k : k + 1], frame.labels.shape)
-            data = cv2.imencode(".png", (soft * 65535).round().astype(np.uint16))[1]
+            data = cv2.imencode(".png", quantized(soft, deep=True))[1]
             (folder / f"{frame.name}.png").write_bytes(data.tobytes())
 
     def finish(self) -> None:
@@ -164,7 +165,7 @@ class Alpha:
         chosen = frame.probabilities[:, self.things].sum(1, keepdim=True)
         alpha = _whole(chosen, frame.labels.shape)
         rgb = frame.clip.rgb[0].cpu().permute(1, 2, 0).numpy()
-        rgba = (np.concatenate((rgb, alpha[..., None]), 2).clip(0, 1) * 255).round().astype(np.uint8)
+        rgba = quantized(np.concatenate((rgb, alpha[..., None]), 2))
         if self.video is not None:
             self.video.write(rgba, frame.clip.pts[0])
         else:

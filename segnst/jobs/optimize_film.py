@@ -14,10 +14,11 @@ from types import TracebackType
 from torch import Tensor
 
 from segnst.errors import OutputError, UsageError
+from segnst.files import write_text
 from segnst.style.optimization import Losses
 from segnst.train.curves import draw_curves
 from segnst.video.paths import check_output
-from segnst.video.pictures import check_png, write_bytes, write_picture
+from segnst.video.pictures import check_png, write_picture
 from segnst.video.read import open_reader
 from segnst.video.write import open_writer
 
@@ -134,5 +135,5 @@ def write_curves(path: Path, losses: Sequence[Losses]) -> list[Path]:
     curves = {f"log10 {n}": [(k, math.log10(v)) for k, v in p if v > 0] for n, p in history(losses).items()}
     draw_curves(curves, path)
     beside = path.with_suffix(".json")
-    write_bytes(beside, json.dumps(list(losses), indent=1).encode())
+    write_text(beside, json.dumps(list(losses), indent=1))
     return [path, beside]

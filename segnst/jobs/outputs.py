@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from segnst.errors import OutputError
+from segnst.files import PICTURE_SUFFIXES
 from segnst.plan import short_name
-from segnst.video.images import STILL_SUFFIXES
 from segnst.video.paths import VIDEO_FORMATS, check_output
 
 
@@ -25,7 +25,7 @@ def default_output(input_path: str | os.PathLike[str], styles: Sequence[str]) ->
         stem = (path.name or path.resolve().name).replace(".", "_")
         return Path("results") / f"{stem}_{names}"
     suffix = path.suffix.lower()
-    if suffix not in VIDEO_FORMATS and suffix not in STILL_SUFFIXES:
+    if suffix not in VIDEO_FORMATS and suffix not in PICTURE_SUFFIXES:
         suffix = ".mp4"
     return Path("results") / f"{path.stem}_{names}{suffix}"
 

@@ -19,8 +19,8 @@ from segnst.sheet import card, layer_picture, write_sheet
 from segnst.style.checkpoints import StyleWeights
 from segnst.style.stylizer import PlanStylizer
 from segnst.types import Clip
+from segnst.video.paths import check_output
 from segnst.video.read import Reader, open_reader
-from segnst.video.write import check_output
 
 
 def _open(path: Path, settings: Settings) -> Reader:
@@ -63,13 +63,13 @@ def survey(path: Path, out: Path | None, settings: Settings, *, overwrite: bool 
 def _painting(style: StyleWeights, like: Tensor) -> Tensor:
     """The painting beside the checkpoint (as ``segnst train style`` leaves it), else a card with its title."""
     import cv2
-    import torch
+
+    from segnst.pixels import from_bytes
 
     beside = style.path.with_suffix(".jpg")
     picture = cv2.imread(str(beside)) if beside.is_file() else None
     if picture is not None:
-        rgb = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
-        return torch.from_numpy(rgb).permute(2, 0, 1).float() / 255
+        return from_bytes(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB))
     title = style.metadata.get("title") or style.path.name
     return card([style.name, *(part.strip() for part in title.split(","))], (like.shape[-2], like.shape[-1]))
 

@@ -16,7 +16,8 @@ from torch import Tensor
 
 from segnst.errors import InputError, OutputError, UsageError, did_you_mean
 from segnst.jobs.mask_files import FORMATS, Segmented
-from segnst.segmentation.base import Segmenter, after_cut, label_map, notes
+from segnst.masks.label_map import label_map
+from segnst.segmentation.base import Segmenter, after_cut, notes
 from segnst.types import Clip
 from segnst.video.read import Reader, open_reader
 

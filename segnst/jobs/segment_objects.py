@@ -12,7 +12,7 @@ from torch import Tensor
 from segnst.errors import InputError
 from segnst.jobs.mask_files import Segmented
 from segnst.jobs.segment import Progress, SegmentReport, masks_to_folder
-from segnst.segmentation.base import label_map
+from segnst.masks.label_map import label_map
 from segnst.segmentation.objects.instances import InstanceSegmenter, compose
 from segnst.types import Clip
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from segnst.errors import InputError
+from segnst.files import written_whole
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _GRAY, _PALETTE = 0, 3
@@ -54,12 +55,8 @@ def encode_png(labels: np.ndarray, colors: np.ndarray | None = None) -> bytes:
 
 def write_png(path: Path, labels: np.ndarray, colors: np.ndarray | None = None) -> None:
     """Write uint8 [H,W] as a palette PNG; the file appears only when it is complete."""
-    partial = path.with_name(path.name + ".part")
-    try:
-        partial.write_bytes(encode_png(labels, colors))
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with written_whole(path) as temporary:
+        temporary.write_bytes(encode_png(labels, colors))
 
 
 def read_png(path: Path) -> np.ndarray:

@@ -21,11 +21,10 @@ import cv2
 import numpy as np
 
 from segnst.errors import InputError
+from segnst.files import PICTURE_SUFFIXES
 from segnst.masks.coco import read_coco
 from segnst.masks.indexed_png import read_png
-
-PARTIAL, IGNORE = 254, 255
-IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
+from segnst.masks.label_map import IGNORE
 
 
 @dataclass(frozen=True)
@@ -85,7 +84,7 @@ def find_items(
     images = folder / "images" if (folder / "images").is_dir() else folder
     maps = {p.stem: p for p in (folder / labels).glob("*.png")} if (folder / labels).is_dir() else {}
     items = []
-    for image in sorted(p for p in images.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES):
+    for image in sorted(p for p in images.iterdir() if p.suffix.lower() in PICTURE_SUFFIXES):
         label = maps.get(image.stem)
         word = soft / f"{image.stem}.npz" if soft is not None else None
         word = word if word is not None and word.exists() else None

@@ -16,10 +16,8 @@ from torch import Tensor, nn
 
 from segnst.catalog import fetch_named
 from segnst.errors import SegnstWarning, UsageError, WeightsError, did_you_mean
+from segnst.pixels import IMAGENET_MEAN, IMAGENET_STD
 from segnst.weights import bundled, read_tensors
-
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
 
 # convolutions per block
 VGG_BLOCKS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
@@ -120,7 +118,7 @@ class Encoder(nn.Module):
         return out
 
 
-def _normalization() -> tuple[Tensor, Tensor]:
+def normalization() -> tuple[Tensor, Tensor]:
     std = torch.tensor(IMAGENET_STD)
     return torch.diag(1 / std)[:, :, None, None], -torch.tensor(IMAGENET_MEAN) / std
 
@@ -139,7 +137,7 @@ def _vgg(tensors: Mapping[str, Tensor], source: str) -> Encoder:
                 position += 2
             position += 1
         if index == len(convs) and index > 0:
-            return Encoder(name, weights, _normalization())
+            return Encoder(name, weights, normalization())
     raise WeightsError(f"{source} holds neither VGG16 nor VGG19 (tensors features.N.weight in torchvision's order).")
 
 
@@ -154,7 +152,7 @@ def _small(tensors: Mapping[str, Tensor]) -> Encoder:
     """Our own distilled encoders: LAYER.down, LAYER.up, LAYER.bias, in order of depth by their names."""
     layers = sorted(k.removesuffix(".bias") for k in tensors if k.endswith(".bias"))
     weights = {n: (tensors[f"{n}.down"], tensors[f"{n}.up"], tensors[f"{n}.bias"]) for n in layers}
-    return Encoder(SMALL, weights, _normalization())
+    return Encoder(SMALL, weights, normalization())
 
 
 def load_encoder(source: str | Path, *, offline: bool = False) -> Encoder:

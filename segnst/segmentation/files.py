@@ -18,11 +18,12 @@ from segnst.errors import InputError, SegnstError
 from segnst.masks import coco
 from segnst.masks.classes import regions_from_names
 from segnst.masks.indexed_png import read_png
+from segnst.masks.label_map import IGNORE, one_object, shows_one_object
+from segnst.pixels import to_bytes
 from segnst.segmentation.objects.selection import OBJECT
 from segnst.types import Region
 
 CLASSES_FILE = "classes.json"
-_IGNORE = 255
 Load = Callable[[], np.ndarray]  # label map uint8 [h,w], or probabilities float32 [K,h,w]
 
 
@@ -67,13 +68,13 @@ class FileSegmenter:
 
     def _probabilities(self, mask: np.ndarray, number: int, rgb: Tensor) -> Tensor:
         if mask.ndim == 2:
-            wrong = mask[(mask >= len(self.regions)) & (mask != _IGNORE)]
+            wrong = mask[(mask >= len(self.regions)) & (mask != IGNORE)]
             if wrong.size:
                 raise InputError(
                     f"The mask for frame {number} in {self.source} holds the value {wrong[0]}, but there are "
                     f"{len(self.regions)} classes; name them with --mask-classes."
                 )
-            index = torch.from_numpy(np.where(mask == _IGNORE, 0, mask).astype(np.int64))
+            index = torch.from_numpy(np.where(mask == IGNORE, 0, mask).astype(np.int64))
             found = F.one_hot(index, len(self.regions)).permute(2, 0, 1)[None].float()
         else:
             found = torch.from_numpy(mask)[None]
@@ -178,13 +179,13 @@ def _is_indexed(file: Path) -> bool:
         values = np.unique(read_png(file))
     except SegnstError:
         return False
-    return bool(values.max() < 64) or set(values.tolist()) <= {0, 255}
+    return bool(values.max() < 64) or shows_one_object(values)
 
 
 def _labels(file: Path, count: int) -> np.ndarray:
     labels = read_png(file)
-    if count == 2 and not ((labels > 1) & (labels < _IGNORE)).any() and (labels != 1).all():
-        labels = (labels > 0).astype(np.uint8)  # 0 and 255: one object
+    if count == 2 and not ((labels > 1) & (labels < IGNORE)).any() and (labels != 1).all():
+        labels = one_object(labels)
     return labels
 
 
@@ -205,8 +206,7 @@ def _video(path: Path, names: Sequence[str] | None) -> FileSegmenter:
     kept: list[np.ndarray] = []
     with open_reader(path) as reader:
         for clip in reader:
-            gray = (clip.rgb[0].amax(0).clamp(0, 1) * 255).round().to(torch.uint8).numpy()
-            kept.append(cv2.imencode(".png", gray)[1])
+            kept.append(cv2.imencode(".png", to_bytes(clip.rgb[0].amax(0)))[1])
 
     def unpack(data: np.ndarray) -> np.ndarray:
         gray = np.asarray(cv2.imdecode(data, cv2.IMREAD_GRAYSCALE), np.float32) / 255

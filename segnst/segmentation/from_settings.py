@@ -14,6 +14,7 @@ from torch import Tensor
 from segnst import registry
 from segnst.config import Settings
 from segnst.errors import UsageError
+from segnst.pixels import to_bytes
 from segnst.segmentation.base import FOREGROUND, Segmenter, Selector
 from segnst.segmentation.networks.deeplab import ARCHITECTURE, load_bundled
 from segnst.segmentation.objects.instances import InstanceSegmenter
@@ -190,7 +191,7 @@ def _until(reader: Reader, places: Sequence[At]) -> tuple[dict[int, Tensor], lis
 
 def _packed(rgb: Tensor, *, whole: bool) -> Tensor:
     """[1,3,H,W], made small unless ``whole``; in bytes, a quarter of the memory."""
-    frame = (rgb[0].clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
+    frame = to_bytes(rgb[0])
     if not whole:
         frame = cv2.resize(frame, working_size(*frame.shape[:2])[::-1], interpolation=cv2.INTER_AREA)
     return torch.from_numpy(np.ascontiguousarray(frame)).permute(2, 0, 1)[None]

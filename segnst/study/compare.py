@@ -26,6 +26,7 @@ from segnst.bench.metrics import masked_mean, squared_difference
 from segnst.config import Settings
 from segnst.device import choose_device
 from segnst.errors import OutputError, UsageError
+from segnst.files import write_text
 from segnst.flow.dis import DisFlow
 from segnst.jobs.optimize import load_features, whole_frame
 from segnst.perceptual.encoders import Encoder
@@ -35,7 +36,7 @@ from segnst.sheet import write_sheet
 from segnst.style.checkpoints import load_style
 from segnst.style.optimization import OptimizeSettings, resized
 from segnst.style.optimization_stylizer import OptimizingStylizer
-from segnst.video.pictures import read_picture, write_bytes
+from segnst.video.pictures import read_picture
 from segnst.video.read import open_reader
 
 OPTIMIZERS = ("lbfgs", "adam")
@@ -265,6 +266,6 @@ def compare_files(
         facts["methods"][method.name] = entry
         report(f"{method.name}: content {sums['content']:.3g}  style {sums['style']:.3g}  {entry['seconds']:.1f} s")
     write_sheet(paths[2], rows, width=320)
-    write_bytes(paths[1], markdown(facts, paths[2].name).encode())
-    write_bytes(paths[0], json.dumps(facts, indent=1).encode())
+    write_text(paths[1], markdown(facts, paths[2].name))
+    write_text(paths[0], json.dumps(facts, indent=1))
     return facts

@@ -17,7 +17,8 @@ from segnst.config import Settings
 from segnst.errors import InputError, UsageError
 from segnst.filters import box_mean
 from segnst.pipeline import State, Styled
-from segnst.sheet import layer_picture, to_bytes, write_sheet
+from segnst.pixels import from_bytes, to_bytes
+from segnst.sheet import layer_picture, write_sheet
 from segnst.stabilize.masks import Edge
 from segnst.video.pictures import check_png
 from segnst.video.read import open_reader
@@ -98,4 +99,4 @@ def _framed(rgb: Tensor, corner: tuple[int, int], side: int) -> Tensor:
     picture = np.ascontiguousarray(to_bytes(rgb))
     top, left = corner
     cv2.rectangle(picture, (left, top), (left + side, top + side), (255, 40, 40), 3)
-    return torch.from_numpy(picture).permute(2, 0, 1).float() / 255
+    return from_bytes(picture)

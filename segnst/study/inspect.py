@@ -20,16 +20,18 @@ from torch import Tensor
 from segnst.assembly import memory_advice
 from segnst.device import choose_device
 from segnst.errors import OutputError
+from segnst.files import write_text
 from segnst.jobs.optimize import load_features
 from segnst.perceptual.encoders import Encoder
 from segnst.perceptual.losses import gram
 from segnst.perceptual.objective import STYLE_LAYERS
+from segnst.pixels import from_bytes
 from segnst.segmentation.from_settings import load_segmenter
 from segnst.segmentation.wrappers.two_looks import CloserSegmenter
 from segnst.sheet import write_sheet
 from segnst.study.saliency import choose_class, grad_cam, gradient_map, smooth_grad
 from segnst.video.paths import check_output
-from segnst.video.pictures import from_bytes, read_picture, write_bytes, write_picture
+from segnst.video.pictures import read_picture, write_picture
 
 Row = list[tuple[str, Tensor]]
 GRAM_CHANNELS = 64  # those of most energy are drawn
@@ -48,7 +50,8 @@ def heat(values: Tensor, rgb: Tensor | None = None, top: float = 0.995) -> Tenso
     """[h,w] from 0 on as colors [3,h,w], the brightest at the quantile ``top``; over a gray picture if given."""
     high = float(values.float().flatten().quantile(top)) if values.numel() < 1 << 24 else float(values.max())
     scaled = (values.float() / max(high, 1e-12)).clamp(0, 1)
-    colors = from_bytes(cv2.applyColorMap((scaled.cpu().numpy() * 255).astype(np.uint8), cv2.COLORMAP_INFERNO))
+    bgr = cv2.applyColorMap((scaled.cpu().numpy() * 255).astype(np.uint8), cv2.COLORMAP_INFERNO)
+    colors = from_bytes(bgr[..., ::-1])
     if rgb is None:
         return colors
     gray = rgb.cpu().mean(0, keepdim=True).expand(3, -1, -1)
@@ -126,7 +129,7 @@ def _title(section: Section, width: int) -> Tensor:
     cv2.putText(canvas, section.heading, (4, 24), cv2.FONT_HERSHEY_SIMPLEX, 0.8, (20, 20, 20), 2, cv2.LINE_AA)
     for k, line in enumerate(lines):
         cv2.putText(canvas, line, (4, 48 + 20 * k), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (60, 60, 60), 1, cv2.LINE_AA)
-    return from_bytes(canvas)
+    return from_bytes(canvas[..., ::-1])
 
 
 def write_page(out: Path, title: str, sections: Sequence[Section], width: int) -> None:
@@ -145,13 +148,13 @@ def write_page(out: Path, title: str, sections: Sequence[Section], width: int) -
             "margin:2em auto;padding:0 1em;color:#222;background:#fff}img{max-width:100%;height:auto}</style>"
             f"<h1>{html.escape(title)}</h1>{''.join(parts)}</html>"
         )
-        write_bytes(out, page.encode())
+        write_text(out, page)
         return
     pictures = []
     for section in sections:
         pixels = cv2.imdecode(np.frombuffer(_png(section.rows, width), np.uint8), cv2.IMREAD_COLOR)
         assert pixels is not None
-        pictures.append((section, from_bytes(pixels)))
+        pictures.append((section, from_bytes(pixels[..., ::-1])))
     whole = max(p.shape[-1] for _, p in pictures)
     blocks = []
     for section, picture in pictures:

@@ -16,11 +16,12 @@ from segnst.errors import UsageError, did_you_mean
 from segnst.jobs.optimize import OptimizeOptions, Progress, optimize_file
 from segnst.jobs.optimize_film import FilmOptions, history
 from segnst.perceptual.objective import LossWeights
+from segnst.pixels import from_bytes
 from segnst.plan import Plan
 from segnst.sheet import write_sheet
 from segnst.style.optimization import OptimizeSettings
 from segnst.train.curves import draw_curves
-from segnst.video.pictures import check_png, from_bytes, read_picture, write_picture
+from segnst.video.pictures import check_png, read_picture, write_picture
 from segnst.video.read import open_reader
 
 _LOSSES = ("content_weight", "style_weight", "tv_weight")
@@ -70,7 +71,7 @@ def _curves(losses: list[dict[str, Any]], folder: Path) -> Tensor:
     draw_curves(chosen, folder / "curves.png", columns=1)
     drawn = cv2.imread(str(folder / "curves.png"))
     assert drawn is not None
-    return from_bytes(drawn)
+    return from_bytes(drawn[..., ::-1])
 
 
 def optimize_sweep(

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from segnst import registry
 from segnst.errors import WeightsError, did_you_mean
-from segnst.perceptual.encoders import IMAGENET_MEAN, IMAGENET_STD
+from segnst.pixels import IMAGENET_MEAN, IMAGENET_STD
 from segnst.style.collection import FORMAT as COLLECTION
 from segnst.style.collection import Collection, load_collection, members_of
 from segnst.style.conditional import to_single

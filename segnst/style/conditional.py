@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from segnst.pixels import pad_to_multiple
 from segnst.style.transformer import GAIN, SMALLEST, STRIDE, TransformerNetwork
 
 IDENTITY = "identity"  # the style that repeats the photo; weaker strengths lean on it
@@ -95,7 +96,7 @@ class ConditionalTransformer(nn.Module):
         height, width = rgb.shape[-2:]
         if min(height, width) < SMALLEST:
             raise ValueError(f"frames must be at least {SMALLEST} px on each side, got {width}x{height}")
-        x = F.pad(rgb, (0, -width % STRIDE, 0, -height % STRIDE), mode="reflect") * 2 - 1
+        x = pad_to_multiple(rgb, STRIDE) * 2 - 1
         for down in (self.conv1, self.conv2, self.conv3):
             x = F.relu_(down(x, norm))
         for block in self.blocks_in_order():

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from segnst.pixels import pad_to_multiple
 from segnst.style.conditional import ConditionalConv, ConditionalTransformer
 from segnst.style.transformer import STRIDE
 
@@ -60,7 +61,7 @@ class PaintedMasks:
 
 def painted_masks(soft: Tensor) -> PaintedMasks:
     """soft [1,L,H,W]: the masks of the layers to paint; what is missing to 1 stays original."""
-    soft = F.pad(soft, (0, -soft.shape[-1] % STRIDE, 0, -soft.shape[-2] % STRIDE), mode="replicate")
+    soft = pad_to_multiple(soft, STRIDE, "replicate")
     by_size: tuple[dict[int, Tensor], dict[int, Tensor]] = ({}, {})
     for scale in (1, 2, STRIDE):
         if scale > 1:

@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from segnst.pixels import pad_to_multiple
+
 STRIDE = 4
 
 
@@ -33,7 +35,7 @@ class LengstromNetwork(nn.Module):
 
     def forward(self, rgb: Tensor) -> Tensor:
         height, width = rgb.shape[-2:]
-        x = F.pad(rgb, (0, -width % STRIDE, 0, -height % STRIDE), mode="reflect") * 255
+        x = pad_to_multiple(rgb, STRIDE) * 255
         for name, stride in (("conv1", 1), ("conv2", 2), ("conv3", 2)):
             x = F.relu(self._layer(x, name, stride))
         for k in range(1, 6):

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from segnst.pixels import pad_to_multiple, size_within
 from segnst.style.conditional import ConditionalConv, ConditionalTransformer
 from segnst.style.layer_norm import LayerNorm, Moments, flat_pixels, moments, paint_layers, painted_masks
 from segnst.style.transformer import GAIN, STRIDE
@@ -199,11 +200,6 @@ class _Exact:
         return painted, tuple(self.found)
 
 
-def _padded(x: Tensor, mode: str) -> Tensor:
-    height, width = x.shape[-2:]
-    return F.pad(x, (0, -width % STRIDE, 0, -height % STRIDE), mode=mode)
-
-
 @torch.inference_mode()
 def paint_exact(
     net: ConditionalTransformer,
@@ -219,8 +215,8 @@ def paint_exact(
     twice that of the frame in one piece.
     """
     height, width = rgb.shape[-2:]
-    whole = _padded(rgb, "reflect") * 2 - 1
-    masks = None if soft is None else _padded(soft, "replicate")
+    whole = pad_to_multiple(rgb, STRIDE) * 2 - 1
+    masks = None if soft is None else pad_to_multiple(soft, STRIDE, "replicate")
     painted, found = _Exact(net, whole, codes, masks, past, side).run()
     return painted[..., :height, :width], found
 
@@ -236,12 +232,11 @@ def paint_auto(
 ) -> tuple[Tensor, tuple[Moments, ...]]:
     """``paint_layers`` in tiles with the statistics of the frame reduced to ``REDUCED`` px: one pass, little memory."""
     height, width = rgb.shape[-2:]
-    scale = min(1.0, REDUCED / max(height, width))
-    size = (max(16, round(height * scale)), max(16, round(width * scale)))
+    size = size_within((height, width), REDUCED, 16)
     small = F.interpolate(rgb, size, mode="bilinear", antialias=True)
     few = None if soft is None else F.interpolate(soft, size, mode="bilinear", antialias=True)
     _, found = paint_layers(net, small, codes, few, past)
-    whole, masks = _padded(rgb, "reflect"), None if soft is None else _padded(soft, "replicate")
+    whole, masks = pad_to_multiple(rgb, STRIDE), None if soft is None else pad_to_multiple(soft, STRIDE, "replicate")
     painted = torch.empty_like(whole)
     for tile in tiles(whole.shape[-2], whole.shape[-1], side):
         cut = None if masks is None else painted_masks(tile.cut(masks, MARGIN))

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from segnst.errors import WeightsError
+from segnst.pixels import pad_to_multiple
 
 STRIDE = 4
 SMALLEST = 16  # px; below, reflection padding of the inner layers has nothing to reflect
@@ -80,7 +81,7 @@ class TransformerNetwork(nn.Module):
         height, width = rgb.shape[-2:]
         if min(height, width) < SMALLEST:
             raise ValueError(f"frames must be at least {SMALLEST} px on each side, got {width}x{height}")
-        x = F.pad(rgb, (0, -width % STRIDE, 0, -height % STRIDE), mode="reflect") * 2 - 1
+        x = pad_to_multiple(rgb, STRIDE) * 2 - 1
         for down in (self.conv1, self.conv2, self.conv3):
             x = F.relu(down(x))
         x = self.residuals(x)

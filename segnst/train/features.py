@@ -25,7 +25,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from segnst.errors import OutputError, SegnstError, UsageError, WeightsError
-from segnst.perceptual.encoders import SMALL_FORMAT, Encoder, _normalization, load_encoder
+from segnst.perceptual.encoders import SMALL_FORMAT, Encoder, load_encoder, normalization
 from segnst.perceptual.losses import content_loss, gram, gram_loss
 from segnst.train.features_fit import Fit, Layer, patches
 from segnst.train.photos import Photos
@@ -56,7 +56,7 @@ class FeatureSettings:
 
 def student(layers: dict[str, Layer]) -> Encoder:
     """The network that some layers make."""
-    return Encoder("small", {n: layers[n] for n in sorted(layers)}, _normalization())
+    return Encoder("small", {n: layers[n] for n in sorted(layers)}, normalization())
 
 
 def _fit_layer(
@@ -87,7 +87,7 @@ def _fit_layer(
 
 
 def _climb(below: list[Tensor], layers: dict[str, Layer], layer: str) -> None:
-    one = Encoder("one", {layer: layers[layer]}, _normalization()).convs[layer]
+    one = Encoder("one", {layer: layers[layer]}, normalization()).convs[layer]
     for k, x in enumerate(below):
         below[k] = F.relu(one(x.float())).half()
 

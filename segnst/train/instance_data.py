@@ -21,8 +21,9 @@ import torch
 from torch import Tensor
 
 from segnst.errors import InputError
+from segnst.files import PICTURE_SUFFIXES
 from segnst.masks.coco import categories, instances
-from segnst.masks.labeled import IMAGE_SUFFIXES, read_image, read_label
+from segnst.masks.labeled import read_image, read_label
 
 Objects = tuple[np.ndarray, list[int]]  # masks bool [N,H,W], class of each
 _PAIRS = (("PNGImages", "PedMasks"), ("images", "masks"))
@@ -55,7 +56,7 @@ def find_photos(folder: Path, names: Sequence[str]) -> list[Photo]:
             if len(names) != 2:
                 raise InputError(f"The masks of {folder} tell objects but no classes: give two, --classes other,NAME.")
             found = {p.stem.removesuffix("_mask"): p for p in (folder / masks).glob("*.png")}
-            photos = sorted(p for p in (folder / images).iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
+            photos = sorted(p for p in (folder / images).iterdir() if p.suffix.lower() in PICTURE_SUFFIXES)
             pairs = [Photo(p, partial(_split, found[p.stem])) for p in photos if p.stem in found]
             if pairs:
                 return pairs

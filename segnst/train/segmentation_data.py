@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from segnst.errors import InputError
-from segnst.masks.labeled import IGNORE, PARTIAL, Item, read_image
+from segnst.masks.label_map import IGNORE, PARTIAL
+from segnst.masks.labeled import Item, read_image
 
 REFERENCE = 513  # long side at augmentation scale 1, and the usual one when the network is used
 _CACHED_SIDE = 640

@@ -12,7 +12,8 @@ import torch
 
 from segnst.errors import InputError
 from segnst.masks import labeled
-from segnst.segmentation.base import Segmenter, label_map
+from segnst.masks.label_map import PARTIAL, label_map
+from segnst.segmentation.base import Segmenter
 from segnst.train import segmentation_data as data
 from segnst.types import Region
 
@@ -85,9 +86,9 @@ def count_pixels(segmenter: Segmenter, item: labeled.Item, source: data.Source) 
     predicted = label_map(segmenter(rgb)[0], label.shape)[0].cpu().numpy()
     counts = np.zeros((len(segmenter.regions), 3), np.int64)
     for k in range(len(segmenter.regions)):
-        judged = label < labeled.PARTIAL
+        judged = label < PARTIAL
         if k in source.partial:
-            judged |= label == labeled.PARTIAL
+            judged |= label == PARTIAL
         truth, ours = (label == k) & judged, (predicted == k) & judged
         counts[k] = (truth & ours).sum(), (truth | ours).sum(), truth.sum()
     return counts

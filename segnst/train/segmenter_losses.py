@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from segnst.masks.labeled import PARTIAL
+from segnst.masks.label_map import PARTIAL
 from segnst.train.segmentation_data import Batch
 
 

@@ -32,8 +32,8 @@ from typing import Any
 import torch
 
 from segnst.errors import UsageError, did_you_mean
+from segnst.files import PICTURE_SUFFIXES
 from segnst.masks.classes import STREET, regions_from_names
-from segnst.masks.labeled import IMAGE_SUFFIXES
 from segnst.train.loop import Report
 from segnst.train.segmenter import SegmenterSettings, train_segmenter
 from segnst.train.segmenter_folders import DataFolder, with_names
@@ -97,7 +97,7 @@ def ask_teacher(
     for folder in with_names(folders):
         images = folder.path / "images" if (folder.path / "images").is_dir() else folder.path
         if images.is_dir() and folder.use != "measure" and folder.teach:
-            photos = sorted(p for p in images.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
+            photos = sorted(p for p in images.iterdir() if p.suffix.lower() in PICTURE_SUFFIXES)
             teachers.write(photos, soft / folder.name)
             folder = replace(folder, soft=soft / folder.name)
         told.append(folder)

@@ -19,6 +19,8 @@ import cv2
 import numpy as np
 from av.video.reformatter import Interpolation, VideoReformatter
 
+from segnst.pixels import quantized
+
 # FFmpeg's numbers (AVColorSpace, AVColorRange, AVColorTransferCharacteristic, AVColorPrimaries).
 SPACE_RGB, SPACE_709, SPACE_UNSPECIFIED, SPACE_FCC = 0, 1, 2, 4
 SPACE_470BG, SPACE_170M, SPACE_240M, SPACE_2020, SPACE_2020_CL = 5, 6, 7, 9, 10
@@ -27,7 +29,7 @@ UNSPECIFIED = 2
 TRANSFER_PQ, TRANSFER_HLG = 16, 18
 
 # Weights of red and blue in luma, by FFmpeg's number of the matrix.
-_WEIGHTS = {
+WEIGHTS = {
     SPACE_709: (0.2126, 0.0722),
     SPACE_FCC: (0.30, 0.11),
     SPACE_470BG: (0.299, 0.114),
@@ -65,14 +67,14 @@ class ColorTags:
 
 def matrix_for(tags: ColorTags, lines: int) -> int:
     """The matrix to calculate with: the tagged one, else BT.709 from 720 stored lines on, else BT.601."""
-    if tags.matrix in _WEIGHTS:
+    if tags.matrix in WEIGHTS:
         return tags.matrix
     return SPACE_709 if lines >= 720 else SPACE_170M
 
 
 def known_matrix(tags: ColorTags) -> bool:
     """Whether the tagged matrix is one that can be calculated with (or none is tagged)."""
-    return tags.matrix in _WEIGHTS or tags.matrix in (SPACE_UNSPECIFIED, SPACE_RGB)
+    return tags.matrix in WEIGHTS or tags.matrix in (SPACE_UNSPECIFIED, SPACE_RGB)
 
 
 def is_full(tags: ColorTags, pixel_format: str) -> bool:
@@ -96,7 +98,7 @@ class ToRGB:
     """Converts decoded frames. For one thread only."""
 
     def __init__(self, tags: ColorTags, lines: int, alpha: bool) -> None:
-        self._weights = _WEIGHTS[matrix_for(tags, lines)]
+        self._weights = WEIGHTS[matrix_for(tags, lines)]
         self._tags = tags
         self._alpha = alpha
         self._scaler = VideoReformatter()
@@ -169,7 +171,7 @@ class FromRGB:
         self._format = pixel_format
         self._depth = bit_depth(av.VideoFormat(pixel_format))
         self._layout = _PLANAR.fullmatch(pixel_format)
-        self._weights = _WEIGHTS.get(matrix, _WEIGHTS[SPACE_709])
+        self._weights = WEIGHTS.get(matrix, WEIGHTS[SPACE_709])
         self._full = full
         self._size = size
         self._pad = pad
@@ -263,7 +265,6 @@ def _reduce(chroma: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 
 def packed_frame(rgb: np.ndarray, *, deep: bool = False) -> av.VideoFrame:
     """``[3,h,w]`` (``[4,h,w]``) floats in [0,1] as an rgb24 (rgba) frame, or with 16 bits."""
-    scaled = np.rint(np.clip(np.nan_to_num(rgb), 0.0, 1.0) * np.float32(65535 if deep else 255))
-    pixels = np.ascontiguousarray(scaled.transpose(1, 2, 0).astype(np.uint16 if deep else np.uint8))
+    pixels = np.ascontiguousarray(quantized(rgb, deep=deep).transpose(1, 2, 0))
     names = ("rgb48le", "rgba64le") if deep else ("rgb24", "rgba")
     return av.VideoFrame.from_ndarray(pixels, names[len(rgb) - 3])

@@ -13,11 +13,11 @@ import torch
 from av.container import OutputContainer
 
 from segnst.errors import OutputError
+from segnst.files import output_error, reason
 from segnst.video import color
 from segnst.video.codecs import ODD_SIZES, Encoding, choose
 from segnst.video.color import ColorTags, FromRGB, matrix_for
 from segnst.video.geometry import scaled_matrix
-from segnst.video.guard import output_error, reason
 from segnst.video.probe import MediaInfo
 from segnst.video.read import Reader
 from segnst.video.streams import Companions, container_metadata, stream_metadata
@@ -80,7 +80,7 @@ class VideoSink:
         self._tags = output_tags(info, self._picture[1])
         self._convert = FromRGB(
             self._encoding.pixel_format,
-            self._tags.matrix if self._tags.matrix in color._WEIGHTS else matrix_for(info.color, info.storage_height),
+            self._tags.matrix if self._tags.matrix in color.WEIGHTS else matrix_for(info.color, info.storage_height),
             color.is_full(self._tags, ""),
             self._size,
             pad,

@@ -9,19 +9,11 @@ from pathlib import Path
 
 import av
 
-from segnst.errors import InputError, OutputError, ResourceError, SegnstError
+from segnst.errors import InputError, ResourceError, SegnstError
+from segnst.files import output_error, reason
 
 # FFmpeg's messages would land on stderr through Python's logging; ours say what matters.
 av.logging.set_level(None)
-
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
-
-
-def reason(error: BaseException) -> str:
-    """The shortest honest text of an error."""
-    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return str(text).splitlines()[0].rstrip(".")
 
 
 def input_error(error: BaseException, path: Path) -> SegnstError:
@@ -38,20 +30,6 @@ def input_error(error: BaseException, path: Path) -> SegnstError:
     if isinstance(error, IsADirectoryError):
         return InputError(f"{path} is a folder, not a file.")
     return InputError(f"{path} cannot be read as a video or picture ({reason(error)}).")
-
-
-def output_error(error: BaseException, path: Path) -> SegnstError:
-    """What to raise when ``path`` cannot be written."""
-    number = getattr(error, "errno", None)
-    if isinstance(error, SegnstError):
-        return error
-    if number in _FULL:
-        return ResourceError(f"The disk is full: {path} could not be completed and was not kept.")
-    if isinstance(error, MemoryError) or number == errno.ENOMEM:
-        return ResourceError(f"Memory ran out while writing {path}; try a smaller --max-size.")
-    if number in _FORBIDDEN:
-        return OutputError(f"{path} may not be written: permission denied.")
-    return OutputError(f"{path} cannot be written ({reason(error)}).")
 
 
 # What PyAV and the system throw when something is wrong with a file or a codec. ValueError is

@@ -16,11 +16,12 @@ import cv2
 import numpy as np
 
 from segnst.errors import InputError
+from segnst.files import PICTURE_SUFFIXES, reason
+from segnst.pixels import quantized
 from segnst.video.geometry import exif_orientation
-from segnst.video.guard import reading, reason
+from segnst.video.guard import reading
 
-STILL_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"}
-_FRAME_SUFFIXES = STILL_SUFFIXES | {".jp2", ".pgm", ".ppm", ".pnm", ".avif"}
+_FRAME_SUFFIXES = PICTURE_SUFFIXES | {".jp2", ".pgm", ".ppm", ".pnm", ".avif"}
 MASK_SUFFIX = "_mask.png"
 _CODECS = {b"\x89PNG": "png", b"\xff\xd8\xff": "jpeg", b"II*\0": "tiff", b"MM\0*": "tiff", b"BM": "bmp"}
 
@@ -250,10 +251,8 @@ def encode(planes: np.ndarray, suffix: str, *, deep: bool, exif: bytes = b"", ic
     deep = deep and suffix in (".png", ".tif", ".tiff")
     if planes.shape[0] == 4 and suffix in (".jpg", ".jpeg", ".bmp"):
         planes = planes[:3]
-    top = 65535.0 if deep else 255.0
     order = [2, 1, 0, 3][: planes.shape[0]]
-    scaled = np.rint(np.clip(np.nan_to_num(planes[order]), 0.0, 1.0) * np.float32(top))
-    pixels = np.ascontiguousarray(scaled.astype(np.uint16 if deep else np.uint8).transpose(1, 2, 0))
+    pixels = np.ascontiguousarray(quantized(planes[order], deep=deep).transpose(1, 2, 0))
     options = {
         ".jpg": [cv2.IMWRITE_JPEG_QUALITY, 95],
         ".jpeg": [cv2.IMWRITE_JPEG_QUALITY, 95],

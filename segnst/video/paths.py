@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 
 from segnst.errors import OutputError, did_you_mean
-from segnst.video.images import STILL_SUFFIXES
+from segnst.files import PICTURE_SUFFIXES
 
 # FFmpeg's muxer for each suffix.
 VIDEO_FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm", ".gif": "gif"}
@@ -30,8 +29,8 @@ def check_output(
     path = Path(output)
     suffix = path.suffix.lower()
     folder = is_folder_output(output)
-    if not folder and suffix not in VIDEO_FORMATS and suffix not in STILL_SUFFIXES:
-        known = sorted({*VIDEO_FORMATS, *STILL_SUFFIXES})
+    if not folder and suffix not in VIDEO_FORMATS and suffix not in PICTURE_SUFFIXES:
+        known = sorted({*VIDEO_FORMATS, *PICTURE_SUFFIXES})
         raise OutputError(
             f"{path} has the unknown suffix '{path.suffix}'.{did_you_mean(suffix, known)} Known are "
             f"{', '.join(known)}, or none for a folder of PNGs."
@@ -77,10 +76,3 @@ def _same(one: Path, other: Path) -> bool:
         return one.samefile(other)
     except OSError:
         return os.path.realpath(one) == os.path.realpath(other)
-
-
-def temporary_name(path: Path) -> Path:
-    """A free hidden name in the same folder with the same suffix, so that a rename completes it."""
-    with_suffix = path.suffix if path.suffix.lower() in {*VIDEO_FORMATS, *STILL_SUFFIXES} else ""
-    token = next(tempfile._get_candidate_names())  # type: ignore[attr-defined]
-    return path.with_name(f".{path.stem[:80]}.segnst-{os.getpid()}-{token}{with_suffix}")

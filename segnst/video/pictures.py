@@ -5,14 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import cv2
-import numpy as np
-import torch
 from torch import Tensor
 
 from segnst.errors import InputError, OutputError, did_you_mean
-from segnst.sheet import to_bytes
-from segnst.video.images import STILL_SUFFIXES
-from segnst.video.paths import check_output, temporary_name
+from segnst.files import PICTURE_SUFFIXES, write_bytes
+from segnst.pixels import to_bytes
+from segnst.video.paths import check_output
 from segnst.video.read import open_reader
 
 
@@ -21,7 +19,7 @@ def read_picture(path: str | Path, max_size: int | None = None, what: str = "pic
     path = Path(path).expanduser()
     if not path.exists():
         beside = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
-        stems = {Path(name).stem: name for name in beside if Path(name).suffix.lower() in STILL_SUFFIXES}
+        stems = {Path(name).stem: name for name in beside if Path(name).suffix.lower() in PICTURE_SUFFIXES}
         near = did_you_mean(path.name, beside) or did_you_mean(path.stem, stems)
         raise InputError(f"The {what} {path} does not exist.{near} Give the path of an image file.")
     with open_reader(path, max_size=max_size, threaded=False) as reader:
@@ -42,20 +40,3 @@ def write_picture(path: Path, rgb: Tensor) -> None:
     if not ok:
         raise OutputError(f"{path} cannot be encoded.")
     write_bytes(path, data.tobytes())
-
-
-def write_bytes(path: Path, data: bytes) -> None:
-    """A file, complete or not at all. Raises OutputError."""
-    temporary = temporary_name(path)
-    try:
-        temporary.write_bytes(data)
-        temporary.replace(path)
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written ({error.strerror or error}).") from error
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def from_bytes(bgr: np.ndarray) -> Tensor:
-    """uint8 [H,W,3] BGR, as OpenCV has it -> RGB [3,H,W] in [0,1]."""
-    return torch.from_numpy(np.ascontiguousarray(bgr[..., ::-1])).permute(2, 0, 1).float() / 255

@@ -12,10 +12,10 @@ from typing import Protocol
 import torch
 
 from segnst.errors import OutputError
+from segnst.files import PICTURE_SUFFIXES, hidden_name
 from segnst.types import Clip
 from segnst.video.guard import LIBRARY_ERRORS, writing
-from segnst.video.images import STILL_SUFFIXES
-from segnst.video.paths import VIDEO_FORMATS, check_output, is_folder_output, temporary_name
+from segnst.video.paths import VIDEO_FORMATS, check_output, is_folder_output
 from segnst.video.read import Reader
 from segnst.video.threads import Consumer
 
@@ -150,7 +150,7 @@ class Writer:
             return
         if self.path.exists():
             # A folder cannot be replaced in one step; the old one is out of the way only for a moment.
-            old = temporary_name(self.path)
+            old = hidden_name(self.path)
             self.path.rename(old)
             try:
                 self._temporary.rename(self.path)
@@ -199,14 +199,14 @@ def open_writer(
 
     info = reader.info
     path = check_output(output, info.path, overwrite=overwrite)
-    temporary = temporary_name(path)
+    temporary = hidden_name(path)
     suffix = path.suffix.lower()
     sink: Sink
     try:
         with writing(path):
             if is_folder_output(output):
                 sink = FolderSink(temporary, reader)
-            elif suffix in STILL_SUFFIXES:
+            elif suffix in PICTURE_SUFFIXES:
                 if info.kind != "image" and reader.frames_expected not in (None, 1):
                     raise OutputError(
                         f"{path} holds one picture, but {info.path} has {reader.frames_expected} frames; "

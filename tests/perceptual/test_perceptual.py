@@ -7,8 +7,9 @@ import torch
 import torchvision
 
 from segnst.errors import UsageError, WeightsError
-from segnst.perceptual.encoders import IMAGENET_MEAN, IMAGENET_STD, load_encoder
+from segnst.perceptual.encoders import load_encoder
 from segnst.perceptual.losses import content_loss, gram, gram_loss, temporal_loss, total_variation
+from segnst.pixels import IMAGENET_MEAN, IMAGENET_STD
 from segnst.weights import write_tensors
 from tests.clips import texture
 

@@ -5,7 +5,8 @@ import torch
 
 from segnst.errors import PlanError
 from segnst.masks.classes import STREET, VOC
-from segnst.segmentation.base import label_map, resolve
+from segnst.masks.label_map import label_map
+from segnst.segmentation.base import resolve
 
 
 def test_a_name_or_an_alias_finds_its_region() -> None:

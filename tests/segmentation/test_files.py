@@ -17,8 +17,8 @@ from segnst.jobs.mask_files import Segmented, overlay
 from segnst.jobs.segment import segment_to_folder
 from segnst.masks.coco import decode_rle, encode_rle
 from segnst.masks.indexed_png import read_png, write_png
+from segnst.masks.label_map import label_map
 from segnst.pipeline import State
-from segnst.segmentation.base import label_map
 from segnst.segmentation.files import FileSegmenter, open_masks
 from segnst.segmentation.from_settings import segmenter_for
 from segnst.segmentation.networks.kmeans import KMeansSegmenter

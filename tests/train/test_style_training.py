@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from segnst.errors import InputError, OutputError, UsageError, WeightsError
-from segnst.sheet import to_bytes
+from segnst.pixels import to_bytes
 from segnst.style.checkpoints import load_style
 from segnst.train import style_run as training
 from segnst.train.photos import Photos

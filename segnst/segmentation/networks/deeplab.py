@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from segnst.errors import UsageError, WeightsError
+from segnst.files import written_whole
 from segnst.segmentation.networks.deeplab_network import DeepLab
 from segnst.types import Region
 
@@ -77,12 +78,8 @@ def save(path: Path, network: DeepLab, regions: Sequence[Region], facts: dict[st
     }
     kind = torch.float16 if half else torch.float32
     tensors = {k: v.detach().to("cpu", kind).contiguous() for k, v in network.state_dict().items()}
-    partial = path.with_name(path.name + ".part")
-    try:
-        save_file(tensors, partial, metadata)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with written_whole(path) as temporary:
+        save_file(tensors, temporary, metadata)
 
 
 def read(path: Path) -> tuple[DeepLab, tuple[Region, ...], dict[str, str]]:

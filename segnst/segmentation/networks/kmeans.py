@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from segnst.errors import UsageError
+from segnst.pixels import quantized, size_within
 from segnst.segmentation.base import frame_by_frame
 from segnst.types import Region
 
@@ -46,13 +47,12 @@ class KMeansSegmenter:
     def colors(self, centers: np.ndarray) -> np.ndarray:
         """The clusters' mean colors, uint8 RGB [count,3]: a palette that makes label maps a picture of them."""
         lab = np.ascontiguousarray(centers[None, :, :3].astype(np.float32))
-        return np.asarray((cv2.cvtColor(lab, cv2.COLOR_LAB2RGB)[0].clip(0, 1) * 255).round().astype(np.uint8))
+        return quantized(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB)[0])
 
 
 def _points(frame: Tensor) -> tuple[np.ndarray, tuple[int, int]]:
     """[1,3,H,W] -> float32 [h*w,5] and (h, w)."""
-    scale = min(1.0, SIDE / max(frame.shape[2:]))
-    size = (max(2, round(frame.shape[2] * scale)), max(2, round(frame.shape[3] * scale)))
+    size = size_within(frame.shape[2:], SIDE, 2)
     small = F.interpolate(frame.detach().cpu().float(), size, mode="area")[0].permute(1, 2, 0).contiguous().numpy()
     lab = cv2.cvtColor(small, cv2.COLOR_RGB2LAB)  # L 0…100, a and b about ±100
     y, x = np.mgrid[: size[0], : size[1]].astype(np.float32) * (POSITION / max(size))

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from segnst.errors import UsageError, WeightsError, did_you_mean
 from segnst.masks.coco_classes import coco_regions
+from segnst.pixels import size_within
 from segnst.segmentation.objects.instances import STILL, Found, InstanceSegmenter
 from segnst.types import Region
 
@@ -42,8 +43,7 @@ class MaskRcnn:
     def __call__(self, rgb: Tensor) -> Found:
         net = cast(Any, self.network)
         like = next(net.parameters())
-        scale = min(1.0, LONG_SIDE / max(rgb.shape[2:]))
-        size = (max(2, round(rgb.shape[2] * scale)), max(2, round(rgb.shape[3] * scale)))
+        size = size_within(rgb.shape[2:], LONG_SIDE, 2)
         # the network's own forward, but for the size of the masks: at full size 50 of them would take 400 MB
         images, _ = net.transform([rgb[0].to(like.device, like.dtype)])
         features = net.backbone(images.tensors)

@@ -15,10 +15,10 @@ from torch import Tensor, nn
 
 from segnst.errors import WeightsError
 from segnst.masks.classes import VOC
+from segnst.pixels import by_imagenet, scaled_size
 from segnst.types import Region
 
 SHORT_SIDE = 520
-_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class TorchvisionSegmenter:
@@ -37,12 +37,11 @@ class TorchvisionSegmenter:
     def __call__(self, rgb: Tensor, carry: Any = None) -> tuple[Tensor, Any]:
         like = next(self.network.parameters())
         scale = min(1.0, SHORT_SIDE / min(rgb.shape[2:]))
-        size = (max(16, round(rgb.shape[2] * scale)), max(16, round(rgb.shape[3] * scale)))
-        mean, std = (torch.tensor(v, device=like.device)[None, :, None, None] for v in (_MEAN, _STD))
+        size = scaled_size(rgb.shape[2:], scale, 16)
         out = []
         for frame in torch.split(rgb.to(like.device), 1):  # one by one: at 520 a batch of frames takes gigabytes
             x = F.interpolate(frame.float(), size, mode="bilinear", antialias=True) if scale < 1 else frame.float()
-            x = ((x - mean) / std).to(like.dtype).contiguous(memory_format=torch.channels_last)
+            x = by_imagenet(x).to(like.dtype).contiguous(memory_format=torch.channels_last)
             out.append(self.network(x)["out"].float().softmax(1))
         return torch.cat(out), None
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-import torch
 import torch.nn.functional as F
+
+from segnst.pixels import from_bytes, scaled_size
 
 if TYPE_CHECKING:
     from segnst.segmentation.base import Segmenter
@@ -37,8 +38,8 @@ class Window:
         right = int(min(frame[1], np.ceil(x + width + wide)))
         bottom = int(min(frame[0], np.ceil(y + height + wide)))
         scale = long_side / max(right - left, bottom - top, 1)
-        size = (max(16, round((right - left) * scale)), max(16, round((bottom - top) * scale)))
-        return cls(left, top, right, bottom, *size)
+        inner_height, inner_width = scaled_size((bottom - top, right - left), scale, 16)
+        return cls(left, top, right, bottom, inner_width, inner_height)
 
     @property
     def scale(self) -> float:
@@ -71,8 +72,7 @@ def extent(mask: np.ndarray) -> Box | None:
 
 def class_probabilities(guide: Segmenter, picture: np.ndarray) -> np.ndarray:
     """uint8 RGB [H,W,3] -> the guide's probabilities, float32 [K,H,W]."""
-    rgb = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
-    found, _ = guide(rgb)
+    found, _ = guide(from_bytes(picture)[None])
     whole = F.interpolate(found.cpu().float(), picture.shape[:2], mode="bilinear", align_corners=True)
     return np.asarray(whole[0].numpy())
 

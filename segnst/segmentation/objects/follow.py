@@ -22,6 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from segnst.pixels import from_bytes
 from segnst.segmentation.networks.deeplab import DeepLabSegmenter
 from segnst.segmentation.objects import appearance
 from segnst.segmentation.objects.appearance import Looks
@@ -141,10 +142,10 @@ class Follower:
         return Window.around(box, size, self.weights.margin, self.weights.window)
 
     def _see(self, view: np.ndarray) -> Seen:
-        rgb = torch.from_numpy(view).permute(2, 0, 1)[None].float() / 255
+        rgb = from_bytes(view)[None]
         probabilities, features = (x.cpu() for x in self.guide.look(rgb, self.weights.guide))
         lab = cv2.cvtColor(view, cv2.COLOR_RGB2LAB)
-        color = torch.from_numpy(lab).permute(2, 0, 1)[None].float() / 255
+        color = from_bytes(lab)[None]
         color = 4 * (F.interpolate(color, features.shape[2:], mode="area") - 0.5)
         products = color[:, (0, 0, 0, 1, 1, 2)] * color[:, (0, 1, 2, 1, 2, 2)]
         every = torch.cat((torch.ones_like(color[:, :1]), color, products, 2 * probabilities, features), 1)

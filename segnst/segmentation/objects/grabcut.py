@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from segnst.errors import UsageError
+from segnst.pixels import to_bytes
 from segnst.segmentation.base import Prompt, Segmenter, objects, resolve
 from segnst.segmentation.networks.deeplab import load_bundled
 from segnst.segmentation.objects.cutout import Box, Window, class_probabilities, connected, extent, follow_edges
@@ -39,8 +40,7 @@ class GrabCut:
 
         Raises UsageError: the prompt lies outside the frame, is too small, or nothing can be cut out.
         """
-        picture = (rgb[0].detach().cpu().clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0)
-        frame = np.ascontiguousarray(picture.numpy())
+        frame = np.ascontiguousarray(to_bytes(rgb[0]))
         size = (frame.shape[0], frame.shape[1])
         everywhere = None
         if self.guide is not None:

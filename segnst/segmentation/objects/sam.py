@@ -21,12 +21,12 @@ from torch import Tensor, nn
 
 from segnst import registry
 from segnst.errors import SegnstWarning, UsageError, WeightsError
+from segnst.pixels import by_imagenet, scaled_size
 from segnst.segmentation.base import Prompt, Selector
 
 WEIGHTS = {"sam": "mobile_sam", "sam_vit_b": "sam_vit_b"}
 SIDE = 1024  # the network's input, padded at the right and the bottom
 STROKE_POINTS = 8  # clicks that stand for a stroke
-_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class SamSelector:
@@ -48,8 +48,7 @@ class SamSelector:
         height, width = rgb.shape[2:]
         points = points_of(prompt)
         _check(prompt, points, height, width)
-        scale = SIDE / max(height, width)
-        size = (max(1, round(height * scale)), max(1, round(width * scale)))
+        size = scaled_size((height, width), SIDE / max(height, width))
         features = self._look(rgb, size)
         stretch = features.new_tensor((size[1] / width, size[0] / height))
         clicks = boxes = None
@@ -83,8 +82,7 @@ class SamSelector:
         if self._frame is None or self._features is None or not torch.equal(self._frame, rgb):
             like = next(self.network.parameters())
             x = F.interpolate(rgb.to(like.device).float(), size, mode="bilinear", antialias=True)
-            mean, std = (torch.tensor(v, device=like.device)[None, :, None, None] for v in (_MEAN, _STD))
-            x = F.pad((x - mean) / std, (0, SIDE - size[1], 0, SIDE - size[0]))
+            x = F.pad(by_imagenet(x), (0, SIDE - size[1], 0, SIDE - size[0]))
             self._features = self.network.image_encoder(x.to(like.dtype))  # type: ignore[operator]
             self._frame = rgb.clone()
         return self._features

@@ -20,6 +20,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from segnst.errors import SegnstWarning, WeightsError
+from segnst.pixels import by_imagenet
 from segnst.segmentation.base import Prompt, frame_by_frame
 from segnst.segmentation.objects.sam import points_of
 from segnst.segmentation.objects.tracking import Earlier, Mark, doubts, object_regions, shared
@@ -27,7 +28,6 @@ from segnst.weights import home_dir
 
 FOLDER = "sam2.1-hiera-tiny"
 BOX_CORNERS = (2, 3)  # labels that the network knows a box by; 1 and 0 are clicks inside and outside
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +113,7 @@ class Sam2Segmenter:
         """The frame as the network was trained on it: squeezed into a square, normalized."""
         side = self.network.config.image_size
         x = F.interpolate(rgb.to(like.device).float(), (side, side), mode="bilinear", antialias=True)
-        mean, std = (torch.tensor(v, device=like.device)[None, :, None, None] for v in (MEAN, STD))
-        return ((x - mean) / std).to(like.dtype)
+        return by_imagenet(x).to(like.dtype)
 
     def _tell(self, session: Any, name: str, marks: Sequence[Mark], full: tuple[int, int], like: Tensor) -> None:
         """Give the network what was selected of an object on this frame: each part, or its mask."""

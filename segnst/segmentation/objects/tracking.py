@@ -13,6 +13,7 @@ from torch import Tensor
 
 from segnst.flow.base import FlowEstimator, estimate_motion
 from segnst.flow.warp import warp
+from segnst.pixels import from_bytes, quantized, size_within, to_bytes
 from segnst.segmentation.base import Prompt, Selector, frame_by_frame
 from segnst.segmentation.networks.deeplab import DeepLabSegmenter
 from segnst.segmentation.objects.follow import Follower, Target
@@ -59,19 +60,14 @@ class Earlier:
 
 def working_size(height: int, width: int) -> tuple[int, int]:
     """(H, W) of a frame -> the size that it is followed at."""
-    scale = min(1.0, LONG_SIDE / max(height, width))
-    return max(1, round(height * scale)), max(1, round(width * scale))
+    return size_within((height, width), LONG_SIDE)
 
 
 def _picture(rgb: Tensor, size: tuple[int, int]) -> np.ndarray:
-    frame = (rgb[0].detach().cpu().float().clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
+    frame = to_bytes(rgb[0])
     if frame.shape[:2] != size:
         frame = cv2.resize(frame, size[::-1], interpolation=cv2.INTER_AREA)
     return np.ascontiguousarray(frame)
-
-
-def _tensor(picture: np.ndarray) -> Tensor:
-    return torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
 
 
 def object_regions(marks: Sequence[Mark]) -> tuple[tuple[str, ...], tuple[Region, ...]]:
@@ -140,7 +136,7 @@ class TrackingSegmenter:
         full = (rgb.shape[2], rgb.shape[3])
         size = working_size(*full)
         picture = _picture(rgb, size)
-        small = _tensor(picture)
+        small = from_bytes(picture)[None]
         motion = estimate_motion(self.flow, small, carry.previous) if carry.previous is not None else None
         targets = dict(carry.targets or {})
         drawn: dict[str, Tensor] = {}
@@ -226,6 +222,6 @@ def follow_back(segmenter: Tracker, frames: Sequence[Tensor]) -> dict[int, dict[
             masks, carry = back(frames[number].float() / 255, carry)
             if number < first:
                 mask = _shrink(masks[:, 1:2].cpu(), working_size(*masks.shape[2:]))
-                seen = Earlier((mask * 255).round().astype(np.uint8), carry.confidence[-1][0])
+                seen = Earlier(quantized(mask), carry.confidence[-1][0])
                 found.setdefault(number, {})[name] = seen
     return found

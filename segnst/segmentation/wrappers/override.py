@@ -18,6 +18,7 @@ from segnst.errors import InputError
 from segnst.flow.base import FlowEstimator, estimate_motion
 from segnst.flow.warp import warp
 from segnst.masks.indexed_png import read_png
+from segnst.masks.label_map import one_object, shows_one_object
 from segnst.segmentation.base import Segmenter, after_cut, notes
 
 REACH = 6  # frames before and after a corrected one
@@ -48,8 +49,8 @@ def read_overrides(folder: Path, names: Sequence[str], size: tuple[int, int]) ->
             raise InputError(
                 f"{file} is {labels.shape[1]}x{labels.shape[0]}, the frames are {size[1]}x{size[0]}: another shape."
             )
-        if set(np.unique(labels).tolist()) <= {0, 255}:
-            labels = (labels > 0).astype(np.uint8)
+        if shows_one_object(labels):
+            labels = one_object(labels)
         found[number] = cv2.resize(labels, size[::-1], interpolation=cv2.INTER_NEAREST)
     return found
 

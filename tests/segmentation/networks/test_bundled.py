@@ -12,8 +12,9 @@ import torch
 from segnst.bench.clips import find_clip
 from segnst.errors import UsageError
 from segnst.masks.classes import STREET
+from segnst.masks.label_map import label_map
 from segnst.masks.labeled import held_back, read_label
-from segnst.segmentation.base import label_map, resolve
+from segnst.segmentation.base import resolve
 from segnst.segmentation.from_settings import load_segmenter
 from segnst.segmentation.networks import deeplab
 

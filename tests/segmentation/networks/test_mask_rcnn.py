@@ -11,8 +11,9 @@ from segnst.assembly import build
 from segnst.config import Settings
 from segnst.errors import PlanError, WeightsError
 from segnst.masks.coco_classes import coco_regions
+from segnst.masks.label_map import label_map
 from segnst.pipeline import State
-from segnst.segmentation.base import label_map, resolve
+from segnst.segmentation.base import resolve
 from segnst.segmentation.from_settings import load_segmenter
 from segnst.segmentation.networks import mask_rcnn
 from segnst.types import Region
