@@ -1,11 +1,9 @@
 from __future__ import annotations
 
 import pytest
-import torch
 
 from segnst.errors import PlanError
 from segnst.masks.classes import STREET, VOC
-from segnst.masks.label_map import label_map
 from segnst.segmentation.base import resolve
 
 
@@ -36,14 +34,3 @@ def test_no_name_is_the_alias_of_another_class_and_indexes_count_up() -> None:
         names = {r.name for r in regions}
         assert [r.index for r in regions] == list(range(len(regions)))
         assert all(not names & set(r.aliases) for r in regions)
-
-
-def test_label_map_takes_the_likeliest_class_at_full_size() -> None:
-    p = torch.zeros(2, 3, 2, 2)
-    p[0, 1], p[1, :, :, 0], p[1, 2, :, 1] = 1, torch.tensor([1.0, 0, 0])[:, None], 1
-    labels = label_map(p, (5, 7))
-    assert labels.dtype == torch.uint8
-    assert labels.shape == (2, 5, 7)
-    assert (labels[0] == 1).all()
-    assert (labels[1, :, :3] == 0).all()
-    assert (labels[1, :, 4:] == 2).all()
