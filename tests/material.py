@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from segnst.sheet import to_bytes
+from segnst.pixels import to_bytes
 from segnst.weights import write_tensors
 from tests.clips import panning, texture, write_clip
 

@@ -95,11 +95,15 @@ def _local_modules(tree: ast.Module) -> dict[str, str]:
     return names
 
 
+def _only_imported(module: str, name: str) -> bool:
+    return module in MODULES and f"{module}.{name}" not in MODULES and name not in DEFINED[module]
+
+
 def _reexports() -> Iterator[tuple[str, str, str]]:
     for path, tree in MODULES.values():
         file = path.relative_to(ROOT).as_posix()
         for node, module, name in _imports(tree):
-            if module in MODULES and f"{module}.{name}" not in MODULES and name not in DEFINED[module]:
+            if _only_imported(module, name):
                 yield (
                     file,
                     f"{module}.{name}",
@@ -149,6 +153,10 @@ def _identifiers(tree: ast.Module) -> Iterator[tuple[ast.AST, str]]:
 
 def test_names_are_imported_from_where_they_are_defined() -> None:
     wrong = [message for file, what, message in _reexports() if (file, what) not in ALLOWED]
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
+        for node, module, name in _imports(ast.parse(path.read_text(encoding="utf-8"))):
+            if _only_imported(module, name):
+                wrong.append(f"tests/{path.name}:{node.lineno}: {module} only imports {name}")
     assert not wrong, "Import each from the module that defines it:\n" + "\n".join(wrong)
 
 

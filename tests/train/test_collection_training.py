@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from segnst.errors import InputError, OutputError, UsageError, WeightsError
-from segnst.sheet import to_bytes
+from segnst.pixels import to_bytes
 from segnst.style.collection import Member, load_collection, write_collection
 from segnst.train.collection import read_paintings, train_collection
 from segnst.train.style import add_style

@@ -10,7 +10,7 @@ import torch
 
 from segnst.errors import OutputError, SegnstWarning, UsageError
 from segnst.perceptual.encoders import load_encoder
-from segnst.sheet import to_bytes
+from segnst.pixels import to_bytes
 from segnst.train.features import FeatureSettings, agreement, train_features
 from segnst.train.features_fit import reduced_rank
 from segnst.weights import bundled_dir, write_tensors

@@ -13,9 +13,10 @@ import pytest
 
 from segnst.errors import InputError, OutputError, ResourceError, SegnstError, UsageError
 from segnst.jobs.outputs import default_output
+from segnst.video.paths import check_output
 from segnst.video.probe import probe
 from segnst.video.read import open_reader
-from segnst.video.write import check_output, open_writer
+from segnst.video.write import open_writer
 from tests.video.conftest import copy
 from tests.video.make import make
 
