@@ -131,18 +131,3 @@ def resolve(name: str, regions: Sequence[Region]) -> tuple[Region, ...]:
     known = [r.name for r in regions]
     near = did_you_mean(word, [*known, *(a for r in regions for a in r.aliases)])
     raise PlanError(f"This segmenter has no class '{name}'.{near} It knows: {', '.join(known)}.")
-
-
-def label_map(probabilities: Tensor, size: tuple[int, int]) -> Tensor:
-    """[T,K,h,w] probabilities -> uint8 [T,H,W], the likeliest channel at each pixel of ``size`` (H, W)."""
-    import torch
-    import torch.nn.functional as F
-
-    if probabilities.shape[1] > 254:
-        raise ValueError("label maps hold at most 254 classes (254 and 255 have a meaning)")
-    frames = []
-    for frame in probabilities:  # one by one: all classes of one frame at full size, never of a whole batch
-        seen = frame.flatten(1).amax(1).nonzero()[:, 0]  # of 80 classes, most are nowhere
-        full = F.interpolate(frame[None, seen], size, mode="bilinear", align_corners=True)[0]
-        frames.append(seen[full.argmax(0)].to(torch.uint8))
-    return torch.stack(frames) if frames else torch.zeros((0, *size), dtype=torch.uint8)
