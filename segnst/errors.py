@@ -6,7 +6,8 @@
     ├── InputError        a file or folder cannot be used as asked
     ├── OutputError       the result cannot be written
     ├── WeightsError      a checkpoint is missing, broken, unknown or has the wrong checksum
-    └── ResourceError     memory or disk ran out
+    ├── ResourceError     memory or disk ran out
+    └── Cancelled         whoever started a job no longer wants its result (exit 130)
 
 Messages are whole sentences: what is wrong, with which file, what to do.
 """
@@ -47,6 +48,12 @@ class WeightsError(SegnstError):
 
 class ResourceError(SegnstError):
     """Memory or disk space ran out."""
+
+
+class Cancelled(SegnstError):
+    """A job was cancelled from outside; it has removed what it had written."""
+
+    exit_code = 130
 
 
 class SegnstWarning(UserWarning):

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from segnst.cli.options import Device, Offline, Quiet, tell
+from segnst.cli.printer import Printer
 
 app = typer.Typer(help="Benchmarks.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -156,15 +157,11 @@ def tracking(
     """Follow an object whose true mask is given on the first frame; J and F of the frames that follow."""
     from segnst.bench.clips import gather
     from segnst.bench.tracking import follow_clips, table
-    from segnst.cli.frame_progress import ProgressBar
     from segnst.device import choose_device
 
     _room(output)
-    bar = ProgressBar(quiet)
-    try:
-        report = follow_clips(gather(clips), device=choose_device(device), frames=frames, progress=bar)
-    finally:
-        bar.close()
+    with Printer(quiet) as printer:
+        report = follow_clips(gather(clips), device=choose_device(device), frames=frames, progress=printer.progress)
     _give(table(report), report, output, json, quiet, both=False)
 
 
@@ -185,16 +182,12 @@ def selection(
 ) -> None:
     """Cut objects out of labeled photos by a box on each, as wide as its label; IoU with the label."""
     from segnst.bench.selection import measure_selection, table
-    from segnst.cli.frame_progress import ProgressBar
     from segnst.device import choose_device
 
     _room(output)
-    bar = ProgressBar(quiet)
-    try:
+    with Printer(quiet) as printer:
         report = measure_selection(
             folder, region=region, count=objects or None, least=least, every=every, held_only=held_back,
-            selector=selector, device=choose_device(device), offline=offline, progress=bar,
+            selector=selector, device=choose_device(device), offline=offline, progress=printer.progress,
         )  # fmt: skip
-    finally:
-        bar.close()
     _give(table(report), report, output, json, quiet, both=False)

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from segnst.cli.options import Device, Offline, Quiet, names_of, tell
+from segnst.cli.printer import Printer
 
 
 def stability(
@@ -70,7 +71,6 @@ def stability(
     from segnst.bench.report import Files, plan_without_paths, run_benchmark, table
     from segnst.bench.stability import Options
     from segnst.bench.style_kept import load_features, paintings_by_layer
-    from segnst.cli.frame_progress import ProgressBar
     from segnst.config import Settings
     from segnst.errors import UsageError
     from segnst.plan import parse_plan
@@ -108,11 +108,8 @@ def stability(
         mask=mask,
         cache=flow_cache,
     )
-    bar = ProgressBar(quiet)
-    try:
-        report = run_benchmark(chosen, options, features=(digest, note), progress=bar)
-    finally:
-        bar.close()
+    with Printer(quiet) as printer:
+        report = run_benchmark(chosen, options, features=(digest, note), progress=printer.progress)
     print(json_module.dumps(report, indent=1, ensure_ascii=False) if json else table(report))
     # saved results that are compared with are replaced only by results that are no worse
     itself = files is not None and against is not None and files.json.resolve() == against.resolve()

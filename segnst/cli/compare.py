@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json as json_module
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from segnst.cli.options import Device, Offline
+from segnst.cli.printer import Printer, print_json
 
 
 def compare(
@@ -47,24 +46,16 @@ def compare(
     """
     from segnst.study.compare import CompareOptions, compare_files
 
-    if output is None:
-        output = Path("results/compare")
-        output.parent.mkdir(exist_ok=True)
     options = CompareOptions(
         painting=painting, methods=tuple(m.strip() for m in methods.split(",") if m.strip()), steps=steps,
         max_size=max_size, features=features, clip=clip, clip_frames=clip_frames, clip_steps=clip_steps,
         clip_size=clip_size, raft=raft, device=device, offline=offline,
         show_painting=show_painting,
     )  # fmt: skip
-    facts = compare_files(
-        contents, output, options, overwrite=overwrite,
-        report=lambda text: None if quiet else print(text, file=sys.stderr, flush=True),
-    )  # fmt: skip
-    for warning in facts["warnings"]:
-        print(f"segnst: warning: {warning}", file=sys.stderr)
+    with Printer(quiet) as printer:
+        report = compare_files(contents, output, options, overwrite=overwrite, context=printer.context)
     if json:
-        print(json_module.dumps(facts, indent=1))
+        print_json(report, indent=1)
     elif not quiet:
-        for suffix in (".json", ".md", ".png"):
-            stem = output.with_suffix("") if output.suffix in (".json", ".md", ".png") else output
-            print(stem.with_name(stem.name + suffix))
+        for path in report.files:
+            print(path)

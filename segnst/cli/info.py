@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
+from segnst.cli.printer import Printer
+
 models_app = typer.Typer(
     help="Weights: where they lie, on what terms; fetch them.", no_args_is_help=True, rich_markup_mode=None
 )
@@ -40,7 +42,8 @@ def styles(
     if photo is not None and sheet is not None:
         from segnst.jobs.preview import styles_sheet
 
-        styles_sheet(photo, sheet, list(known), fast=fast, overwrite=overwrite)
+        with Printer() as printer:
+            styles_sheet(photo, sheet, list(known), fast=fast, overwrite=overwrite, context=printer.context)
     _print(rows, json, "\n".join(lines) or "no styles are bundled")
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import json as json_module
-import sys
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from segnst.cli.options import Device, Offline
+from segnst.cli.options import Device, Offline, names_of
+from segnst.cli.printer import Printer, print_json
+
+if TYPE_CHECKING:
+    from segnst.study.edges import EdgesReport
+    from segnst.study.inspect import InspectReport
 
 
 def inspect(
@@ -46,28 +49,26 @@ def inspect(
 
     if styles and not edges:
         raise UsageError("-s belongs to --edges.")
-    if output is None:
-        output = Path("results") / f"{image.stem}_{'edges' if edges else 'inspect'}.png"
-        output.parent.mkdir(exist_ok=True)
-    if edges:
-        from segnst.config import Settings
-        from segnst.study.edges import edges_file
+    report: EdgesReport | InspectReport
+    with Printer(quiet) as printer:
+        if edges:
+            from segnst.config import Settings
+            from segnst.study.edges import edges_file
 
-        settings = Settings(
-            styles=tuple(styles or ()), segmenter=segmenter, max_size=max_size or 640, device=device, offline=offline
-        )
-        facts = edges_file(image, output, settings, overwrite=overwrite)
-    else:
-        from segnst.study.inspect import inspect_file
+            plan = Settings(
+                styles=tuple(styles or ()), segmenter=segmenter, max_size=max_size or 640, device=device,
+                offline=offline,
+            )  # fmt: skip
+            report = edges_file(image, output, plan, overwrite=overwrite, context=printer.context)
+        else:
+            from segnst.study.inspect import InspectSettings, inspect_file
 
-        facts = inspect_file(
-            image, output, layers=[n.strip() for n in layers.split(",") if n.strip()], channels=channels,
-            features=features, segmenter=segmenter, region=region, samples=samples, max_size=max_size or 384,
-            device=device, offline=offline, overwrite=overwrite,
-        )  # fmt: skip
-    for warning in facts["warnings"]:
-        print(f"segnst: warning: {warning}", file=sys.stderr)
+            settings = InspectSettings(
+                layers=names_of(layers), channels=channels, features=features, segmenter=segmenter, region=region,
+                samples=samples, max_size=max_size or 384, device=device, offline=offline,
+            )  # fmt: skip
+            report = inspect_file(image, output, settings, overwrite=overwrite, context=printer.context)
     if json:
-        print(json_module.dumps(facts, indent=2))
+        print_json(report)
     elif not quiet:
-        print(facts["output"])
+        print(report.output)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import json as json_module
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from segnst.cli.loss_progress import LossLine
 from segnst.cli.options import Device, Offline
+from segnst.cli.printer import Printer, print_json
 
 if TYPE_CHECKING:
-    from segnst.jobs.optimize_film import FilmOptions
+    from segnst.jobs.optimize import OptimizeReport
+    from segnst.study.reconstruct import ReconstructReport
+    from segnst.study.sweep import SweepReport
 
 Output = Annotated[
     Path | None, typer.Option("-o", "--output", help="Default: results/<stem>_<paintings>.<ext> of the input's kind.")
@@ -30,29 +31,19 @@ Json = Annotated[bool, typer.Option("--json", help="Report on stdout as JSON, wi
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress, no summary.")]
 
 
-def _film(output: Path, every: int | None, gif: Path | None, mp4: Path | None, curves: Path | None) -> FilmOptions:
-    from segnst.jobs.optimize_film import FilmOptions
-
-    folder = output.with_name(f"{output.stem}_steps") if every else None
-    return FilmOptions(every, folder, gif, mp4, curves)
-
-
-def _tell(facts: dict[str, Any], as_json: bool, quiet: bool) -> None:
-    for warning in facts["warnings"]:
-        print(f"segnst: warning: {warning}", file=sys.stderr)
+def _tell(report: OptimizeReport | SweepReport | ReconstructReport, as_json: bool, quiet: bool) -> None:
     if as_json:
-        print(json_module.dumps(facts, indent=2, default=str))
-        return
-    if not quiet:
-        if facts["converged"]:
-            print(f"converged after {facts['steps']} steps: nothing changed any more", file=sys.stderr)
-        last = facts["losses"][-1]
+        print_json(report)
+    elif not quiet:
+        if report.converged:
+            print(f"converged after {report.steps} steps: nothing changed any more", file=sys.stderr)
+        last = report.losses[-1]
         print(
-            f"{facts['steps']} steps in {facts['seconds']:.1f} s on {facts['features']}: "
+            f"{report.steps} steps in {report.seconds:.1f} s on {report.features}: "
             f"content {last['content']:.4g}, style {last['style']:.4g}",
             file=sys.stderr,
         )
-        for path in (facts["output"], *facts["files"]):
+        for path in (report.output, *report.files):
             print(path)
 
 
@@ -122,7 +113,8 @@ def optimize(
     segnst optimize photo.jpg -s car=a.jpg -s background=b.jpg -o out.png
     """
     from segnst.errors import UsageError
-    from segnst.jobs.optimize import OptimizeOptions, default_name, make_plan, optimize_file
+    from segnst.jobs.optimize import OptimizeOptions, optimize_file
+    from segnst.jobs.optimize_film import FilmOptions
     from segnst.perceptual.objective import LossWeights, parse_layers
     from segnst.study.sweep import Sweep, optimize_sweep
     from segnst.style.optimization import OptimizeSettings
@@ -131,7 +123,6 @@ def optimize(
         shares = [float(w) for w in style_weights.split(",")] if style_weights else []
     except ValueError:
         raise UsageError(f"--style-weights must be numbers separated by commas, got '{style_weights}'.") from None
-    plan = make_plan(paintings or [], regions or [], shares)
     losses = LossWeights(
         content_layers=parse_layers(content_layers), style_layers=parse_layers(style_layers),
         content_weight=content_weight, style_weight=style_weight, tv_weight=tv_weight,
@@ -142,26 +133,21 @@ def optimize(
         learning_rate=learning_rate, style_scale=style_scale, seed=seed, losses=losses,
     )  # fmt: skip
     options = OptimizeOptions(
+        paintings=tuple(paintings or ()), styles=tuple(regions or ()), style_weights=tuple(shares),
         settings=settings, features=features, max_size=max_size, keep_colors=keep_colors, segmenter=segmenter,
         flow=flow, edge=edge, start=start, end=end, device=device, offline=offline,
     )  # fmt: skip
-    target = default_name(content, output, plan, overwrite)
-    film = _film(target, every, gif, mp4, curves)
-    line = LossLine(quiet)
-    try:
+    film = FilmOptions(every, None, gif, mp4, curves, keep_steps=every is not None)
+    report: OptimizeReport | SweepReport
+    with Printer(quiet) as printer:
         if sweep is not None:
-            if output is None:
-                target = target.with_name(f"{target.stem}_sweep.png")
-                target.parent.mkdir(exist_ok=True)
-            facts = optimize_sweep(
-                content, target, plan, Sweep.parse(sweep), options, film=film, overwrite=overwrite, progress=line
-            )
+            report = optimize_sweep(
+                content, output, options, sweep=Sweep.parse(sweep), film=film, overwrite=overwrite,
+                context=printer.context,
+            )  # fmt: skip
         else:
-            report = optimize_file(content, output, plan, options, film=film, overwrite=overwrite, progress=line)
-            facts = report.as_dict()
-    finally:
-        line.close()
-    _tell(facts, json, quiet)
+            report = optimize_file(content, output, options, film=film, overwrite=overwrite, context=printer.context)
+    _tell(report, json, quiet)
 
 
 def reconstruct(
@@ -187,20 +173,13 @@ def reconstruct(
     quiet: Quiet = False,
 ) -> None:
     """What a layer keeps of a picture: one with the same features, or the same Gram matrices, from noise."""
-    from segnst.study.reconstruct import reconstruct_file
+    from segnst.jobs.optimize_film import FilmOptions
+    from segnst.study.reconstruct import ReconstructSettings, reconstruct_file
     from segnst.style.optimization import OptimizeSettings
 
-    settings = OptimizeSettings(steps=steps, optimizer=optimizer, pooling=pooling, init="noise", scales=1, seed=seed)  # type: ignore[arg-type]
-    if output is None:
-        output = Path("results") / f"{image.stem}_{what}_{layer}.png"
-        output.parent.mkdir(exist_ok=True)
-    line = LossLine(quiet)
-    try:
-        facts = reconstruct_file(
-            what, image, layer, output, settings=settings, tv_weight=tv_weight, features=features, max_size=max_size,
-            film=_film(output, every, gif, mp4, curves), device=device, offline=offline, overwrite=overwrite,
-            progress=line,
-        )  # fmt: skip
-    finally:
-        line.close()
-    _tell(facts, json, quiet)
+    how = OptimizeSettings(steps=steps, optimizer=optimizer, pooling=pooling, init="noise", scales=1, seed=seed)  # type: ignore[arg-type]
+    settings = ReconstructSettings(what, layer, how, tv_weight, features, max_size, device, offline)
+    film = FilmOptions(every, None, gif, mp4, curves, keep_steps=every is not None)
+    with Printer(quiet) as printer:
+        report = reconstruct_file(image, output, settings, film=film, overwrite=overwrite, context=printer.context)
+    _tell(report, json, quiet)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_module
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Optional
@@ -11,6 +10,7 @@ import typer
 
 from segnst.cli import options
 from segnst.cli.options import Device, Offline
+from segnst.cli.printer import Printer, print_json
 
 
 def segment(
@@ -65,111 +65,31 @@ def segment(
     What is pointed at (--box, --point, --foreground) is region 1, object; named ones follow in order. Unnamed boxes
     together are one object. A folder of photos is no sequence, unless something in it is pointed at.
     """
-    from segnst.assembly import memory_advice
-    from segnst.bench.agreement import Agreement
-    from segnst.cli.frame_progress import ProgressBar
     from segnst.config import Settings
-    from segnst.device import choose_device
     from segnst.errors import UsageError
-    from segnst.jobs.segment import segment_to_folder
-    from segnst.segmentation.from_settings import load_segmenter, segmenter_for
-    from segnst.segmentation.objects.selection import is_selection
-    from segnst.stabilize.cuts import is_cut
-    from segnst.video.read import open_reader
+    from segnst.jobs.segment import SegmentSettings, segment_file
+    from segnst.jobs.segment_objects import DetectSettings, detect_file
 
     if detect is None and (sam or detector):
         raise UsageError("--sam and --detector need --detect NAMES. Example: --detect person,dog --sam")
-    if detect is not None:
-        _objects(input, output, detect, sam, detector, device, offline, overwrite, json, quiet)
-        return
-    given: dict[str, Any] = {name: context.params[name] for name in options.NAMES}
-    given |= {name: tuple(given[name] or ()) for name in ("box", "point", "not_point")}
-    given |= options.as_text(given)
-    settings = Settings(
-        segmenter=segmenter, max_size=max_size, device=device, offline=offline, start=start, end=end, **given
-    )
-    chosen = choose_device(device)
-    sequence = not input.is_dir() or is_selection(settings) or masks_override is not None or masks is not None
-    reader = open_reader(input, start=start, end=end, max_size=max_size) if sequence else None
-    bar = ProgressBar(quiet)
-    try:
-        with memory_advice("this size"):
-            network = segmenter_for(settings, chosen, reader)
-            agreement = Agreement(network, load_segmenter(check, chosen, offline=offline)) if check else None
-            report = segment_to_folder(
-                input,
-                output,
-                agreement or network,
-                formats=formats or ("indexed",),
-                reader=reader,
-                cut=is_cut,
-                overwrite=overwrite,
-                progress=bar,
-            )
-    finally:
-        bar.close()
-        if reader is not None:
-            reader.close()
-    facts: dict[str, Any] = {
-        "output": str(output),
-        "frames": report.frames,
-        "classes": [{"index": r.index, "name": r.name} for r in network.regions],
-        "warnings": report.warnings,
-    }
-    carry = report.carry[0] if agreement is not None and report.carry else report.carry
-    confidence = getattr(carry, "confidence", None)
-    if confidence:
-        facts["confidence"] = {r.name: [round(c[r.index - 1], 3) for c in confidence] for r in network.regions[1:]}
-    if agreement is not None:
-        facts["agreement"] = agreement.figures()
-        agreement.write_sheet(output / "check.png")
-    for warning in report.warnings:
-        print(f"segnst: warning: {warning}", file=sys.stderr)
+    where: dict[str, Any] = {
+        "start": start, "end": end, "max_size": max_size, "device": device, "offline": offline,
+    }  # fmt: skip
+    with Printer(quiet) as printer:
+        if detect is not None:
+            wanted = DetectSettings(tuple(detect.split(",")), "sam" if sam else "grabcut", detector, **where)
+            report = detect_file(input, output, wanted, overwrite=overwrite, context=printer.context)
+        else:
+            given: dict[str, Any] = {name: context.params[name] for name in options.NAMES}
+            given |= {name: tuple(given[name] or ()) for name in ("box", "point", "not_point")}
+            given |= options.as_text(given)
+            source = Settings(segmenter=segmenter, **where, **given)
+            settings = SegmentSettings(source, tuple(formats or ("indexed",)), check)
+            report = segment_file(input, output, settings, overwrite=overwrite, context=printer.context)
     if json:
-        print(json_module.dumps(facts, indent=2))
+        print_json(report)
     elif not quiet:
-        if agreement is not None:
-            print(agreement.table(), file=sys.stderr)
+        if report.table:
+            print(report.table, file=sys.stderr)
         print(f"{report.frames} label maps", file=sys.stderr)
-        print(output)
-
-
-def _objects(
-    input: Path,
-    output: Path,
-    detect: str,
-    sam: bool,
-    detector: str | None,
-    device: str,
-    offline: bool,
-    overwrite: bool,
-    json: bool,
-    quiet: bool,
-) -> None:
-    """Boxes from a detector, masks by a selector: every object a value of its own."""
-    from segnst.assembly import memory_advice
-    from segnst.cli.frame_progress import ProgressBar
-    from segnst.device import choose_device
-    from segnst.jobs.segment_objects import objects_to_folder
-    from segnst.segmentation.from_settings import load_objects
-
-    bar = ProgressBar(quiet)
-    try:
-        with memory_advice("this size"):
-            selector = "sam" if sam else "grabcut"
-            where = choose_device(device)
-            objects = load_objects(
-                detect.split(","), selector=selector, detector=detector, device=where, offline=offline
-            )
-            report = objects_to_folder(input, output, objects, overwrite=overwrite, progress=bar)
-    finally:
-        bar.close()
-    for warning in report.warnings:
-        print(f"segnst: warning: {warning}", file=sys.stderr)
-    if json:
-        classes = [{"index": r.index, "name": r.name} for r in objects.regions]
-        facts = {"output": str(output), "frames": report.frames, "classes": classes, "warnings": report.warnings}
-        print(json_module.dumps(facts, indent=2))
-    elif not quiet:
-        print(f"{report.frames} label maps", file=sys.stderr)
-        print(output)
+        print(report.output)

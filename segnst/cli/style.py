@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_module
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Optional
@@ -11,6 +10,7 @@ import typer
 
 from segnst.cli import options
 from segnst.cli.options import Device, Offline
+from segnst.cli.printer import Printer, print_json
 
 Entry = Annotated[
     Optional[list[str]],  # noqa: UP045 - typer reads the annotation
@@ -106,31 +106,26 @@ def style(
     if preview < 0:
         raise UsageError(f"--preview must be a number of frames, got {preview}.")
 
-    from segnst.cli.frame_progress import ProgressBar
     from segnst.jobs.preview import preview_sheet, survey
-    from segnst.jobs.style import style_video
+    from segnst.jobs.style import style_file
 
-    if dry_run:
-        facts = survey(input, output, settings, overwrite=overwrite)
-        print(json_module.dumps(facts, indent=2) if json else _readable(facts))
-        return
-    if preview:
-        facts = preview_sheet(input, output, settings, preview, overwrite=overwrite)
-        if json:
-            print(json_module.dumps(facts, indent=2))
-        elif not quiet:
-            print(facts["output"])
-        return
-    bar = ProgressBar(quiet)
-    try:
-        report = style_video(input, output, settings=settings, overwrite=overwrite, progress=bar, sheet=sheet)
-    finally:
-        bar.close()
-    for warning in report.warnings:
-        print(f"segnst: warning: {warning}", file=sys.stderr)
+    with Printer(quiet) as printer:
+        run = printer.context
+        if dry_run:
+            facts = survey(input, output, settings, overwrite=overwrite, context=run)
+        elif preview:
+            shown = preview_sheet(input, output, settings, count=preview, overwrite=overwrite, context=run)
+        else:
+            report = style_file(input, output, settings, sheet=sheet, overwrite=overwrite, context=run)
     if json:
-        print(json_module.dumps(report.as_dict(), indent=2))
-    elif not quiet:
+        print_json(facts if dry_run else shown if preview else report)
+    elif dry_run:
+        print(_readable(facts.as_dict()))
+    elif quiet:
+        return
+    elif preview:
+        print(shown.output)
+    else:
         per_frame = ", ".join(f"{name} {1000 * seconds:.0f}" for name, seconds in report.stages.items())
         print(f"{report.frames} frames in {report.seconds:.1f} s (ms a frame: {per_frame})", file=sys.stderr)
         print(report.output)

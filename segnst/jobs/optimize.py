@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-import warnings as python_warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -16,9 +15,10 @@ from torch import Tensor
 from segnst import registry
 from segnst.assembly import memory_advice, versions
 from segnst.device import choose_device
-from segnst.errors import SegnstError, SegnstWarning, UsageError
+from segnst.errors import SegnstError, UsageError
+from segnst.jobs.events import Context, JobReport, Stage
 from segnst.jobs.optimize_film import Film, FilmOptions, write_curves
-from segnst.jobs.outputs import output_path
+from segnst.jobs.outputs import folder_for, output_path
 from segnst.perceptual.encoders import Encoder, load_encoder
 from segnst.perceptual.objective import choose_layers
 from segnst.pipeline import Pipeline, State, compose
@@ -32,19 +32,22 @@ from segnst.video.pictures import read_picture, write_picture
 from segnst.video.read import Reader, open_reader
 from segnst.video.write import open_writer
 
-Progress = Callable[[int, int, Losses], None]  # frame from 0, steps expected for it, losses of the step
-
 
 @dataclass(frozen=True)
 class OptimizeOptions:
-    """All that ``optimize_file`` may be told besides the plan and the output.
+    """What is painted after which paintings, and how.
 
+    paintings    files for the whole frame, mixed by ``style_weights`` (alike without them)
+    styles       instead of them, entries of a plan with files as styles: ``("car=a.jpg", "background=b.jpg")``
     features     "vgg19", "vgg16", "small" or a weights file
     keep_colors  "luminance": the source's colors, painted luminance; "match": the paintings get the source's colors
                  beforehand; None: the paintings' colors
     start, end   seconds of a video
     """
 
+    paintings: tuple[str, ...] = ()
+    styles: tuple[str, ...] = ()
+    style_weights: tuple[float, ...] = ()
     settings: OptimizeSettings = field(default_factory=OptimizeSettings)
     features: str = "vgg19"
     max_size: int | None = 512
@@ -61,9 +64,13 @@ class OptimizeOptions:
         if self.keep_colors not in (None, "luminance", "match"):
             raise UsageError(f"--keep-colors must be luminance or match, got '{self.keep_colors}'.")
 
+    def plan(self) -> Plan:
+        """Which painting goes where. Raises UsageError, PlanError."""
+        return make_plan(self.paintings, self.styles, self.style_weights)
+
 
 @dataclass
-class OptimizeReport:
+class OptimizeReport(JobReport):
     """What a run did. ``losses``: one entry a step; of a video with the number of its frame."""
 
     output: Path
@@ -79,9 +86,6 @@ class OptimizeReport:
     files: list[str] = field(default_factory=list)
     versions: dict[str, str] = field(default_factory=versions)
     settings: dict[str, Any] = field(default_factory=dict)
-
-    def as_dict(self) -> dict[str, Any]:
-        return {**asdict(self), "output": str(self.output)}
 
 
 def whole_frame(paintings: Sequence[str], weights: Sequence[float] = ()) -> Plan:
@@ -110,31 +114,21 @@ def make_plan(paintings: Sequence[str], entries: Sequence[str], weights: Sequenc
     return plan
 
 
-def load_features(name: str, *, offline: bool, device: torch.device) -> tuple[Encoder, list[str]]:
-    """An encoder, and what had to be said about it. Raises WeightsError."""
-    with python_warnings.catch_warnings(record=True) as caught:
-        python_warnings.simplefilter("always", SegnstWarning)
-        encoder = load_encoder(name, offline=offline)
-    said = [str(w.message) for w in caught if issubclass(w.category, SegnstWarning)]
-    return encoder.to(device).to(memory_format=torch.channels_last), said
-
-
-def default_name(path: Path, out: Path | None, plan: Plan, overwrite: bool) -> Path:
-    """The output as given, or ``results/<stem>_<paintings>.<ext>``; makes no folder. Raises OutputError."""
-    return output_path(path, out, plan.styles, overwrite=overwrite, make_folder=False)
+def load_features(name: str, *, offline: bool, device: torch.device) -> Encoder:
+    """The encoder on its device; a SegnstWarning says where another stands in for it. Raises WeightsError."""
+    encoder = load_encoder(name, offline=offline)
+    return encoder.to(device).to(memory_format=torch.channels_last)
 
 
 class _Run:
     """One run over an opened input: the pipeline, the film, the losses."""
 
-    def __init__(
-        self, plan: Plan, options: OptimizeOptions, film: FilmOptions, moving: bool, progress: Progress | None
-    ) -> None:
+    def __init__(self, plan: Plan, options: OptimizeOptions, film: FilmOptions, moving: bool, context: Context) -> None:
         device = choose_device(options.device)
         settings = options.settings
         self.paintings = {name: read_picture(name, what="painting") for name in plan.styles}
-        encoder, self.warnings = load_features(options.features, offline=options.offline, device=device)
-        self.encoder, self.plan, self.options, self.progress = encoder, plan, options, progress
+        encoder = load_features(options.features, offline=options.offline, device=device)
+        self.encoder, self.context = encoder, context
         self.layers = choose_layers(settings.losses, encoder)
         flow = registry.get(registry.FLOWS, options.flow, "optical flow")
         segmenter = None if plan.whole_frame else load_segmenter(options.segmenter, device, offline=options.offline)
@@ -174,44 +168,54 @@ class _Run:
         self.losses.append(losses)
         if not self.moving:
             self.film(step, picture)
-        if self.progress:
-            self.progress(frame, self.stylizer.expected, losses)
+        if self.context.shows:
+            self.context.thumbnail(frame, self.finish(picture.detach()))
+        self.context.step(frame, self.stylizer.expected, losses)
 
 
 def optimize_file(
-    path: str | Path,
-    out: str | Path | None,
-    plan: Plan,
-    options: OptimizeOptions = OptimizeOptions(),
+    input: str | Path,
+    output: str | Path | None,
+    settings: OptimizeOptions,
     *,
     film: FilmOptions = FilmOptions(),  # noqa: B008 - frozen
     overwrite: bool = False,
-    progress: Progress | None = None,
+    context: Context | None = None,
 ) -> OptimizeReport:
     """Paint a still, or every frame of a short video, by optimization.
 
+    output  default ``results/<stem>_<paintings>.<ext>``;  film  what is kept of the steps
+
     Raises PlanError, UsageError, InputError, OutputError, WeightsError, ResourceError before anything is written;
-    SegnstError when the loss is no longer finite, after writing the last good picture to ``out``.
+    Cancelled, with nothing left behind; SegnstError when the loss is no longer finite, after writing the last good
+    picture to the output.
     """
-    path = Path(path)
-    output = default_name(path, None if out is None else Path(out), plan, overwrite)
+    context = context or Context()
+    path, plan = Path(input), settings.plan()
+    target = output_path(path, output, plan.styles, overwrite=overwrite)
+    film = film.beside(target)
     film.check(overwrite)
     began = time.perf_counter()
+    context.stage("open the input")
     if not path.exists():
         read_picture(path, what="input")  # raises, with the nearest name
-    with open_reader(path, start=options.start, end=options.end, max_size=options.max_size) as reader:
+    with open_reader(path, start=settings.start, end=settings.end, max_size=settings.max_size) as reader:
         moving = reader.info.kind != "image"
         if moving and (film.folder or film.gif or film.mp4):
             raise UsageError("--every, --gif and --mp4 show the steps of a still; a video is a film already.")
-        run = _Run(plan, options, film, moving, progress)
-        output = output_path(path, out, plan.styles, overwrite=overwrite)
-        with run.film:
-            more, frames = _paint(run, reader, output, overwrite)
+        with context.loading() as said:
+            run = _Run(plan, settings, film, moving, context)
+        with folder_for(target), run.film:
+            more, frames = _paint(run, reader, target, overwrite)
             made = run.film.write(overwrite)
     if film.curves is not None:
+        context.tell(Stage("draw the curves"))
         made += write_curves(film.curves, _numbered(run.losses))
+    warnings = [*said, *more, *run.stylizer.never_seen()]
+    for warning in warnings:
+        context.warn(warning)
     return OptimizeReport(
-        output=output,
+        output=target,
         features=run.encoder.name,
         steps=len(run.losses),
         frames=frames,
@@ -220,9 +224,9 @@ def optimize_file(
         content_layers=run.layers[0],
         style_layers=run.layers[1],
         losses=run.losses,
-        warnings=[*run.warnings, *more, *run.stylizer.never_seen()],
+        warnings=warnings,
         files=[str(p) for p in made],
-        settings=asdict(options),
+        settings=asdict(settings),
     )
 
 
@@ -236,6 +240,7 @@ def _paint(run: _Run, reader: Reader, output: Path, overwrite: bool) -> tuple[li
     writer = open_writer(output, reader, overwrite=overwrite)
     state, frames = State(), 0
     with memory_advice(f"{reader.width}x{reader.height}"), writer:
+        run.context.stage("steps")
         for clip in reader:
             try:
                 styled, state = run.pipeline(clip, state)
@@ -243,6 +248,8 @@ def _paint(run: _Run, reader: Reader, output: Path, overwrite: bool) -> tuple[li
                 raise _stopped(error, run, writer, clip, output, frames) from error
             writer.write(styled)
             frames += 1
+            if run.moving:
+                run.context.frames(frames, reader.frames_expected)
     return [*reader.warnings, *writer.warnings], frames
 
 

@@ -7,7 +7,7 @@ import math
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 
@@ -28,13 +28,23 @@ FPS = 12.0
 
 @dataclass(frozen=True)
 class FilmOptions:
-    """Keep each ``every``-th step: as PNGs in a folder, as a film (gif, mp4); draw curves of the losses (PNG, JSON)."""
+    """Keep each ``every``-th step: as PNGs in a folder, as a film (gif, mp4); draw curves of the losses (PNG, JSON).
+
+    keep_steps  whether the folder, where none is named, is ``<output>_steps`` beside the output
+    """
 
     every: int | None = None
     folder: Path | None = None
     gif: Path | None = None
     mp4: Path | None = None
     curves: Path | None = None
+    keep_steps: bool = False
+
+    def beside(self, output: Path) -> FilmOptions:
+        """The same, with the folder of the steps named after the output where that was asked for."""
+        if not self.keep_steps or self.folder is not None:
+            return self
+        return replace(self, folder=output.with_name(f"{output.stem}_steps"))
 
     def check(self, overwrite: bool) -> None:
         """Raises OutputError, UsageError for what cannot be made."""
@@ -48,7 +58,8 @@ class FilmOptions:
         if self.curves is not None:
             check_png(self.curves, overwrite=overwrite)
             check_output_json(self.curves.with_suffix(".json"), overwrite)
-        if self.folder is not None:
+        # beside a default output, the folder above both may not have been made yet
+        if self.folder is not None and (self.folder.parent.exists() or not self.keep_steps):
             check_output(self.folder, None, overwrite=overwrite)
 
 

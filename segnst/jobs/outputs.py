@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from segnst.errors import OutputError
@@ -36,20 +37,40 @@ def output_path(
     styles: Sequence[str],
     *,
     overwrite: bool = False,
-    make_folder: bool = True,
     default: Path | None = None,
 ) -> Path:
-    """The output that a run in these styles may write: as given, or the default below ``results/``. Raises OutputError.
+    """The output that a run in these styles may write: as given, or the default below ``results/``. Makes nothing.
 
-    make_folder  whether the folder of the default is made; default  another name for it
+    default  another name for the default. Raises OutputError.
     """
     if out is not None:
         return check_output(out, path, overwrite=overwrite)
     output = default or default_output(path, styles or ("original",))
-    if not make_folder and not output.parent.exists():
-        return output
+    # its folder may be missing yet: see folder_for
+    return check_output(output, path, overwrite=overwrite) if output.parent.exists() else output
+
+
+@contextmanager
+def folder_for(output: Path) -> Iterator[None]:
+    """Make the folders above ``output`` that are missing; those that are empty are gone again after an error.
+
+    To be entered only when a run is about to write, so that one that cannot begin leaves nothing. Raises OutputError.
+    """
+    missing = [parent for parent in (output.parent, *output.parent.parents) if not parent.exists()]
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
+        _remove_empty(missing)
         raise OutputError(f"The folder {output.parent} cannot be made ({error.strerror}).") from error
-    return check_output(output, path, overwrite=overwrite)
+    try:
+        yield
+    except BaseException:
+        _remove_empty(missing)
+        raise
+
+
+def _remove_empty(folders: Sequence[Path]) -> None:
+    """Remove folders, the innermost first, as far as they are there and hold nothing."""
+    for folder in folders:
+        with suppress(OSError):
+            folder.rmdir()

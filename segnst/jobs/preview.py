@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ from torch import Tensor
 from segnst.assembly import Parts, build, memory_advice, weights_used
 from segnst.config import Settings
 from segnst.errors import InputError, OutputError
-from segnst.jobs.outputs import output_path
+from segnst.jobs.events import Context, JobReport
+from segnst.jobs.outputs import folder_for, output_path
 from segnst.pipeline import State
 from segnst.plan import ORIGINAL, parse_plan, short_name
 from segnst.sheet import card, layer_picture, write_sheet
@@ -27,37 +29,72 @@ def _open(path: Path, settings: Settings) -> Reader:
     return open_reader(path, start=settings.start, end=settings.end, max_size=settings.max_size, fps=settings.fps)
 
 
-def survey(path: Path, out: Path | None, settings: Settings, *, overwrite: bool = False) -> dict[str, Any]:
+@dataclass
+class Survey(JobReport):
+    """What a run would do: its plan, weights and cost (``seconds_a_frame``, and ``minutes`` for all of them)."""
+
+    input: Path
+    output: Path
+    size: str
+    frames: int | None
+    plan: list[str]
+    segmenter: str | None
+    weights: dict[str, str]
+    device: str
+    seconds_a_frame: float
+    minutes: float
+    warnings: list[str] = field(default_factory=list)
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+def survey(
+    input: str | Path,
+    output: str | Path | None,
+    settings: Settings,
+    *,
+    overwrite: bool = False,
+    context: Context | None = None,
+) -> Survey:
     """What a run would do and cost, with one frame styled to know; writes nothing.
 
     Raises what the run would raise before its first frame.
     """
+    context = context or Context()
+    path = Path(input)
     plan = parse_plan(settings.styles)
-    output = output_path(path, out, plan.styles, overwrite=overwrite, make_folder=False)
+    target = output_path(path, output, plan.styles, overwrite=overwrite)
+    context.stage("open the input")
     with _open(path, settings) as reader:
-        parts = build(settings, reader)
+        with context.loading() as said:
+            parts = build(settings, reader)
+        context.stage("style one frame")
         frame: Clip | None = next(iter(reader), None)
         if frame is None:
             raise InputError(f"{path} has no frame.")
         with memory_advice(f"{reader.width}x{reader.height}"):
             parts.pipeline.frame(frame.rgb, State())  # the first one also warms up
+            context.check()
             began = time.perf_counter()
-            parts.pipeline.frame(frame.rgb, State())
+            styled, _ = parts.pipeline.frame(frame.rgb, State())
             cost = time.perf_counter() - began
-        return {
-            "input": str(path),
-            "output": str(output),
-            "size": f"{reader.width}x{reader.height}",
-            "frames": reader.frames_expected,
-            "plan": [str(e) for e in plan.entries],
-            "segmenter": parts.segmenter.name if parts.segmenter else None,
-            "weights": {name: w["path"] for name, w in weights_used(parts).items()},
-            "device": str(parts.pipeline.device),
-            "seconds_a_frame": round(cost, 3),
-            "minutes": round(cost * (reader.frames_expected or 0) / 60, 1),
-            "warnings": list(reader.warnings),
-            "settings": asdict(settings),
-        }
+        context.thumbnail(0, styled.rgb)
+        warnings = [*said, *reader.warnings]
+        for warning in warnings:
+            context.warn(warning)
+        return Survey(
+            input=path,
+            output=target,
+            size=f"{reader.width}x{reader.height}",
+            frames=reader.frames_expected,
+            plan=[str(e) for e in plan.entries],
+            segmenter=parts.segmenter.name if parts.segmenter else None,
+            weights={name: w["path"] for name, w in weights_used(parts).items()},
+            device=str(parts.pipeline.device),
+            seconds_a_frame=round(cost, 3),
+            minutes=round(cost * (reader.frames_expected or 0) / 60, 1),
+            warnings=warnings,
+            settings=asdict(settings),
+        )
 
 
 def _painting(style: StyleWeights, like: Tensor) -> Tensor:
@@ -89,60 +126,103 @@ def _row(parts: Parts, number: int, rgb: Tensor, state: State) -> list[tuple[str
     return row
 
 
+@dataclass
+class PreviewReport(JobReport):
+    """The contact sheet, and how many frames are on it."""
+
+    output: Path
+    frames: int
+    weights: dict[str, dict[str, str]] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+
 def preview_sheet(
-    path: Path, out: Path | None, settings: Settings, count: int, *, overwrite: bool = False
-) -> dict[str, Any]:
+    input: str | Path,
+    output: str | Path | None,
+    settings: Settings,
+    *,
+    count: int = 4,
+    overwrite: bool = False,
+    context: Context | None = None,
+) -> PreviewReport:
     """A PNG of ``count`` frames spread over the input: source, painting, whole frame styled, mask, result.
 
     Each frame is styled for itself. Decodes the whole clip when its length is not known beforehand.
     Raises as a run would; OutputError when the PNG exists and ``overwrite`` is not set.
     """
+    context = context or Context()
+    path = Path(input)
     plan = parse_plan(settings.styles)
-    if out is not None and out.suffix.lower() != ".png":
-        raise OutputError(f"A preview is a PNG; {out} has another suffix.")
+    if output is not None and Path(output).suffix.lower() != ".png":
+        raise OutputError(f"A preview is a PNG; {output} has another suffix.")
     names = "_".join(short_name(s) for s in plan.styles) or ORIGINAL
     default = Path("results") / f"{path.stem}_{names}_preview.png"
-    output_path(path, out, plan.styles, overwrite=overwrite, make_folder=False, default=default)
+    target = output_path(path, output, plan.styles, overwrite=overwrite, default=default)
+    context.stage("open the input")
     with _open(path, settings) as reader:
-        parts = build(settings, reader)
-        expected = reader.frames_expected or sum(1 for _ in reader)
-        wanted = (
-            {round((k + 0.5) * expected / count - 0.5) for k in range(count)}
-            if expected > count
-            else set(range(expected))
-        )
-        rows = []
-        with memory_advice(f"{reader.width}x{reader.height}"):
-            carry = None
-            follows = hasattr(parts.segmenter, "after_cut")  # it must see every frame
-            for number, clip in enumerate(reader):
-                if number in wanted:
-                    rows.append(_row(parts, number, clip.rgb, State(segmenter=carry)))
-                if parts.segmenter is not None and follows:
-                    _, carry = parts.segmenter(clip.rgb.to(parts.pipeline.device), carry)
-                if number >= max(wanted):
-                    break
+        with context.loading() as said:
+            parts = build(settings, reader)
+        rows = _rows(parts, reader, count, context)
     if not rows:
         raise InputError(f"{path} has no frame to preview.")
-    output = output_path(path, out, plan.styles, overwrite=overwrite, default=default)  # only now is the folder made
-    write_sheet(output, rows)
-    return {"output": str(output), "frames": len(rows), "weights": weights_used(parts), "settings": asdict(settings)}
+    context.stage("draw the contact sheet")
+    with folder_for(target):
+        write_sheet(target, rows)
+    return PreviewReport(target, len(rows), weights_used(parts), asdict(settings), said)
 
 
-def styles_sheet(photo: Path, out: Path, names: list[str], *, fast: bool = False, overwrite: bool = False) -> None:
+def _rows(parts: Parts, reader: Reader, count: int, context: Context) -> list[list[tuple[str, Tensor]]]:
+    """The rows of ``count`` frames that are spread over the input."""
+    expected = reader.frames_expected or sum(1 for _ in reader)
+    wanted = set(range(expected))
+    if expected > count:
+        wanted = {round((k + 0.5) * expected / count - 0.5) for k in range(count)}
+    rows = []
+    context.stage("frames")
+    with memory_advice(f"{reader.width}x{reader.height}"):
+        carry = None
+        follows = hasattr(parts.segmenter, "after_cut")  # it must see every frame
+        for number, clip in enumerate(reader):
+            if number in wanted:
+                rows.append(_row(parts, number, clip.rgb, State(segmenter=carry)))
+                context.thumbnail(number, rows[-1][-1][1][None])
+            if parts.segmenter is not None and follows:
+                _, carry = parts.segmenter(clip.rgb.to(parts.pipeline.device), carry)
+            context.frames(number + 1, max(wanted) + 1)
+            if number >= max(wanted):
+                break
+    return rows
+
+
+def styles_sheet(
+    input: str | Path,
+    output: str | Path,
+    names: Sequence[str],
+    *,
+    fast: bool = False,
+    overwrite: bool = False,
+    context: Context | None = None,
+) -> None:
     """A PNG of a picture, or of a video's first frame, painted whole in every style.
 
-    Raises InputError, OutputError, WeightsError.
+    Raises InputError, OutputError, WeightsError, Cancelled.
     """
-    if out.suffix.lower() != ".png":
-        raise OutputError(f"A sheet is a PNG; {out} has another suffix.")
-    check_output(out, photo, overwrite=overwrite)
-    with open_reader(photo, max_size=640) as reader:
+    context = context or Context()
+    path, target = Path(input), Path(output)
+    if target.suffix.lower() != ".png":
+        raise OutputError(f"A sheet is a PNG; {target} has another suffix.")
+    check_output(target, path, overwrite=overwrite)
+    context.stage("open the input")
+    with open_reader(path, max_size=640) as reader:
         frame: Clip | None = next(iter(reader), None)
     if frame is None:
-        raise InputError(f"{photo} has no frame.")
-    pipeline = build(Settings(styles=(f"{'+'.join(names)}",), fast=fast)).pipeline
-    cells = [(photo.name, frame.rgb[0])]
+        raise InputError(f"{path} has no frame.")
+    with context.loading():
+        pipeline = build(Settings(styles=(f"{'+'.join(names)}",), fast=fast)).pipeline
+    cells = [(path.name, frame.rgb[0])]
     rgb = frame.rgb.to(pipeline.device)
-    cells += [(name, pipeline.stylizer.paint(rgb, name)[0].cpu()) for name in names]  # type: ignore[attr-defined]
-    write_sheet(out, [cells[k : k + 4] for k in range(0, len(cells), 4)], width=320)
+    for name in names:
+        context.stage(f"paint in {name}")
+        cells.append((name, pipeline.stylizer.paint(rgb, name)[0].cpu()))  # type: ignore[attr-defined]
+    write_sheet(target, [cells[k : k + 4] for k in range(0, len(cells), 4)], width=320)

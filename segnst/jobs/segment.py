@@ -14,26 +14,134 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from segnst.assembly import memory_advice
+from segnst.bench.agreement import Agreement
+from segnst.config import Settings
+from segnst.device import choose_device
 from segnst.errors import InputError, OutputError, UsageError, did_you_mean
-from segnst.jobs.mask_files import FORMATS, Segmented
+from segnst.jobs.events import Context, JobReport
+from segnst.jobs.mask_files import FORMATS, Segmented, overlay
+from segnst.jobs.outputs import folder_for
 from segnst.masks.label_map import label_map
 from segnst.segmentation.base import Segmenter, after_cut, notes
-from segnst.types import Clip
+from segnst.segmentation.from_settings import load_segmenter, segmenter_for
+from segnst.segmentation.objects.selection import is_selection
+from segnst.stabilize.cuts import is_cut
+from segnst.types import Clip, Region
 from segnst.video.read import Reader, open_reader
 
-Progress = Callable[[int, "int | None"], None]
 Cut = Callable[[Tensor, Any], tuple[bool, Any]]
 # (name, frame, carry) -> (its masks, carry)
 Look = Callable[[str, Clip, Any], tuple[Segmented, Any]]
 
 
+@dataclass(frozen=True)
+class SegmentSettings:
+    """What finds the regions, and what is written.
+
+    source   segmenter, what is pointed at, masks from files, part and size of the input, device
+    formats  of ``segnst.jobs.mask_files.FORMATS``
+    check    another segmenter to compare with: how far the two agree, and a sheet ``check.png``
+    """
+
+    source: Settings = field(default_factory=Settings)
+    formats: tuple[str, ...] = ("indexed",)
+    check: str | None = None
+
+
 @dataclass
-class SegmentReport:
-    """How many frames were segmented, what deserves to be said, and the segmenter's last carry."""
+class SegmentReport(JobReport):
+    """What was segmented.
+
+    classes     ``{"index", "name"}`` of each region
+    confidence  of what is followed, a value a frame, under the region's name; None where nothing is followed
+    agreement   with the segmenter that was checked against, or None; ``table`` the same as Markdown, not in the JSON
+    """
+
+    output: Path
+    frames: int = 0
+    classes: list[dict[str, Any]] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    confidence: dict[str, list[float]] | None = None
+    agreement: dict[str, Any] | None = None
+    table: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        missing = {name for name in ("confidence", "agreement") if getattr(self, name) is None}
+        return {name: value for name, value in super().as_dict().items() if name not in {"table", *missing}}
+
+
+@dataclass
+class Written:
+    """How many frames have their masks in the folder, what deserves to be said, and the segmenter's last carry."""
 
     frames: int = 0
     carry: Any = None
     warnings: list[str] = field(default_factory=list)
+
+
+def list_classes(regions: Sequence[Region]) -> list[dict[str, Any]]:
+    """Regions as reports list them."""
+    return [{"index": r.index, "name": r.name} for r in regions]
+
+
+def segment_file(
+    input: str | Path,
+    output: str | Path,
+    settings: SegmentSettings,
+    *,
+    overwrite: bool = False,
+    context: Context | None = None,
+) -> SegmentReport:
+    """Write the masks of a video, a still or a folder of photos into the folder ``output``.
+
+    A folder of photos is no sequence, unless something in it is pointed at or has masks from files.
+    Raises UsageError, PlanError, InputError, OutputError, WeightsError, ResourceError, Cancelled; nothing is left
+    behind then.
+    """
+    context = context or Context()
+    path, folder, source = Path(input), Path(output), settings.source
+    device = choose_device(source.device)
+    named = source.masks is not None or source.masks_override is not None
+    agreement: Agreement | None = None
+
+    def finish(scratch: Path) -> None:
+        if agreement is not None:
+            agreement.write_sheet(scratch / "check.png")
+
+    with ExitStack() as opened, memory_advice("this size"):
+        reader = None
+        if not path.is_dir() or named or is_selection(source):
+            context.stage("open the input")
+            reader = open_reader(path, start=source.start, end=source.end, max_size=source.max_size)
+            opened.enter_context(reader)
+        with context.loading() as said:
+            segmenter = segmenter_for(source, device, reader)
+            if settings.check is not None:
+                agreement = Agreement(segmenter, load_segmenter(settings.check, device, offline=source.offline))
+        written = segment_to_folder(
+            path,
+            folder,
+            agreement or segmenter,
+            formats=settings.formats,
+            reader=reader,
+            cut=is_cut,
+            overwrite=overwrite,
+            context=context,
+            finish=finish,
+        )
+    warnings = [*said, *written.warnings]
+    for warning in warnings:
+        context.warn(warning)
+    report = SegmentReport(folder, written.frames, list_classes(segmenter.regions), warnings)
+    carry = written.carry[0] if agreement is not None and written.carry else written.carry
+    confidence = getattr(carry, "confidence", None)
+    if confidence:
+        named_regions = segmenter.regions[1:]
+        report.confidence = {r.name: [round(c[r.index - 1], 3) for c in confidence] for r in named_regions}
+    if agreement is not None:
+        report.agreement, report.table = agreement.figures(), agreement.table()
+    return report
 
 
 def segment_to_folder(
@@ -45,8 +153,9 @@ def segment_to_folder(
     reader: Reader | None = None,
     cut: Cut | None = None,
     overwrite: bool = False,
-    progress: Progress | None = None,
-) -> SegmentReport:
+    context: Context | None = None,
+    finish: Callable[[Path], None] = lambda folder: None,
+) -> Written:
     """Write masks: indexed PNGs (``000000.png`` on, or under each photo's stem; pixel value = class index) and others.
 
     input    a video, a still, or a folder of photos of any sizes (of frames, with ``reader``)
@@ -54,6 +163,7 @@ def segment_to_folder(
     formats  of ``segnst.jobs.mask_files.FORMATS``
     reader   of the input, where it is to be read as a sequence or was looked at before
     cut      says where a scene begins: (rgb, carry) -> (whether, carry)
+    finish   may put more into the folder before it is complete
     Raises InputError (nothing to segment), OutputError (``output`` holds label maps, or cannot be written).
     """
 
@@ -64,8 +174,9 @@ def segment_to_folder(
         return Segmented(name, clip, labels, probabilities, draw(carry) if draw else None), carry
 
     report = masks_to_folder(
-        input, output, look, segmenter, formats=formats, reader=reader, cut=cut, overwrite=overwrite, progress=progress
-    )
+        input, output, look, segmenter, formats=formats, reader=reader, cut=cut, overwrite=overwrite, context=context,
+        finish=finish,
+    )  # fmt: skip
     report.warnings += notes(segmenter, report.carry)
     return report
 
@@ -80,17 +191,18 @@ def masks_to_folder(
     reader: Reader | None = None,
     cut: Cut | None = None,
     overwrite: bool = False,
-    progress: Progress | None = None,
+    context: Context | None = None,
     finish: Callable[[Path], None] = lambda folder: None,
-) -> SegmentReport:
-    """As :func:`segment_to_folder`, with masks as ``look`` sees them; ``finish`` may put more into the folder."""
+) -> Written:
+    """As :func:`segment_to_folder`, with masks as ``look`` sees them."""
+    context = context or Context()
     input, output = Path(input), Path(output)
     unknown = next((f for f in formats if f not in FORMATS), None)
     if unknown is not None:
         near = did_you_mean(unknown, FORMATS)
         raise UsageError(f"There is no format '{unknown}'.{near} Known: {', '.join(FORMATS)}.")
     _check_output(input, output, overwrite)
-    report = SegmentReport()
+    report = Written()
     sequence = reader is not None or not input.is_dir()
     scratch: Path | None = None
     with ExitStack() as opened:
@@ -101,9 +213,10 @@ def masks_to_folder(
             first = next(frames, None)  # an unusable input is found before anything is written
             if first is None:
                 raise InputError(f"{input} holds nothing to segment.")
-            output.parent.mkdir(parents=True, exist_ok=True)
+            opened.enter_context(folder_for(output))
             scratch = Path(tempfile.mkdtemp(dir=output.parent, prefix=f".{output.name}."))
             carry = scene = None
+            context.stage("frames")
             with ExitStack() as stack:
                 exports = [FORMATS[f](scratch, segmenter.regions, reader, stack) for f in dict.fromkeys(formats)]
                 frame: tuple[str, Clip, int | None] | None = first
@@ -115,9 +228,10 @@ def masks_to_folder(
                     masks, carry = look(name, clip, carry if sequence else None)
                     for export in exports:
                         export.add(masks)
+                    if context.shows:
+                        context.thumbnail(report.frames, overlay(masks))
                     report.frames += 1
-                    if progress is not None:
-                        progress(report.frames, expected)
+                    context.frames(report.frames, expected)
                     frame = next(frames, None)
                 for export in exports:
                     export.finish()

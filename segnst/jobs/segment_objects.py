@@ -3,21 +3,84 @@
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from segnst.assembly import memory_advice
+from segnst.device import choose_device
 from segnst.errors import InputError
+from segnst.jobs.events import Context
 from segnst.jobs.mask_files import Segmented
-from segnst.jobs.segment import Progress, SegmentReport, masks_to_folder
+from segnst.jobs.segment import SegmentReport, Written, list_classes, masks_to_folder
 from segnst.masks.label_map import label_map
+from segnst.segmentation.from_settings import load_objects
 from segnst.segmentation.objects.instances import InstanceSegmenter, compose
 from segnst.types import Clip
+from segnst.video.read import Reader, open_reader
 
 LIST = "objects.json"
 MOST = 253  # values that a label map has for objects
+
+
+@dataclass(frozen=True)
+class DetectSettings:
+    """Which objects are cut out, and how.
+
+    names     of classes, such as ``("person", "dog")``
+    selector  what draws the masks: "grabcut" or "sam";  detector  what draws the boxes, or None for the best there is
+    start, end   seconds of a video;  max_size  px of a video's or still's long side
+    """
+
+    names: tuple[str, ...]
+    selector: str = "grabcut"
+    detector: str | None = None
+    start: float | None = None
+    end: float | None = None
+    max_size: int | None = None
+    device: str = "auto"
+    offline: bool = False
+
+
+def detect_file(
+    input: str | Path,
+    output: str | Path,
+    settings: DetectSettings,
+    *,
+    overwrite: bool = False,
+    context: Context | None = None,
+) -> SegmentReport:
+    """Cut out every object of some classes, each a value of its own, into the folder ``output``.
+
+    Raises UsageError, PlanError, InputError, OutputError, WeightsError, ResourceError, Cancelled; nothing is left
+    behind then.
+    """
+    context = context or Context()
+    path, folder = Path(input), Path(output)
+    device = choose_device(settings.device)
+    with ExitStack() as opened, memory_advice("this size"):
+        with context.loading() as said:
+            segmenter = load_objects(
+                settings.names,
+                selector=settings.selector,
+                detector=settings.detector,
+                device=device,
+                offline=settings.offline,
+            )
+        reader = None
+        if not path.is_dir():  # a folder of photos is no sequence
+            context.stage("open the input")
+            reader = open_reader(path, start=settings.start, end=settings.end, max_size=settings.max_size)
+            opened.enter_context(reader)
+        written = objects_to_folder(path, folder, segmenter, reader=reader, overwrite=overwrite, context=context)
+    warnings = [*said, *written.warnings]
+    for warning in warnings:
+        context.warn(warning)
+    return SegmentReport(folder, written.frames, list_classes(segmenter.regions), warnings)
 
 
 def objects_to_folder(
@@ -25,9 +88,10 @@ def objects_to_folder(
     output: Path,
     segmenter: InstanceSegmenter,
     *,
+    reader: Reader | None = None,
     overwrite: bool = False,
-    progress: Progress | None = None,
-) -> SegmentReport:
+    context: Context | None = None,
+) -> Written:
     """Write one indexed PNG a frame or photo, pixel value = number of the object, and ``objects.json`` beside them.
 
     An object keeps its number through a video. The list has, under the name of each PNG, for each object its
@@ -60,7 +124,9 @@ def objects_to_folder(
     def finish(folder: Path) -> None:
         (folder / LIST).write_text(json.dumps(listed, indent=1) + "\n")
 
-    report = masks_to_folder(input, output, look, segmenter, overwrite=overwrite, progress=progress, finish=finish)
+    report = masks_to_folder(
+        input, output, look, segmenter, reader=reader, overwrite=overwrite, context=context, finish=finish
+    )
     if not any(listed.values()):
         names = " and no ".join(r.name for r in segmenter.finder.classes[1:])
         report.warnings.append(f"No {names} was found in {input}.")

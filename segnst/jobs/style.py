@@ -10,23 +10,24 @@ from typing import Any
 
 from torch import Tensor
 
-from segnst.assembly import build, memory_advice, versions, weights_used
+from segnst.assembly import Parts, build, memory_advice, versions, weights_used
 from segnst.config import Settings
 from segnst.errors import UsageError
-from segnst.jobs.outputs import output_path
+from segnst.jobs.events import Context, Event, Frames, JobReport, Listener, Stage
+from segnst.jobs.outputs import folder_for, output_path
 from segnst.pipeline import State
 from segnst.plan import parse_plan
 from segnst.segmentation.base import notes
 from segnst.sheet import write_sheet
 from segnst.video.paths import check_output
-from segnst.video.read import open_reader
-from segnst.video.write import open_writer
+from segnst.video.read import Reader, open_reader
+from segnst.video.write import Writer, open_writer
 
 Progress = Callable[[int, int | None], None]  # frames done, frames expected
 
 
 @dataclass
-class Report:
+class Report(JobReport):
     """What a run did. ``stages`` are seconds a frame; reading and writing run beside the others."""
 
     output: Path
@@ -37,9 +38,6 @@ class Report:
     versions: dict[str, str] = field(default_factory=dict)
     weights: dict[str, dict[str, str]] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
-
-    def as_dict(self) -> dict[str, Any]:
-        return {**asdict(self), "output": str(self.output)}
 
 
 class _Samples:
@@ -65,6 +63,89 @@ class _Samples:
         write_sheet(path, [row for pair in zip(rows, results, strict=True) for row in pair], width=400)
 
 
+def style_file(
+    input: str | Path,
+    output: str | Path | None,
+    settings: Settings,
+    *,
+    sheet: str | Path | None = None,
+    overwrite: bool = False,
+    context: Context | None = None,
+) -> Report:
+    """Style a video, a still or a folder of frames.
+
+    output  default ``results/<stem>_<styles>.<ext>``;  sheet  also write a contact sheet of source and result (PNG)
+
+    Raises PlanError, UsageError, InputError, OutputError, WeightsError, ResourceError, Cancelled; nothing is left
+    behind then.
+    """
+    context = context or Context()
+    path = Path(input)
+    styles = parse_plan(settings.styles).styles
+    target = output_path(path, output, styles, overwrite=overwrite)
+    if sheet is not None:
+        check_output(sheet, path, overwrite=overwrite)
+    began = time.perf_counter()
+    context.stage("open the input")
+    reader = open_reader(path, start=settings.start, end=settings.end, max_size=settings.max_size, fps=settings.fps)
+    with reader:
+        with context.loading() as said:
+            parts = build(settings, reader)
+        samples = _Samples() if sheet is not None else None
+        with folder_for(target):
+            writer = open_writer(
+                target,
+                reader,
+                codec=settings.codec,
+                crf=settings.crf,
+                preset=settings.preset,
+                audio=settings.audio,
+                overwrite=overwrite,
+            )
+            frames, state, waited = _frames(parts, reader, writer, samples, context)
+    if samples and sheet is not None:
+        context.tell(Stage("draw the contact sheet"))  # the output is complete, so there is nothing to cancel any more
+        samples.write(Path(sheet))
+    warnings = [*said, *reader.warnings, *writer.warnings, *notes(parts.segmenter, state.segmenter)]
+    for warning in warnings:
+        context.warn(warning)
+    seconds = {"read": waited["read"]} | parts.pipeline.seconds | {"write": waited["write"]}
+    return Report(
+        output=target,
+        frames=frames,
+        seconds=time.perf_counter() - began,
+        stages={name: each / max(frames, 1) for name, each in seconds.items()},
+        warnings=warnings,
+        versions=versions(),
+        weights=weights_used(parts),
+        settings=asdict(settings),
+    )
+
+
+def _frames(
+    parts: Parts, reader: Reader, writer: Writer, samples: _Samples | None, context: Context
+) -> tuple[int, State, dict[str, float]]:
+    """Style and write all frames; return their number, the last state, and the seconds waited to read and write."""
+    state, frames, waited = State(), 0, {"read": 0.0, "write": 0.0}
+    with memory_advice(f"{reader.width}x{reader.height}"), writer:
+        context.stage("frames")
+        mark = time.perf_counter()
+        for clip in reader:
+            waited["read"] += time.perf_counter() - mark
+            styled, state = parts.pipeline(clip, state)
+            mark = time.perf_counter()
+            writer.write(styled)
+            waited["write"] += time.perf_counter() - mark
+            if samples:
+                samples.add(frames, clip.rgb, styled.rgb)
+            context.thumbnail(frames, styled.rgb)
+            frames += len(clip)
+            context.frames(frames, reader.frames_expected)
+            mark = time.perf_counter()
+        context.stage("complete the file")
+    return frames, state, waited
+
+
 def style_video(
     path: str | Path,
     out: str | Path | None = None,
@@ -74,14 +155,16 @@ def style_video(
     overwrite: bool = False,
     progress: Progress | None = None,
     sheet: str | Path | None = None,
+    listener: Listener | None = None,
     **options: Any,
 ) -> Report:
-    """Style a video, a still or a folder of frames.
+    """Style a video, a still or a folder of frames: ``style_file`` with the plan and the settings as Python has them.
 
     path  the input; out  the output (default ``results/<stem>_<styles>.<ext>``); plan  entries such as
     ``["car=starry_night", "background=great_wave"]``; options  fields of ``Settings``
     (``style_video("a.mp4", "b.mp4", "car=starry_night", stability=0.9)``); progress  called after each frame;
-    sheet  also write a contact sheet of source and result (PNG).
+    sheet  also write a contact sheet of source and result (PNG); listener  called with every event
+    (``segnst.jobs.events``)
 
     Raises PlanError, UsageError, InputError, OutputError, WeightsError, ResourceError; nothing is left
     behind then. Returns the Report.
@@ -92,56 +175,11 @@ def style_video(
     settings = replace(settings or Settings(), **options)
     if plan:
         settings = replace(settings, styles=(plan,) if isinstance(plan, str) else tuple(plan))
-    parsed = parse_plan(settings.styles)
-    path = Path(path)
-    output = output_path(path, out, parsed.styles, overwrite=overwrite, make_folder=False)
-    if sheet is not None:
-        check_output(sheet, path, overwrite=overwrite)
 
-    began = time.perf_counter()
-    reader = open_reader(path, start=settings.start, end=settings.end, max_size=settings.max_size, fps=settings.fps)
-    with reader:
-        parts = build(settings, reader)
-        output_path(path, out, parsed.styles, overwrite=overwrite)  # only now: a run that cannot begin leaves no folder
-        writer = open_writer(
-            output,
-            reader,
-            codec=settings.codec,
-            crf=settings.crf,
-            preset=settings.preset,
-            audio=settings.audio,
-            overwrite=overwrite,
-        )
-        samples = _Samples() if sheet is not None else None
-        pipeline, state, frames, waited = parts.pipeline, State(), 0, {"read": 0.0, "write": 0.0}
-        with memory_advice(f"{reader.width}x{reader.height}"), writer:
-            mark = time.perf_counter()
-            for clip in reader:
-                waited["read"] += time.perf_counter() - mark
-                styled, state = pipeline(clip, state)
-                mark = time.perf_counter()
-                writer.write(styled)
-                waited["write"] += time.perf_counter() - mark
-                if samples:
-                    samples.add(frames, clip.rgb, styled.rgb)
-                frames += len(clip)
-                if progress:
-                    progress(frames, reader.frames_expected)
-                mark = time.perf_counter()
-    if samples and sheet is not None:
-        samples.write(Path(sheet))
-    count = max(frames, 1)
-    stages = {
-        name: seconds / count
-        for name, seconds in ({"read": waited["read"]} | pipeline.seconds | {"write": waited["write"]}).items()
-    }
-    return Report(
-        output=output,
-        frames=frames,
-        seconds=time.perf_counter() - began,
-        stages=stages,
-        warnings=[*reader.warnings, *writer.warnings, *notes(parts.segmenter, state.segmenter)],
-        versions=versions(),
-        weights=weights_used(parts),
-        settings=asdict(settings),
-    )
+    def hear(event: Event) -> None:
+        if progress is not None and isinstance(event, Frames):
+            progress(event.done, event.expected)
+        if listener is not None:
+            listener(event)
+
+    return style_file(path, out, settings, sheet=sheet, overwrite=overwrite, context=Context(hear))

@@ -12,7 +12,7 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,9 @@ from segnst.device import choose_device
 from segnst.errors import OutputError, UsageError
 from segnst.files import write_text
 from segnst.flow.dis import DisFlow
+from segnst.jobs.events import Context, JobReport, Measured
 from segnst.jobs.optimize import load_features, whole_frame
+from segnst.jobs.outputs import folder_for
 from segnst.perceptual.encoders import Encoder
 from segnst.perceptual.objective import CONTENT_LAYERS, STYLE_LAYERS, LossWeights, Objective, StyleRegion
 from segnst.pipeline import Pipeline, State
@@ -96,7 +98,7 @@ def _peak() -> float | None:
     return int(found[0].split()[1]) / 1024 if found else None
 
 
-def _method(name: str, options: CompareOptions, encoder: Encoder, painting: Tensor) -> _Method:
+def _method(name: str, options: CompareOptions, encoder: Encoder, painting: Tensor, context: Context) -> _Method:
     """Raises WeightsError for an unknown style, with the nearest name."""
     device = choose_device(options.device)
     if name not in OPTIMIZERS:
@@ -111,7 +113,10 @@ def _method(name: str, options: CompareOptions, encoder: Encoder, painting: Tens
         settings = OptimizeSettings(steps=steps, optimizer=name)  # type: ignore[arg-type]
         flow = DisFlow() if moving else None
         paintings = {str(options.painting): painting.to(device)}
-        return Pipeline(plan, OptimizingStylizer(plan, paintings, encoder, settings, flow=flow), device=device)
+        stylizer = OptimizingStylizer(
+            plan, paintings, encoder, settings, flow=flow, watch=lambda step, picture, losses: context.check()
+        )
+        return Pipeline(plan, stylizer, device=device)
 
     return _Method(name, lambda: pipeline(options.steps, False), lambda: pipeline(options.clip_steps, True))
 
@@ -133,7 +138,7 @@ class _Judge:
         return {name: float(value) for name, value in terms.items()}
 
 
-def _temporal(method: _Method | None, options: CompareOptions) -> tuple[float | None, str]:
+def _temporal(method: _Method | None, options: CompareOptions, context: Context) -> tuple[float | None, str]:
     """E_warp x1000 over the first frames of the clip, and by which flow; without a method, of the clip itself."""
     assert options.clip is not None
     clip = find_clip(options.clip)
@@ -144,6 +149,7 @@ def _temporal(method: _Method | None, options: CompareOptions) -> tuple[float | 
         for number, each in enumerate(reader):
             if number == options.clip_frames:
                 break
+            context.check()
             painted = each.rgb
             if pipeline is not None:
                 styled, state = pipeline.frame(each.rgb, state)
@@ -194,78 +200,119 @@ def markdown(report: dict[str, Any], sheet: str) -> str:
     return f"{text}\n{_table(report)}\n\n![The pictures]({sheet})\n"
 
 
-def check_report(out: Path, overwrite: bool) -> tuple[Path, Path, Path]:
-    """X.json, X.md, X.png for X or X.json. Raises OutputError."""
+def report_files(out: Path) -> tuple[Path, Path, Path]:
+    """X.json, X.md, X.png for X or X.json."""
     stem = out.with_suffix("") if out.suffix in (".json", ".md", ".png") else out
-    paths = (stem.with_name(stem.name + ".json"), stem.with_name(stem.name + ".md"), stem.with_name(stem.name + ".png"))
-    if not stem.parent.is_dir():
-        raise OutputError(f"The folder {stem.parent} for the report does not exist; create it first.")
+    return stem.with_name(stem.name + ".json"), stem.with_name(stem.name + ".md"), stem.with_name(stem.name + ".png")
+
+
+def _check(output: str | Path | None, overwrite: bool) -> tuple[Path, Path, Path]:
+    """The files of a report that may be written; the folder of the default may be missing. Raises OutputError."""
+    paths = report_files(Path("results/compare" if output is None else output))
+    if output is not None and not paths[0].parent.is_dir():
+        raise OutputError(f"The folder {paths[0].parent} for the report does not exist; create it first.")
     for path in paths:
         if path.exists() and not overwrite:
             raise OutputError(f"{path} exists already; choose another name or allow --overwrite.")
     return paths
 
 
+@dataclass
+class CompareReport(JobReport):
+    """The figures of all methods, by their names; ``files`` (JSON, Markdown, sheet) were written and are not among
+    the figures, so that these can be kept where the paths mean nothing."""
+
+    encoder: str
+    pictures: list[str]
+    threads: int
+    options: dict[str, Any]
+    warnings: list[str]
+    files: tuple[Path, Path, Path]
+    flow: str | None = None
+    e_warp_source: float | None = None
+    methods: dict[str, dict[str, Any]] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=versions)
+
+    def as_dict(self) -> dict[str, Any]:
+        told = super().as_dict()
+        last = {name: told.pop(name) for name in ("warnings", "versions", "options")}
+        del told["files"]
+        return told | last
+
+
 def compare_files(
-    contents: Sequence[Path],
-    out: Path,
-    options: CompareOptions,
+    input: Sequence[Path],
+    output: str | Path | None,
+    settings: CompareOptions,
     *,
     overwrite: bool = False,
-    report: Callable[[str], None] = lambda text: None,
-) -> dict[str, Any]:
-    """Run all methods on all pictures; write OUT.json, OUT.md and OUT.png (the sheet); return the report.
+    context: Context | None = None,
+) -> CompareReport:
+    """Run all methods on all pictures; write OUTPUT.json, OUTPUT.md and OUTPUT.png (the sheet).
 
-    Raises UsageError, InputError, OutputError, WeightsError before anything is computed.
+    output  default ``results/compare``
+    Raises UsageError, InputError, OutputError, WeightsError before anything is computed; Cancelled.
     """
-    paths = check_report(out, overwrite)
-    if not options.methods or len(set(options.methods)) < len(options.methods):
+    context = context or Context()
+    paths = _check(output, overwrite)
+    if not settings.methods or len(set(settings.methods)) < len(settings.methods):
         raise UsageError("--methods names each method once, separated by commas: lbfgs,starry_night")
-    device = choose_device(options.device)
-    painting = read_picture(options.painting, what="painting")
-    pictures = {p.name: read_picture(p, options.max_size, "input") for p in contents}
-    if len(pictures) < len(contents):
+    device = choose_device(settings.device)
+    context.stage("open the input")
+    painting = read_picture(settings.painting, what="painting")
+    pictures = {p.name: read_picture(p, settings.max_size, "input") for p in input}
+    if len(pictures) < len(input):
         raise UsageError("Two of the pictures have the same name.")
-    if options.clip is not None:
-        find_clip(options.clip)
-    encoder, warnings = load_features(options.features, offline=options.offline, device=device)
-    methods = [_method(name, options, encoder, painting) for name in options.methods]
-    facts: dict[str, Any] = {
-        "encoder": encoder.name,
-        "pictures": list(pictures),
-        "threads": torch.get_num_threads(),
-        "flow": None,
-        "e_warp_source": None,
-        "methods": {},
-        "warnings": warnings,
-        "versions": versions(),
-        "options": _told(options),
-    }
+    if settings.clip is not None:
+        find_clip(settings.clip)
+    with context.loading() as said:
+        encoder = load_features(settings.features, offline=settings.offline, device=device)
+    methods = [_method(name, settings, encoder, painting, context) for name in settings.methods]
+    report = CompareReport(
+        encoder.name, list(pictures), torch.get_num_threads(), options=_told(settings), warnings=said, files=paths
+    )
     rows = [[("picture", rgb[0])] for rgb in pictures.values()]
-    if options.show_painting:
+    if settings.show_painting:
         rows[0].append(("painting", painting[0]))
         for row in rows[1:]:
             row.append(("", torch.ones_like(painting[0])))
-    if options.clip is not None:
-        facts["e_warp_source"], facts["flow"] = _temporal(None, options)
+    if settings.clip is not None:
+        report.e_warp_source, report.flow = _temporal(None, settings, context)
     for method in methods:
-        _peak_reset()
-        wall, cpu, sums = 0.0, 0.0, dict[str, float]()
-        for row, rgb in zip(rows, pictures.values(), strict=True):
-            pipeline = method.still()
-            mark = time.perf_counter(), time.process_time()
-            painted = pipeline.frame(rgb, State())[0].rgb
-            wall, cpu = wall + time.perf_counter() - mark[0], cpu + time.process_time() - mark[1]
-            for name, value in _Judge(encoder, rgb.to(device), painting.to(device))(painted.clone()).items():
-                sums[name] = sums.get(name, 0.0) + value / len(pictures)
-            row.append((method.name, painted[0].cpu()))
-        entry: dict[str, Any] = {"losses": sums, "seconds": wall / len(pictures), "cpu_seconds": cpu / len(pictures)}
-        entry |= {"memory_mb": _peak(), "e_warp": None}
-        if options.clip is not None:
-            entry["e_warp"] = _temporal(method, options)[0]
-        facts["methods"][method.name] = entry
-        report(f"{method.name}: content {sums['content']:.3g}  style {sums['style']:.3g}  {entry['seconds']:.1f} s")
-    write_sheet(paths[2], rows, width=320)
-    write_text(paths[1], markdown(facts, paths[2].name))
-    write_text(paths[0], json.dumps(facts, indent=1))
-    return facts
+        context.stage(f"paint by {method.name}")
+        painted, entry = _paint(method, pictures, encoder, painting.to(device), context)
+        for row, picture in zip(rows, painted, strict=True):
+            row.append((method.name, picture))
+        if settings.clip is not None:
+            entry["e_warp"] = _temporal(method, settings, context)[0]
+        report.methods[method.name] = entry
+        context.tell(Measured(method.name, entry["losses"], entry["seconds"]))
+        context.check()
+    with folder_for(paths[0]):
+        facts = report.as_dict()
+        write_sheet(paths[2], rows, width=320)
+        write_text(paths[1], markdown(facts, paths[2].name))
+        write_text(paths[0], json.dumps(facts, indent=1))
+    return report
+
+
+def _paint(
+    method: _Method, pictures: dict[str, Tensor], encoder: Encoder, painting: Tensor, context: Context
+) -> tuple[list[Tensor], dict[str, Any]]:
+    """All pictures by one method; and its mean losses, times and memory."""
+    _peak_reset()
+    wall, cpu, sums, results = 0.0, 0.0, dict[str, float](), []
+    for number, rgb in enumerate(pictures.values()):
+        pipeline = method.still()
+        mark = time.perf_counter(), time.process_time()
+        painted = pipeline.frame(rgb, State())[0].rgb
+        wall, cpu = wall + time.perf_counter() - mark[0], cpu + time.process_time() - mark[1]
+        judge = _Judge(encoder, rgb.to(painting.device), painting)
+        for name, value in judge(painted.clone()).items():
+            sums[name] = sums.get(name, 0.0) + value / len(pictures)
+        results.append(painted[0].cpu())
+        context.thumbnail(number, painted)
+        context.check()
+    count = len(pictures)
+    times = {"seconds": wall / count, "cpu_seconds": cpu / count}
+    return results, {"losses": sums, **times, "memory_mb": _peak(), "e_warp": None}

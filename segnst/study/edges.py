@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -16,6 +15,8 @@ from segnst.assembly import build, memory_advice
 from segnst.config import Settings
 from segnst.errors import InputError, UsageError
 from segnst.filters import box_mean
+from segnst.jobs.events import Context, JobReport
+from segnst.jobs.outputs import folder_for
 from segnst.pipeline import State, Styled
 from segnst.pixels import from_bytes, to_bytes
 from segnst.sheet import layer_picture, write_sheet
@@ -46,17 +47,20 @@ def _window(soft: Tensor, side: int) -> tuple[int, int]:
     return at // dense.shape[1], at % dense.shape[1]
 
 
-def _last(path: Path, settings: Settings) -> tuple[Tensor, Styled]:
+def _last(path: Path, settings: Settings, context: Context) -> tuple[Tensor, Styled]:
     """The picture, or a frame of the video after a few that steady it; and how it was styled."""
-    parts = build(settings)
+    with context.loading(f"load the weights for --edge {settings.edge}"):
+        parts = build(settings)
     state, last = State(), None
     with (
         open_reader(path, start=settings.start, end=settings.end, max_size=settings.max_size) as reader,
         memory_advice(f"{reader.width}x{reader.height}"),
     ):
+        context.stage(f"--edge {settings.edge}")
         for number, clip in enumerate(reader):
             styled, state = parts.pipeline.frame(clip.rgb, state)
             last = (clip.rgb, styled)
+            context.frames(number + 1, min(FRAMES, reader.frames_expected or FRAMES))
             if number + 1 == FRAMES:
                 break
     if last is None:
@@ -64,18 +68,40 @@ def _last(path: Path, settings: Settings) -> tuple[Tensor, Styled]:
     return last
 
 
-def edges_file(path: Path, out: Path, settings: Settings, *, overwrite: bool = False) -> dict[str, Any]:
-    """Write the strip (PNG): where it is taken from, then each choice's result and masks at 400 %.
+@dataclass
+class EdgesReport(JobReport):
+    """The borders that were drawn, and where they were taken from: x, y, width and height in pixels."""
 
+    output: Path
+    edges: list[str]
+    window: list[int]
+    warnings: list[str] = field(default_factory=list)
+
+
+def edges_file(
+    input: str | Path,
+    output: str | Path | None,
+    settings: Settings,
+    *,
+    overwrite: bool = False,
+    context: Context | None = None,
+) -> EdgesReport:
+    """Write a strip (PNG): where it is taken from, then each choice's result and masks at 400 %.
+
+    output  default ``results/<stem>_edges.png``
     Raises what a styling run raises; InputError when the picture shows no border; UsageError for a whole-frame plan.
     """
-    check_png(out, overwrite=overwrite)
+    context = context or Context()
+    path = Path(input)
+    out = Path("results") / f"{path.stem}_edges.png" if output is None else Path(output)
+    if output is not None or out.parent.exists():
+        check_png(out, overwrite=overwrite)
     results: Row = []
     masks: Row = []
     corner, side, whole = (0, 0), 0, None
     for choice in CHOICES:
         Edge.parse(choice)
-        rgb, styled = _last(path, replace(settings, edge=choice))
+        rgb, styled = _last(path, replace(settings, edge=choice), context)
         if styled.masks is None:
             raise UsageError("There are no edges in a style of the whole frame; name a region: -s car=starry_night.")
         soft = styled.masks.soft[0].cpu()
@@ -91,8 +117,10 @@ def edges_file(path: Path, out: Path, settings: Settings, *, overwrite: bool = F
     assert whole is not None
     height, width = whole.shape[-2:]
     overview = ("where", F.interpolate(whole[None], (round(height * ZOOM * side / width), ZOOM * side), mode="area")[0])
-    write_sheet(out, [[overview, *results], [("masks", torch.ones_like(overview[1])), *masks]], width=ZOOM * side)
-    return {"output": str(out), "edges": list(CHOICES), "window": [corner[1], corner[0], side, side], "warnings": []}
+    context.stage("draw the strip")
+    with folder_for(out):
+        write_sheet(out, [[overview, *results], [("masks", torch.ones_like(overview[1])), *masks]], width=ZOOM * side)
+    return EdgesReport(out, list(CHOICES), [corner[1], corner[0], side, side], context.warned)
 
 
 def _framed(rgb: Tensor, corner: tuple[int, int], side: int) -> Tensor:

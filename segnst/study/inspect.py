@@ -6,7 +6,7 @@ import base64
 import html
 import tempfile
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,9 @@ from segnst.assembly import memory_advice
 from segnst.device import choose_device
 from segnst.errors import OutputError
 from segnst.files import write_text
+from segnst.jobs.events import Context, JobReport
 from segnst.jobs.optimize import load_features
+from segnst.jobs.outputs import folder_for
 from segnst.perceptual.encoders import Encoder
 from segnst.perceptual.losses import gram
 from segnst.perceptual.objective import STYLE_LAYERS
@@ -94,8 +96,10 @@ def feature_sections(encoder: Encoder, rgb: Tensor, layers: Sequence[str], chann
     ]  # fmt: skip
 
 
-def saliency_section(segmenter: Any, rgb: Tensor, name: str | None, samples: int) -> Section:
-    """Gradient, SmoothGrad and Grad-CAM of a class."""
+def saliency_section(
+    segmenter: Any, rgb: Tensor, name: str | None, samples: int, check: Callable[[], None] = lambda: None
+) -> Section:
+    """Gradient, SmoothGrad and Grad-CAM of a class; ``check`` is called between the samples."""
     regions = choose_class(segmenter, rgb, name)
     called = name or regions[0].name
     with torch.no_grad():
@@ -106,7 +110,7 @@ def saliency_section(segmenter: Any, rgb: Tensor, name: str | None, samples: int
         ("picture", picture.cpu()),
         (f"probability of {called}", heat(mask, picture, 1.0)),
         ("gradient", heat(gradient_map(segmenter, rgb, regions)[0, 0])),
-        (f"SmoothGrad, {samples} samples", heat(smooth_grad(segmenter, rgb, regions, samples)[0, 0])),
+        (f"SmoothGrad, {samples} samples", heat(smooth_grad(segmenter, rgb, regions, samples, check=check)[0, 0])),
         ("Grad-CAM", heat(grad_cam(segmenter, rgb, regions)[0, 0], picture, 1.0)),
     ]
     text = (
@@ -162,55 +166,85 @@ def write_page(out: Path, title: str, sections: Sequence[Section], width: int) -
     write_picture(out, torch.cat(blocks, 1))
 
 
-def check_page(out: Path, path: Path, overwrite: bool) -> None:
-    """Raises OutputError for a page that cannot be written."""
+def check_page(output: str | Path | None, path: Path, overwrite: bool) -> Path:
+    """The page that may be written; the folder of the default may be missing. Raises OutputError."""
+    out = Path("results") / f"{path.stem}_inspect.png" if output is None else Path(output)
     if out.suffix.lower() not in (".png", ".html"):
         raise OutputError(f"{out} should end in .png or .html.")
+    if output is None and not out.parent.exists():
+        return out
     if out.suffix.lower() == ".png":
         check_output(out, path, overwrite=overwrite)
     elif out.exists() and not overwrite:
         raise OutputError(f"{out} exists already; choose another name or allow --overwrite.")
     elif not out.parent.is_dir():
         raise OutputError(f"The folder {out.parent} for the output does not exist; create it first.")
+    return out
+
+
+@dataclass(frozen=True)
+class InspectSettings:
+    """What is looked at.
+
+    layers   of the perceptual network ``features``, by default those of style; ``channels`` of each are drawn
+    region   the class whose saliency is drawn, by default the largest thing;  samples  noisy copies for SmoothGrad
+    """
+
+    layers: tuple[str, ...] = ()
+    channels: int = 6
+    features: str = "vgg19"
+    segmenter: str = "deeplab"
+    region: str | None = None
+    samples: int = 12
+    max_size: int = 384
+    device: str = "auto"
+    offline: bool = False
+
+
+@dataclass
+class InspectReport(JobReport):
+    """What is on the page."""
+
+    output: Path
+    features: str
+    layers: list[str]
+    segmenter: str
+    sections: list[str]
+    warnings: list[str]
 
 
 def inspect_file(
-    path: Path,
-    out: Path,
+    input: str | Path,
+    output: str | Path | None,
+    settings: InspectSettings,
     *,
-    layers: Sequence[str] = (),
-    channels: int = 6,
-    features: str = "vgg19",
-    segmenter: str = "deeplab",
-    region: str | None = None,
-    samples: int = 12,
-    max_size: int = 384,
-    device: str = "auto",
-    offline: bool = False,
     overwrite: bool = False,
-) -> dict[str, Any]:
-    """Write the page; return its facts. Raises UsageError, PlanError, InputError, OutputError, WeightsError."""
-    check_page(out, path, overwrite)
-    where = choose_device(device)
-    rgb = read_picture(path, max_size, "input").to(where)
-    encoder, warnings = load_features(features, offline=offline, device=where)
-    names = tuple(layers) or tuple(n for n in STYLE_LAYERS if n in encoder.layers)
-    encoder.check(names)
-    encoder.check_size((rgb.shape[-2], rgb.shape[-1]), names)
-    network = load_segmenter(segmenter, where, offline=offline)
+    context: Context | None = None,
+) -> InspectReport:
+    """Write the page (PNG or HTML), by default ``results/<stem>_inspect.png``.
+
+    Raises UsageError, PlanError, InputError, OutputError, WeightsError, Cancelled.
+    """
+    context = context or Context()
+    path = Path(input)
+    out = check_page(output, path, overwrite)
+    where = choose_device(settings.device)
+    context.stage("open the input")
+    rgb = read_picture(path, settings.max_size, "input").to(where)
+    with context.loading() as said:
+        encoder = load_features(settings.features, offline=settings.offline, device=where)
+        names = settings.layers or tuple(n for n in STYLE_LAYERS if n in encoder.layers)
+        encoder.check(names)
+        encoder.check_size((rgb.shape[-2], rgb.shape[-1]), names)
+        network = load_segmenter(settings.segmenter, where, offline=settings.offline)
     if isinstance(network, CloserSegmenter):
         network = network.first  # gradients are of one look
     with memory_advice(f"{rgb.shape[-1]}x{rgb.shape[-2]}"):
-        sections = [
-            saliency_section(network, rgb, region, samples),
-            *feature_sections(encoder, rgb, names, channels),
-        ]
-        write_page(out, f"{path.name}, seen by {encoder.name} and {network.name}", sections, 240)
-    return {
-        "output": str(out),
-        "features": encoder.name,
-        "layers": list(names),
-        "segmenter": network.name,
-        "sections": [s.heading for s in sections],
-        "warnings": warnings,
-    }
+        context.stage("saliency")
+        sections = [saliency_section(network, rgb, settings.region, settings.samples, context.check)]
+        context.stage("features")
+        sections += feature_sections(encoder, rgb, names, settings.channels)
+        context.stage("draw the page")
+        with folder_for(out):
+            write_page(out, f"{path.name}, seen by {encoder.name} and {network.name}", sections, 240)
+    return InspectReport(out, encoder.name, list(names), network.name, [s.heading for s in sections], said)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,87 +13,129 @@ from torch import Tensor
 from segnst.assembly import memory_advice, versions
 from segnst.device import choose_device
 from segnst.errors import SegnstError, UsageError, did_you_mean
-from segnst.jobs.optimize import Progress, load_features
+from segnst.jobs.events import Context, JobReport, Stage
+from segnst.jobs.optimize import load_features
 from segnst.jobs.optimize_film import Film, FilmOptions, write_curves
+from segnst.jobs.outputs import folder_for, output_path
 from segnst.perceptual.objective import STYLE_LAYERS, LossWeights, Objective, StyleRegion
 from segnst.style.optimization import Diverged, Losses, OptimizeSettings, optimize, resized
-from segnst.video.paths import check_output
 from segnst.video.pictures import read_picture, write_picture
 
 
-def reconstruct_file(
-    what: str,
-    path: Path,
-    layer: str,
-    out: Path,
-    *,
-    settings: OptimizeSettings,
-    tv_weight: float = 20.0,
-    features: str = "vgg19",
-    max_size: int = 384,
-    film: FilmOptions = FilmOptions(),  # noqa: B008 - frozen
-    device: str = "auto",
-    offline: bool = False,
-    overwrite: bool = False,
-    progress: Progress | None = None,
-) -> dict[str, Any]:
-    """Write a picture (a still's suffix) that a layer cannot tell from ``path``'s; return the facts.
+@dataclass(frozen=True)
+class ReconstructSettings:
+    """What is reconstructed, and how.
 
-    what  "content": the features at ``layer``; "style": the Gram matrices of all style layers up to ``layer``
-    Raises UsageError, InputError, OutputError, WeightsError; SegnstError when the loss is no longer finite.
+    what   "content": the features at ``layer``; "style": the Gram matrices of all style layers up to ``layer``
+    optimization  how the picture is found; its losses are chosen by ``what``
     """
-    if what not in ("content", "style"):
-        raise UsageError(f"Reconstruct content or style, not '{what}'.{did_you_mean(what, ('content', 'style'))}")
-    check_output(out, path, overwrite=overwrite)
+
+    what: str = "content"
+    layer: str = "relu4_2"
+    optimization: OptimizeSettings = field(default_factory=lambda: OptimizeSettings(steps=200, init="noise", scales=1))
+    tv_weight: float = 20.0
+    features: str = "vgg19"
+    max_size: int = 384
+    device: str = "auto"
+    offline: bool = False
+
+    def __post_init__(self) -> None:
+        if self.what not in ("content", "style"):
+            near = did_you_mean(self.what, ("content", "style"))
+            raise UsageError(f"Reconstruct content or style, not '{self.what}'.{near}")
+
+
+@dataclass
+class ReconstructReport(JobReport):
+    """What was found: ``losses`` one entry a step, ``layers`` those that were matched."""
+
+    output: Path
+    layers: list[str]
+    features: str
+    steps: int
+    seconds: float
+    converged: bool
+    losses: list[Losses]
+    warnings: list[str]
+    files: list[str]
+    versions: dict[str, str]
+    settings: dict[str, Any]
+
+
+def reconstruct_file(
+    input: str | Path,
+    output: str | Path | None,
+    settings: ReconstructSettings,
+    *,
+    film: FilmOptions = FilmOptions(),  # noqa: B008 - frozen
+    overwrite: bool = False,
+    context: Context | None = None,
+) -> ReconstructReport:
+    """Write a picture (a still's suffix) that a layer cannot tell from the input's.
+
+    output  default ``results/<stem>_<what>_<layer>.png``
+    Raises UsageError, InputError, OutputError, WeightsError, Cancelled; SegnstError when the loss is no longer finite.
+    """
+    context = context or Context()
+    path, what, layer = Path(input), settings.what, settings.layer
+    default = Path("results") / f"{path.stem}_{what}_{layer}.png"
+    out = output_path(path, output, (), overwrite=overwrite, default=default)
+    film = film.beside(out)
     film.check(overwrite)
     began = time.perf_counter()
-    where = choose_device(device)
-    encoder, warnings = load_features(features, offline=offline, device=where)
+    where = choose_device(settings.device)
+    with context.loading() as said:
+        encoder = load_features(settings.features, offline=settings.offline, device=where)
     encoder.check((layer,))
-    encoder.pooling = settings.pooling
-    rgb = read_picture(path, max_size, "input").to(where)
+    encoder.pooling = settings.optimization.pooling
+    rgb = read_picture(path, settings.max_size, "input").to(where)
     layers: tuple[str, ...] = (layer,)
-    weights = LossWeights(content_layers=((layer, 1.0),), style_weight=0.0, tv_weight=tv_weight)
+    weights = LossWeights(content_layers=((layer, 1.0),), style_weight=0.0, tv_weight=settings.tv_weight)
     if what == "style":
         layers = (*(n for n in STYLE_LAYERS if n < layer and n in encoder.layers), layer)
         weights = LossWeights(
-            style_layers=tuple((n, 1.0) for n in layers), content_weight=0.0, style_weight=1e3, tv_weight=tv_weight
+            style_layers=tuple((n, 1.0) for n in layers),
+            content_weight=0.0,
+            style_weight=1e3,
+            tv_weight=settings.tv_weight,
         )
-    settings = replace(settings, losses=weights)
+    how = replace(settings.optimization, losses=weights)
 
     def build(size: tuple[int, int]) -> Objective:
         small = resized(rgb, size)
         return Objective(encoder, weights, small, [StyleRegion([(small, 1.0)])] if what == "style" else [])
 
-    generator = torch.Generator().manual_seed(settings.seed)
+    generator = torch.Generator().manual_seed(how.seed)
     start = (0.5 + 0.15 * torch.randn(rgb.shape, generator=generator)).clamp(0, 1).to(where)
-    keep = Film(film, settings.steps, lambda picture: picture.cpu())
+    keep = Film(film, how.steps, lambda picture: picture.cpu())
 
     def watch(step: int, picture: Tensor, losses: Losses) -> None:
         keep(step, picture)
-        if progress:
-            progress(0, settings.steps, losses)
+        context.thumbnail(0, picture.detach())
+        context.step(0, how.steps, losses)
 
-    with keep, memory_advice(f"{rgb.shape[-1]}x{rgb.shape[-2]}"):
+    with folder_for(out), keep, memory_advice(f"{rgb.shape[-1]}x{rgb.shape[-2]}"):
+        context.stage("steps")
         try:
-            result = optimize(build, start, settings, watch=watch)
+            result = optimize(build, start, how, watch=watch)
         except Diverged as error:
             write_picture(out, error.picture)
             raise SegnstError(f"{error} The last good picture is {out}.") from error
         made = keep.write(overwrite)
-    write_picture(out, result.picture)
+        write_picture(out, result.picture)
     if film.curves is not None:
+        context.tell(Stage("draw the curves"))
         made += write_curves(film.curves, result.losses)
-    return {
-        "output": str(out),
-        "layers": list(layers),
-        "features": encoder.name,
-        "steps": len(result.losses),
-        "seconds": time.perf_counter() - began,
-        "converged": result.converged,
-        "losses": result.losses,
-        "warnings": warnings,
-        "files": [str(p) for p in made],
-        "versions": versions(),
-        "settings": asdict(settings),
-    }
+    return ReconstructReport(
+        output=out,
+        layers=list(layers),
+        features=encoder.name,
+        steps=len(result.losses),
+        seconds=time.perf_counter() - began,
+        converged=result.converged,
+        losses=result.losses,
+        warnings=said,
+        files=[str(p) for p in made],
+        versions=versions(),
+        settings=asdict(how),
+    )

@@ -73,13 +73,23 @@ def gradient_map(segmenter: Segmenter, rgb: Tensor, regions: Regions) -> Tensor:
 
 
 def smooth_grad(
-    segmenter: Segmenter, rgb: Tensor, regions: Regions, count: int = 12, noise: float = 0.1, seed: int = 1
+    segmenter: Segmenter,
+    rgb: Tensor,
+    regions: Regions,
+    count: int = 12,
+    noise: float = 0.1,
+    seed: int = 1,
+    check: Callable[[], None] = lambda: None,
 ) -> Tensor:
-    """Mean gradient map over noisy copies (Smilkov 2017, arXiv 1706.03825), y_c over the clean picture's mask."""
+    """Mean gradient map over noisy copies (Smilkov 2017, arXiv 1706.03825), y_c over the clean picture's mask.
+
+    check  called before each copy; may raise to stop
+    """
     generator = torch.Generator().manual_seed(seed)
     _, mask = _gradient(segmenter, rgb, regions, None)
     total = torch.zeros_like(rgb[:, :1])
     for _ in range(count):
+        check()
         noisy = rgb + noise * torch.randn(rgb.shape, generator=generator).to(rgb)
         total += _gradient(segmenter, noisy, regions, mask)[0] / count
     return total

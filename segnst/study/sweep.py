@@ -13,11 +13,12 @@ import cv2
 from torch import Tensor
 
 from segnst.errors import UsageError, did_you_mean
-from segnst.jobs.optimize import OptimizeOptions, Progress, optimize_file
+from segnst.jobs.events import Context, JobReport
+from segnst.jobs.optimize import OptimizeOptions, optimize_file
 from segnst.jobs.optimize_film import FilmOptions, history
+from segnst.jobs.outputs import default_output, folder_for, output_path
 from segnst.perceptual.objective import LossWeights
 from segnst.pixels import from_bytes
-from segnst.plan import Plan
 from segnst.sheet import write_sheet
 from segnst.style.optimization import OptimizeSettings
 from segnst.train.curves import draw_curves
@@ -74,26 +75,48 @@ def _curves(losses: list[dict[str, Any]], folder: Path) -> Tensor:
     return from_bytes(drawn[..., ::-1])
 
 
-def optimize_sweep(
-    path: Path,
-    out: Path,
-    plan: Plan,
-    sweep: Sweep,
-    options: OptimizeOptions,
-    *,
-    film: FilmOptions,
-    overwrite: bool = False,
-    progress: Progress | None = None,
-) -> dict[str, Any]:
-    """Paint a still, or the first frame of a video, once for each value; ``out`` (PNG) shows pictures above their
-    curves. Returns the facts.
+@dataclass
+class SweepReport(JobReport):
+    """One entry in ``runs`` a value; the rest as of the last run, ``steps`` and ``seconds`` of all."""
 
+    output: Path
+    sweep: str
+    runs: list[dict[str, Any]]
+    steps: int
+    seconds: float
+    features: str
+    converged: bool
+    losses: list[dict[str, Any]]
+    warnings: list[str]
+    files: list[str]
+    settings: dict[str, Any]
+
+
+def optimize_sweep(
+    input: str | Path,
+    output: str | Path | None,
+    settings: OptimizeOptions,
+    *,
+    sweep: Sweep,
+    film: FilmOptions = FilmOptions(),  # noqa: B008 - frozen
+    overwrite: bool = False,
+    context: Context | None = None,
+) -> SweepReport:
+    """Paint a still, or the first frame of a video, once for each value.
+
+    output  a PNG that shows the pictures above their curves, default ``results/<stem>_<paintings>_sweep.png``
     Raises as ``optimize_file``.
     """
+    context = context or Context()
+    path, plan = Path(input), settings.plan()
     if film != FilmOptions():
         raise UsageError("--every, --gif, --mp4 and --curves are for one picture, not for a --sweep.")
-    check_png(out, overwrite=overwrite)
-    each = [sweep.apply(options, value) for value in sweep.values]
+    likely = default_output(path, plan.styles)
+    default = likely.with_name(f"{likely.stem}_sweep.png")
+    out = output_path(path, output, plan.styles, overwrite=overwrite, default=default)
+    if out.parent.exists():
+        check_png(out, overwrite=overwrite)
+    each = [sweep.apply(settings, value) for value in sweep.values]
     top: list[tuple[str, Tensor]] = []
     below: list[tuple[str, Tensor]] = []
     runs = []
@@ -101,30 +124,33 @@ def optimize_sweep(
         folder = Path(name)
         still = path
         if path.exists():
-            with open_reader(path, start=options.start, end=options.end, threaded=False) as reader:
+            with open_reader(path, start=settings.start, end=settings.end, threaded=False) as reader:
                 if reader.info.kind != "image":
                     still = folder / f"{path.stem}.png"
                     write_picture(still, next(iter(reader)).rgb)
                     each = [replace(chosen, start=None, end=None) for chosen in each]
         for k, (value, chosen) in enumerate(zip(sweep.values, each, strict=True)):
-            report = optimize_file(still, folder / f"{k}.png", plan, chosen, progress=progress)
+            context.stage(f"{sweep.name} {value}")
+            report = optimize_file(still, folder / f"{k}.png", chosen, context=context)
             last = report.losses[-1]
             top.append((f"{sweep.name} {value}", read_picture(report.output)[0]))
             below.append((f"content {last['content']:.3g}  style {last['style']:.3g}", _curves(report.losses, folder)))
             runs.append({"value": value, "steps": report.steps, "seconds": report.seconds, "losses": report.losses})
         # rows of at most four, each picture above its curves
         rows = [r[k : k + 4] for k in range(0, len(top), 4) for r in (top, below)]
-        write_sheet(out, rows, width=384)
-    return {
-        "output": str(out),
-        "sweep": sweep.name,
-        "runs": runs,
-        "steps": sum(r["steps"] for r in runs),
-        "seconds": sum(r["seconds"] for r in runs),
-        "features": report.features,
-        "converged": report.converged,
-        "losses": runs[-1]["losses"],
-        "warnings": report.warnings,
-        "files": [],
-        "settings": asdict(options),
-    }
+        context.stage("draw the grid")
+        with folder_for(out):
+            write_sheet(out, rows, width=384)
+    return SweepReport(
+        output=out,
+        sweep=sweep.name,
+        runs=runs,
+        steps=sum(r["steps"] for r in runs),
+        seconds=sum(r["seconds"] for r in runs),
+        features=report.features,
+        converged=report.converged,
+        losses=runs[-1]["losses"],
+        warnings=report.warnings,
+        files=[],
+        settings=asdict(settings),
+    )

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from segnst.errors import InputError, OutputError
+from segnst.jobs.events import Context, Event, Frames
 from segnst.jobs.segment import segment_to_folder
 from segnst.masks.indexed_png import read_png
 from segnst.types import Region
@@ -45,12 +46,10 @@ def test_a_folder_of_photos_of_any_sizes(tmp_path: Path) -> None:
     }
     photo(tmp_path / "in/two_mask.png", (48, 16), 0, 1)  # no photo: the mask of one
     segmenter = ByBrightness()
-    steps: list[tuple[int, int | None]] = []
-    report = segment_to_folder(
-        tmp_path / "in", tmp_path / "deep/out", segmenter, progress=lambda done, all_: steps.append((done, all_))
-    )
+    events: list[Event] = []
+    report = segment_to_folder(tmp_path / "in", tmp_path / "deep/out", segmenter, context=Context(events.append))
     assert report.frames == 2
-    assert steps == [(1, 2), (2, 2)]
+    assert [(e.done, e.expected) for e in events if isinstance(e, Frames)] == [(1, 2), (2, 2)]
     assert segmenter.carries == [None, None]  # photos are no sequence
     assert sorted(p.name for p in (tmp_path / "deep/out").iterdir()) == ["classes.json", "one.png", "two.png"]
     for name, want in wants.items():

@@ -1,0 +1,227 @@
+"""What a job tells while it runs, and how it is cancelled.
+
+The command line, a web page and a worker all run a job in the same way: ``job(input, output, settings, context=…)``.
+The job tells events to the listener of its context, asks the context between two frames (or two steps of an
+optimization) whether it was cancelled, leaves nothing behind in that case, and otherwise returns its report.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from segnst.errors import Cancelled, SegnstWarning
+
+if TYPE_CHECKING:  # the command line prints events without having loaded torch
+    import numpy as np
+    from torch import Tensor
+
+THUMBNAIL = 160  # px of the long side of a thumbnail
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Base of all events."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stage(Event):
+    """Another part of the work begins; ``name`` says which, in a few words."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Frames(Event):
+    """Frames are done.
+
+    done      how many;  expected  how many there will be (an estimate for videos), or None
+    pace      frames a second since the stage began;  left  seconds until the last one, or None
+    """
+
+    done: int
+    expected: int | None
+    pace: float
+    left: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Step(Event):
+    """One step of an optimization is done.
+
+    frame   number of the frame that is painted, from 0;  steps  how many steps it takes at most
+    losses  of this step by their names, with ``step`` (from 1) and ``size`` (px of the long side)
+    left    seconds until this frame's last step
+    """
+
+    frame: int
+    steps: int
+    losses: Mapping[str, float | int]
+    left: float
+
+
+@dataclass(frozen=True, slots=True)
+class Measured(Event):
+    """A study has measured one of its methods: ``values`` by their names, ``seconds`` a picture."""
+
+    method: str
+    values: Mapping[str, float]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Warned(Event):
+    """Something was done differently from what the input or the request would suggest. Also in the report."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Thumbnail(Event):
+    """The result of frame ``frame`` (from 0), reduced: ``picture`` uint8 [h,w,3] RGB, 160 px on its long side."""
+
+    frame: int
+    picture: np.ndarray
+
+
+Listener = Callable[[Event], None]
+
+
+class Context:
+    """One run of a job, as seen from outside: who listens to it, and whether it is still wanted.
+
+    listener    called with every event, in the thread that runs the job. An error that it raises ends the job as an
+                error of the job itself would.
+    thumbnails  seconds between two thumbnails; None, or no listener, and none are made
+
+    ``cancel`` may be called from any thread and from the listener. A context serves one run.
+    """
+
+    def __init__(self, listener: Listener | None = None, *, thumbnails: float | None = None) -> None:
+        self._listener = listener
+        self._pause = thumbnails
+        self._cancelled = threading.Event()
+        self._began = self._stepping = time.monotonic()
+        self._shown: float | None = None
+        self.warned: list[str] = []
+
+    def cancel(self) -> None:
+        """Ask the job to stop. It does so before its next frame or step, unless its result is complete by then."""
+        self._cancelled.set()
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether ``cancel`` was called."""
+        return self._cancelled.is_set()
+
+    def check(self) -> None:
+        """Called by a job wherever it may stop. Raises Cancelled."""
+        if self.cancelled:
+            raise Cancelled("The job was cancelled; nothing was left behind.")
+
+    def tell(self, event: Event) -> None:
+        """Give an event to whoever listens."""
+        if self._listener is not None:
+            self._listener(event)
+
+    def stage(self, name: str) -> None:
+        """Tell that a stage begins, from which on time is counted. Raises Cancelled."""
+        self.tell(Stage(name))
+        self._began = time.monotonic()
+        self.check()
+
+    def frames(self, done: int, expected: int | None) -> None:
+        """Tell how many frames of this stage are done. Raises Cancelled."""
+        pace = done / max(time.monotonic() - self._began, 1e-6)
+        left = max(0, expected - done) / pace if expected and pace else None
+        self.tell(Frames(done, expected, pace, left))
+        self.check()
+
+    def step(self, frame: int, steps: int, losses: Mapping[str, float | int]) -> None:
+        """Tell the losses of one step of an optimization. Raises Cancelled."""
+        number = int(losses["step"])
+        if number == 1:
+            self._stepping = time.monotonic()
+        left = (steps - number) * (time.monotonic() - self._stepping) / max(1, number - 1)
+        self.tell(Step(frame, steps, losses, left))
+        self.check()
+
+    def warn(self, message: str) -> None:
+        """Tell a warning, each text once; ``warned`` has all of them."""
+        if message not in self.warned:
+            self.warned.append(message)
+            self.tell(Warned(message))
+
+    @property
+    def shows(self) -> bool:
+        """Whether a thumbnail would be shown now: somebody wants to see them, and the last one is old enough."""
+        if self._listener is None or self._pause is None:
+            return False
+        return self._shown is None or time.monotonic() - self._shown >= self._pause
+
+    def thumbnail(self, frame: int, rgb: Tensor) -> None:
+        """Show a result [1,3,H,W] in [0,1], if ``shows``."""
+        if self.shows:
+            self._shown = time.monotonic()
+            self.tell(Thumbnail(frame, _reduced(rgb)))
+
+    @contextmanager
+    def loading(self, name: str = "load the weights") -> Iterator[list[str]]:
+        """A stage in which SegnstWarnings are told as events and collected in the list that is given.
+
+        Python keeps the way in which warnings are caught for the whole process, so two jobs should not load at once.
+        """
+        said: list[str] = []
+        self.stage(name)
+        with warnings.catch_warnings():
+            warnings.simplefilter("always", SegnstWarning)
+            usual = warnings.showwarning
+
+            def hear(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+                if not issubclass(category, SegnstWarning):
+                    usual(message, category, *place, **more)
+                elif str(message) not in said:
+                    said.append(str(message))
+                    self.warn(str(message))
+
+            warnings.showwarning = hear
+            yield said
+
+
+def _reduced(rgb: Tensor) -> np.ndarray:
+    """[1,3,H,W] in [0,1] -> uint8 [h,w,3], at most ``THUMBNAIL`` px on the long side."""
+    import torch
+    import torch.nn.functional as F
+
+    height, width = rgb.shape[-2:]
+    scale = min(1.0, THUMBNAIL / max(height, width))
+    size = (max(1, round(height * scale)), max(1, round(width * scale)))
+    with torch.no_grad():
+        small = F.interpolate(rgb[:1].float(), size, mode="area")[0].clamp(0, 1)
+        picture: np.ndarray = (small * 255).round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()
+    return picture
+
+
+@dataclass
+class JobReport:
+    """Base of what jobs return; it can be printed as JSON."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """All fields by their names, with paths as text."""
+        return {f.name: _plain(getattr(self, f.name)) for f in fields(self)}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {key: _plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    return value
