@@ -25,7 +25,7 @@ from segnst.bench.measure import measuring_flow
 from segnst.bench.metrics import masked_mean, squared_difference
 from segnst.config import Settings
 from segnst.device import choose_device
-from segnst.errors import OutputError, UsageError
+from segnst.errors import UsageError
 from segnst.files import write_text
 from segnst.flow.dis import DisFlow
 from segnst.jobs.events import Context, JobReport, Measured
@@ -35,6 +35,7 @@ from segnst.perceptual.encoders import Encoder
 from segnst.perceptual.objective import CONTENT_LAYERS, STYLE_LAYERS, LossWeights, Objective, StyleRegion
 from segnst.pipeline import Pipeline, State
 from segnst.sheet import write_sheet
+from segnst.study.compare_report import check_report, markdown
 from segnst.style.checkpoints import load_style
 from segnst.style.optimization import OptimizeSettings, resized
 from segnst.style.optimization_stylizer import OptimizingStylizer
@@ -163,60 +164,6 @@ def _temporal(method: _Method | None, options: CompareOptions, context: Context)
     return (sum(errors) / len(errors) if errors else None), getattr(flow, "name", "truth")
 
 
-def _table(report: dict[str, Any]) -> str:
-    """Markdown: a method a row."""
-    rows = report["methods"]
-    layers = [k for k in next(iter(rows.values()))["losses"] if " " in k]
-    heads = ["method", "content", "style", *layers, "seconds a picture", "CPU seconds", "memory MB"]
-    clip = report["options"]["clip"] is not None
-    heads += ["E_warp x1000"] if clip else []
-    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
-    for name, row in rows.items():
-        cells = [name, *(f"{row['losses'][k]:.3g}" for k in ("content", "style", *layers))]
-        cells += [f"{row['seconds']:.2f}", f"{row['cpu_seconds']:.2f}"]
-        cells += ["" if row["memory_mb"] is None else f"{row['memory_mb']:.0f}"]
-        if clip:
-            cells.append("" if row["e_warp"] is None else f"{row['e_warp']:.2f}")
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
-
-
-def markdown(report: dict[str, Any], sheet: str) -> str:
-    """The report to read."""
-    options = report["options"]
-    text = (
-        f"# Comparison: {Path(options['painting']).name}\n\n"
-        f"{', '.join(report['pictures'])} at {options['max_size']} px, losses on {report['encoder']}, mean over "
-        f"pictures, relative to the target's energy; lower is nearer. Optimization: {options['steps']} steps. Seconds "
-        f"by the wall on {report['threads']} thread(s); memory is the peak of the whole process while the method ran.\n"
-    )
-    if options["clip"]:
-        text += (
-            f"\nE_warp (Lai 2018): first {options['clip_frames']} frames of {Path(options['clip']).name} at "
-            f"{options['clip_size']} px, flow: {report['flow']}; optimization with {options['clip_steps']} steps for "
-            "the first frame and a quarter for the others, networks with `segnst style`'s own stabilizing. The clip "
-            f"itself has {report['e_warp_source'] or 0:.2f}.\n"
-        )
-    return f"{text}\n{_table(report)}\n\n![The pictures]({sheet})\n"
-
-
-def report_files(out: Path) -> tuple[Path, Path, Path]:
-    """X.json, X.md, X.png for X or X.json."""
-    stem = out.with_suffix("") if out.suffix in (".json", ".md", ".png") else out
-    return stem.with_name(stem.name + ".json"), stem.with_name(stem.name + ".md"), stem.with_name(stem.name + ".png")
-
-
-def _check(output: str | Path | None, overwrite: bool) -> tuple[Path, Path, Path]:
-    """The files of a report that may be written; the folder of the default may be missing. Raises OutputError."""
-    paths = report_files(Path("results/compare" if output is None else output))
-    if output is not None and not paths[0].parent.is_dir():
-        raise OutputError(f"The folder {paths[0].parent} for the report does not exist; create it first.")
-    for path in paths:
-        if path.exists() and not overwrite:
-            raise OutputError(f"{path} exists already; choose another name or allow --overwrite.")
-    return paths
-
-
 @dataclass
 class CompareReport(JobReport):
     """The figures of all methods, by their names; ``files`` (JSON, Markdown, sheet) were written and are not among
@@ -254,7 +201,7 @@ def compare_files(
     Raises UsageError, InputError, OutputError, WeightsError before anything is computed; Cancelled.
     """
     context = context or Context()
-    paths = _check(output, overwrite)
+    paths = check_report(output, overwrite)
     if not settings.methods or len(set(settings.methods)) < len(settings.methods):
         raise UsageError("--methods names each method once, separated by commas: lbfgs,starry_night")
     device = choose_device(settings.device)
