@@ -158,8 +158,10 @@ TASKS = {
         lambda m: ["inspect", STREET, "--samples", "2", "--max-size", "96", "--class", "car", *_features(m)],
     ),
     "edges": Task(
-        edges_file, lambda m: STREET,
-        lambda m: Settings(styles=(f"car={tiny_style(m)}",), max_size=96, device="cpu"), "o.png",
-        lambda m: ["inspect", STREET, "--edges", "-s", f"car={tiny_style(m)}", "--max-size", "96", "--device", "cpu"],
+        edges_file, _clip,
+        lambda m: Settings(styles=(f"cluster1={tiny_style(m)}",), segmenter="kmeans:3", max_size=64, device="cpu"),
+        "o.png",
+        lambda m: ["inspect", m / "clip.mp4", "--edges", "-s", f"cluster1={tiny_style(m)}", "--segmenter", "kmeans:3",
+                   "--max-size", "64", "--device", "cpu"],
     ),
 }  # fmt: skip
