@@ -38,6 +38,9 @@ StopAt = Annotated[int | None, typer.Option(min=1, help="End here, before all --
 Terms = Annotated[str, typer.Option(help="Terms of paintings and photos; for the card.")]
 Replace = Annotated[bool, typer.Option("--overwrite", help="Replace a style of this name.")]
 
+# what a line of progress says of the losses
+SHOWN = {"content": ("content", "structure"), "style": ("style",)}
+
 
 @app.command()
 def style(
@@ -88,6 +91,7 @@ def style(
     """
     from dataclasses import replace
 
+    from segnst.cli.training_progress import TrainingLines
     from segnst.device import choose_device
     from segnst.errors import InputError, UsageError
     from segnst.style.collection import Member
@@ -107,19 +111,20 @@ def style(
         plain_share=plain_share, temporal_weight=temporal_weight, seed=seed, content_layer=content_layer,
         style_layers=names_of(style_layers), deep_layers=names_of(deep_layers),
     )  # fmt: skip
+    report = None if quiet else TrainingLines(name, sums=SHOWN)
     if into is not None:
         # a trunk that stays as it is lets scales and shifts learn ten times as fast
         settings = replace(settings, style_rate=10.0)
         path = add_style(
             painting, data, Member(name, title=title, terms=terms), into, work=work, settings=settings,
             features=features, deep_features=deep_features, device=str(choose_device(device)), restart=restart,
-            offline=offline, quiet=quiet, stop_at=stop_at, overwrite=overwrite,
+            offline=offline, report=report, stop_at=stop_at, overwrite=overwrite,
         )  # fmt: skip
     else:
         path = train_style(
             painting, data, name, out=out, work=work, settings=settings, features=features,
             deep_features=deep_features, init=init, title=title, terms=terms, device=str(choose_device(device)),
-            restart=restart, offline=offline, quiet=quiet, stop_at=stop_at, overwrite=overwrite,
+            restart=restart, offline=offline, report=report, stop_at=stop_at, overwrite=overwrite,
         )  # fmt: skip
     print(path)
 
@@ -184,6 +189,7 @@ def collection(
 
     Goes on where an interrupted run stopped. Several GPUs: torchrun --nproc-per-node N -m segnst train collection …
     """
+    from segnst.cli.training_progress import TrainingLines
     from segnst.device import choose_device
     from segnst.train.collection import train_collection
     from segnst.train.style_loss import StyleSettings
@@ -201,6 +207,6 @@ def collection(
         paintings, data, target.name, listing=listing, out=out / target.parent, work=work, settings=settings,
         features=features, deep_features=deep_features, init=init, teacher=teacher, terms=terms,
         device=str(choose_device(device)), restart=restart, overwrite=overwrite, stop_at=stop_at,
-        offline=offline, quiet=quiet,
+        offline=offline, report=None if quiet else TrainingLines(target.name, sums=SHOWN),
     )  # fmt: skip
     print(path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -38,6 +37,7 @@ def segmenter(
     quiet: Quiet = False,
 ) -> None:
     """Train or fine-tune a DeepLabV3. Goes on where an interrupted run stopped."""
+    from segnst.cli.training_progress import TrainingLines
     from segnst.device import choose_device
     from segnst.errors import UsageError
     from segnst.train.segmenter import SegmenterSettings, train_segmenter
@@ -45,17 +45,12 @@ def segmenter(
     from segnst.train.segmenter_recipe import ask_teacher, train_from_recipe
     from segnst.weights import bundled
 
-    def report(iteration: int, values: dict[str, float]) -> None:
-        if not quiet and (iteration % 10 == 0 or any(name.startswith("IoU") for name in values)):
-            figures = "  ".join(f"{name} {value:.3f}" for name, value in values.items())
-            print(f"{iteration}  {figures}", file=sys.stderr, flush=True)
-
+    report = None if quiet else TrainingLines("segmenter")
     where = str(choose_device(device))
-    resume = (out / "run.pt").exists() and not restart
     if recipe is not None:
         if data:
             raise UsageError("A recipe names its data itself; give either --recipe or --data.")
-        print(train_from_recipe(recipe, out, device=where, resume=resume, report=report))
+        print(train_from_recipe(recipe, out, device=where, restart=restart, report=report))
         return
     try:
         weights = tuple(float(w) for w in class_weights.split(",")) if class_weights else ()
@@ -75,7 +70,7 @@ def segmenter(
         start=start or bundled("deeplab_street.safetensors"),
         settings=settings,
         device=where,
-        resume=resume,
+        restart=restart,
         card={"terms": terms},
         report=report,
     )
@@ -111,13 +106,9 @@ def instances(
 ) -> None:
     """Train Mask R-CNN on your own objects, for --segmenter OUT/best.safetensors. Goes on where a run stopped."""
     from segnst.catalog import fetch_named
+    from segnst.cli.training_progress import TrainingLines
     from segnst.device import choose_device
     from segnst.train.instances import InstanceSettings, train_instances
-
-    def report(iteration: int, values: dict[str, float]) -> None:
-        if not quiet and (iteration % 10 == 0 or "mask AP50" in values):
-            figures = "  ".join(f"{name} {value:.3f}" for name, value in values.items())
-            print(f"{iteration}  {figures}", file=sys.stderr, flush=True)
 
     weights: Path | None = Path(start)
     if start in ("official", "none"):
@@ -130,9 +121,9 @@ def instances(
         network=network,
         settings=InstanceSettings(iterations=iterations, batch=batch, lr=learning_rate, seed=seed),
         device=str(choose_device(device)),
-        resume=(out / "run.pt").exists() and not restart,
+        restart=restart,
         card={"terms": terms},
-        report=report,
+        report=None if quiet else TrainingLines("instances"),
     )
     print(path)
 
@@ -156,12 +147,14 @@ def features(
     quiet: Quiet = False,
 ) -> None:
     """Distil a small perceptual network from VGG19. Goes on where an interrupted run stopped."""
+    from segnst.cli.training_progress import TrainingLines
     from segnst.train.features import FeatureSettings, train_features
 
     target = Path(name.removesuffix(".safetensors"))
     settings = FeatureSettings(photos=photos, crop=crop, seed=seed)
     path = train_features(
         data, target.name, teacher=teacher, deep_teacher=deep_teacher, out=out / target.parent, work=work,
-        settings=settings, terms=terms, restart=restart, overwrite=overwrite, offline=offline, quiet=quiet,
+        settings=settings, terms=terms, restart=restart, overwrite=overwrite, offline=offline,
+        report=None if quiet else TrainingLines(target.name, every=1, recent=0.0),
     )  # fmt: skip
     print(path)

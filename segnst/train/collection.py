@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import json
 import tomllib
 from collections.abc import Sequence
@@ -15,10 +14,13 @@ from segnst.style.checkpoints import load_own
 from segnst.style.collection import Member, load_collection, write_collection
 from segnst.style.conditional import ConditionalTransformer, from_single, widened
 from segnst.style.transformer import TransformerNetwork
+from segnst.train.card import Table, last_losses, today, write_card
 from segnst.train.photos import SUFFIXES
-from segnst.train.style import last_losses, make_folder, prepare, preview_pictures, read_painting
+from segnst.train.run import Report, Run
+from segnst.train.run_folder import make_folder
+from segnst.train.style import facts_of, prepare, preview_pictures, read_painting
 from segnst.train.style_loss import Painting, StyleSettings, check_settings
-from segnst.train.style_run import StyleRun
+from segnst.train.style_training import StyleTraining
 from segnst.weights import read_tensors
 
 FACTORS = ("content", "style", "temporal")
@@ -115,14 +117,14 @@ def train_collection(
     overwrite: bool = False,
     stop_at: int | None = None,
     preview_photos: Sequence[Path] = (),
-    save_every: float = 240.0,
+    save_seconds: float = 240.0,
     offline: bool = False,
-    quiet: bool = False,
+    report: Report | None = None,
 ) -> Path:
     """Train and write ``out/name.safetensors`` with its card ``out/name.md``; return the path.
 
     paintings  folder of style images; listing  which of them, and what they are (``read_paintings``)
-    teacher  a collection of the same styles in the same order to learn from (``StyleRun``)
+    teacher  a collection of the same styles in the same order to learn from (``StyleTraining``)
     The other arguments are those of ``train_style``. Raises as ``train_style`` does.
     """
     check_settings(settings)
@@ -137,38 +139,28 @@ def train_collection(
     net.to(dev).train()
     warmup = 0 if init else settings.warmup
     taught_by = _teacher(teacher, [m.name for _, m, _ in listed]).to(dev) if teacher else None
-    run = StyleRun(net, loss, photos, settings, work / name, warmup=warmup, teacher=taught_by, restart=restart)
     shown = preview_pictures(preview_photos, photos, dev)
-    run.go(name, stop_at=stop_at, shown=shown, save_every=save_every, quiet=quiet)
-    if run.world.rank:
+    sources = [p.name for p, _, _ in listed]
+    training = StyleTraining(
+        net, loss, photos, settings, sources=sources, shown=shown, warmup=warmup, teacher=taught_by
+    )
+    run = Run(training, work / name, restart=restart, save_seconds=save_seconds)
+    run.go(stop_at=stop_at, report=report)
+    if not run.first_process:
         return path
-    run.teach_identity(settings.identity_steps, anew=anew)
+    training.teach_identity(settings.identity_steps, anew=anew)
     make_folder(out)
-    today = datetime.datetime.now(datetime.UTC).date().isoformat()
-    metadata: dict[str, Any] = {"settings": json.dumps(asdict(settings)), "terms": terms, "date": today}
+    metadata: dict[str, Any] = {"settings": json.dumps(asdict(settings)), "terms": terms, "date": today()}
     members = [m for _, m, _ in listed]
     write_collection(path, net, members, metadata)
+    about = (
+        f"{len(members)} styles in one transformer network with conditional instance norm (Dumoulin 2017), width "
+        f"{settings.width}. {today()}."
+    )
     taught = f", taught by `{teacher.stem}`" if teacher else ""
-    listed_styles = "\n".join(f"| {m.name} | {m} | `{p.name}` |" for p, m, _ in listed)
-    path.with_suffix(".md").write_text(f"""# {name}
-
-{len(members)} styles in one transformer network with conditional instance norm (Dumoulin 2017), width {settings.width}.
-{today}.
-
-| style | painting | file |
-|---|---|---|
-{listed_styles}
-
-- Photos: {len(photos.paths)} from {", ".join(f"`{d.name}`" for d in data)}
-- Perceptual network: `{Path(features).name}`{f", `{Path(deep_features).name}`" if deep_features else ""}
-- Started from: {f"`{init.stem}`" if init else "nothing"}{taught}; {run.progress.iteration} iterations
-- Terms: {terms}
-- Settings: `{json.dumps(asdict(settings))}`
-
-Mean of the last 200 iterations, weighted, relative to the targets' energy:
-
-| term | value |
-|---|---|
-{last_losses(run.progress.history, 200)}
-""")
+    begun = f"{f'`{init.stem}`' if init else 'nothing'}{taught}; {run.iteration} iterations"
+    facts = facts_of(photos, data, features, deep_features, begun, terms, settings)
+    styles = Table(("style", "painting", "file"), [(m.name, m, f"`{p.name}`") for p, m, _ in listed])
+    title = "Mean of the last 200 iterations, weighted, relative to the targets' energy:"
+    write_card(path, about, facts, styles, last_losses(run.history, 200, title))
     return path

@@ -12,23 +12,25 @@ ended farther from the teacher than the fit it began with.
 
 from __future__ import annotations
 
-import datetime
 import json
-import sys
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from segnst.errors import OutputError, SegnstError, UsageError, WeightsError
+from segnst.errors import OutputError, WeightsError
 from segnst.perceptual.encoders import SMALL_FORMAT, Encoder, load_encoder, normalization
 from segnst.perceptual.losses import content_loss, gram, gram_loss
+from segnst.train.card import Table, today, write_card
 from segnst.train.features_fit import Fit, Layer, patches
 from segnst.train.photos import Photos
+from segnst.train.run import Report, Run
+from segnst.train.run_folder import make_folder
+from segnst.train.training import Training
 from segnst.weights import write_tensors
 
 
@@ -59,37 +61,77 @@ def student(layers: dict[str, Layer]) -> Encoder:
     return Encoder("small", {n: layers[n] for n in sorted(layers)}, normalization())
 
 
-def _fit_layer(
-    layer: str,
-    layers: dict[str, Layer],
-    teacher: Encoder,
-    crops: Sequence[Tensor],
-    below: list[Tensor],
-    settings: FeatureSettings,
-) -> float:
-    """Add one layer to ``layers`` and move ``below``, the student's features under it for each crop, up by it."""
-    generator = torch.Generator().manual_seed(settings.seed)
-    fit, conv = Fit(), teacher.convs[layer]
-    before = [n for n in teacher.layers if n < layer][-1:]
-    for k, crop in enumerate(crops):
-        x = below[k].float()
-        x = F.max_pool2d(x, 2) if before and before[0][4] != layer[4] else x
-        t = teacher(crop, before)[before[0]] if before else teacher.first(crop)
-        t = F.max_pool2d(t, 2) if before and before[0][4] != layer[4] else t
-        y = conv(t)[0]
-        at = torch.randint(y[0].numel(), (settings.positions,), generator=generator)
-        rows, columns = at // y.shape[-1], at % y.shape[-1]
-        fit.add(patches(x, rows, columns), y[:, rows, columns].T)
-        below[k] = x.half()
-    layers[layer], lost = fit.solve(dict(settings.ranks)[layer], settings.ridge)
-    _climb(below, layers, layer)
-    return lost
+class FeatureTraining(Training):
+    """A student of one or two teachers; each step fits its next layer.
 
+    crops  what the layers are fitted on, [1,3,H,W] each; names  of the teachers
+    """
 
-def _climb(below: list[Tensor], layers: dict[str, Layer], layer: str) -> None:
-    one = Encoder("one", {layer: layers[layer]}, normalization()).convs[layer]
-    for k, x in enumerate(below):
-        below[k] = F.relu(one(x.float())).half()
+    kind = "features"
+    remedy = "Give --restart with other --photos or a larger --crop."
+
+    def __init__(
+        self,
+        first: Encoder,
+        deep: Encoder | None,
+        names: Sequence[str],
+        crops: Sequence[Tensor],
+        settings: FeatureSettings,
+    ) -> None:
+        ranks = dict(settings.ranks)
+        self.shallow = [n for n in first.layers if n in ranks]
+        self.beyond = [n for n in deep.layers if n in ranks and n > self.shallow[-1]] if deep else []
+        self.order = [*self.shallow, *self.beyond]
+        self.guides = dict.fromkeys(self.shallow, first)
+        if deep is not None:
+            self.guides |= dict.fromkeys(self.beyond, deep)
+        self.crops, self.options = crops, settings
+        self.layers: dict[str, Layer] = {}
+        known = {**asdict(settings), "teachers": list(names)}
+        super().__init__(len(self.order), settings.seed, known, torch.device("cpu"))
+        with torch.no_grad():
+            self.below = [first.first(c) for c in crops]  # the student's features under its next layer
+
+    @torch.no_grad()
+    def step(self, iteration: int) -> dict[str, float]:
+        layer, s = self.order[iteration], self.options
+        teacher = self.guides[layer]
+        generator = torch.Generator().manual_seed(s.seed)
+        fit, conv = Fit(), teacher.convs[layer]
+        before = [n for n in teacher.layers if n < layer][-1:]
+        pooled = bool(before) and before[0][4] != layer[4]
+        for k, crop in enumerate(self.crops):
+            x = self.below[k].float()
+            x = F.max_pool2d(x, 2) if pooled else x
+            t = teacher(crop, before)[before[0]] if before else teacher.first(crop)
+            t = F.max_pool2d(t, 2) if pooled else t
+            y = conv(t)[0]
+            at = torch.randint(y[0].numel(), (s.positions,), generator=generator)
+            rows, columns = at // y.shape[-1], at % y.shape[-1]
+            fit.add(patches(x, rows, columns), y[:, rows, columns].T)
+            self.below[k] = x.half()
+        self.layers[layer], lost = fit.solve(dict(s.ranks)[layer], s.ridge)
+        self._climb(layer)
+        return {"rank": float(self.layers[layer][0].shape[0]), "variance left out": lost}
+
+    @torch.no_grad()
+    def _climb(self, layer: str) -> None:
+        """Move the student's features up by a layer that has been fitted."""
+        one = Encoder("one", {layer: self.layers[layer]}, normalization()).convs[layer]
+        for k, x in enumerate(self.below):
+            self.below[k] = F.relu(one(x.float())).half()
+
+    def state(self) -> dict[str, Any]:
+        return {"layers": self.layers}
+
+    def load(self, state: dict[str, Any]) -> None:
+        self.layers = {name: (down, up, bias) for name, (down, up, bias) in state["layers"].items()}
+        for layer in self.order[: len(self.layers)]:
+            if layer.endswith("_1") and layer != "relu1_1":
+                self.below = [F.max_pool2d(b.float(), 2).half() for b in self.below]
+            else:
+                self.below = [b.half() for b in self.below]
+            self._climb(layer)
 
 
 def agreement(
@@ -106,19 +148,6 @@ def agreement(
     return {n: (a, b) for n, (a, b) in sums.items()}
 
 
-def _load(path: Path, settings: FeatureSettings) -> dict[str, Layer]:
-    """The layers that an interrupted run has fitted already. Raises UsageError, WeightsError."""
-    try:
-        saved = torch.load(path, map_location="cpu", weights_only=True)
-        if saved["settings"] != json.dumps(asdict(settings)):
-            raise UsageError(f"{path} was written with other settings. Give --restart, or the settings of then.")
-        return {name: (down, up, bias) for name, (down, up, bias) in saved["layers"].items()}
-    except SegnstError:
-        raise
-    except Exception as error:  # a damaged file fails in many ways
-        raise WeightsError(f"{path} is not a checkpoint of this training. Give --restart to begin anew.") from error
-
-
 def train_features(
     data: Sequence[Path],
     name: str = "features_small",
@@ -131,13 +160,15 @@ def train_features(
     terms: str = "not stated",
     restart: bool = False,
     overwrite: bool = False,
+    stop_at: int | None = None,
     offline: bool = False,
-    quiet: bool = False,
+    report: Report | None = None,
 ) -> Path:
     """Distil and write ``out/name.safetensors`` with its card; return the path.
 
     teacher  VGG19 or a file of it;  deep_teacher  an encoder for the layers beyond the teacher's last
     work     folder of the checkpoint: an interrupted run goes on from there, layer by layer, to the same end
+    stop_at  end when so many layers are fitted; what is written has no more
     Raises InputError, OutputError, UsageError, WeightsError.
     """
     path, folder = out / f"{name}.safetensors", work / name
@@ -148,61 +179,41 @@ def train_features(
     if first.name == "small":
         raise WeightsError("The teacher must be VGG itself, not an encoder distilled from it.")
     deep = load_encoder(deep_teacher, offline=offline) if deep_teacher else None
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{error.filename} cannot be made ({error.strerror}).") from error
-    checkpoint = folder / "run.pt"
-    layers = _load(checkpoint, settings) if checkpoint.exists() and not restart else {}
-    began = time.monotonic()
-
-    ranks = dict(settings.ranks)
-    shallow = [n for n in first.layers if n in ranks]
-    beyond = [n for n in deep.layers if n in ranks and n > shallow[-1]] if deep else []
+    make_folder(out)
     generator = torch.Generator().manual_seed(settings.seed)
     crops = [photos.crops(1, settings.crop, generator) for _ in range(settings.photos)]
     held_out = [photos.crops(1, settings.crop, generator) for _ in range(8)]
-    with torch.no_grad():
-        below = [first.first(c) for c in crops]
-        for layer in [*shallow, *beyond]:
-            if layer in layers:
-                pooled = layer.endswith("_1") and layer != "relu1_1"
-                below = [(F.max_pool2d(b.float(), 2) if pooled else b).half() for b in below]
-                _climb(below, layers, layer)
-                continue
-            guide = first if layer in shallow else deep
-            assert guide is not None
-            lost = _fit_layer(layer, layers, guide, crops, below, settings)
-            torch.save({"layers": layers, "settings": json.dumps(asdict(settings))}, checkpoint.with_suffix(".part"))
-            checkpoint.with_suffix(".part").replace(checkpoint)
-            if not quiet:
-                print(
-                    f"{name} {layer}: rank {layers[layer][0].shape[0]}, {lost:.2%} of the variance left out  "
-                    f"{time.monotonic() - began:.0f} s",
-                    file=sys.stderr,
-                    flush=True,
-                )
+    names = [Path(t).name for t in (teacher, deep_teacher) if t]
+    training = FeatureTraining(first, deep, names, crops, settings)
+    run = Run(training, folder, restart=restart, save_every=1)
+    run.go(stop_at=stop_at, report=report)
+    if not run.first_process:
+        return path
+    layers = training.layers
     net = student(layers)
-    table = agreement(net, first, held_out, shallow)
+    table = agreement(net, first, held_out, [n for n in training.shallow if n in layers])
     if deep:
-        table |= agreement(net, deep, held_out, beyond)
-    return _export(path, layers, settings, photos, data, str(teacher), str(deep_teacher or ""), terms, table)
+        table |= agreement(net, deep, held_out, [n for n in training.beyond if n in layers])
+    _export(path, layers, settings, terms)
+    count = sum(t.numel() for layer in layers.values() for t in layer)
+    about = (
+        f"A perceptual network distilled from VGG19: {count / 1e6:.2f} million parameters, "
+        f"{path.stat().st_size / 1e6:.2f} MB. {today()}."
+    )
+    facts = {
+        "Teacher": f"`{names[0]}`" + (f", beyond its last layer `{names[1]}`" if deep else ""),
+        "Photos": f"{settings.photos} crops from {len(photos.paths)} in {', '.join(f'`{d.name}`' for d in data)}",
+        "Terms": terms,
+        "Settings": f"`{json.dumps(asdict(settings))}`",
+    }
+    rows = [(n, f"{layers[n][0].shape[0]} of {layers[n][1].shape[0]}", c, g) for n, (c, g) in table.items()]
+    title = "Against its teachers on 8 crops that it was not fitted on, relative to the teacher's energy:"
+    write_card(path, about, facts, Table(("layer", "rank", "features", "Gram matrix"), rows, title))
+    return path
 
 
-def _export(
-    path: Path,
-    layers: dict[str, Layer],
-    settings: FeatureSettings,
-    photos: Photos,
-    data: Sequence[Path],
-    teacher: str,
-    deep: str,
-    terms: str,
-    table: dict[str, tuple[float, float]],
-) -> Path:
-    """The fp16 safetensors and its card."""
-    today = datetime.datetime.now(datetime.UTC).date().isoformat()
+def _export(path: Path, layers: dict[str, Layer], settings: FeatureSettings, terms: str) -> None:
+    """Write the layers as safetensors, fp16."""
     tensors: dict[str, Tensor] = {}
     for layer, (down, up, bias) in layers.items():
         tensors |= {f"{layer}.down": down, f"{layer}.up": up, f"{layer}.bias": bias}
@@ -212,29 +223,6 @@ def _export(
         "input": "RGB in [0,1]",
         "settings": json.dumps(asdict(settings)),
         "terms": terms,
-        "date": today,
+        "date": today(),
     }
     write_tensors(path, tensors, metadata)
-    count = sum(t.numel() for t in tensors.values())
-    rows = "\n".join(
-        f"| {n} | {layers[n][0].shape[0]} of {layers[n][1].shape[0]} | {c:.4f} | {g:.4f} |"
-        for n, (c, g) in table.items()
-    )
-    card = f"""# {path.stem}
-
-A perceptual network distilled from VGG19: {count / 1e6:.2f} million parameters, {path.stat().st_size / 1e6:.2f} MB.
-{today}.
-
-- Teacher: `{Path(teacher).name}`{f", beyond its last layer `{Path(deep).name}`" if deep else ""}
-- Photos: {settings.photos} crops from {len(photos.paths)} in {", ".join(f"`{d.name}`" for d in data)}
-- Terms: {terms}
-- Settings: `{json.dumps(asdict(settings))}`
-
-Against its teachers on 8 crops that it was not fitted on, relative to the teacher's energy:
-
-| layer | rank | features | Gram matrix |
-|---|---|---|---|
-{rows}
-"""
-    path.with_suffix(".md").write_text(card)
-    return path

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -21,10 +20,12 @@ from segnst.segmentation.networks import mask_rcnn
 from segnst.segmentation.networks.mask_rcnn import MaskRcnn
 from segnst.segmentation.objects.instances import without_duplicates
 from segnst.train import instance_data as data
-from segnst.train.loop import Report, train_loop
-from segnst.train.run_files import History, damaged, read_run, write_run
+from segnst.train.card import Table, write_card
+from segnst.train.run import Report, Run
+from segnst.train.training import GradientTraining
 from segnst.types import Region
 
+BEST = "best.safetensors"
 _HEADS = ("roi_heads.box_predictor", "roi_heads.mask_predictor.mask_fcn_logits")
 
 
@@ -51,9 +52,10 @@ def train_instances(
     network: str = mask_rcnn.OFFICIAL,
     settings: InstanceSettings | None = None,
     device: str | torch.device = "cpu",
-    resume: bool = False,
+    restart: bool = False,
+    stop_at: int | None = None,
     card: dict[str, str] | None = None,
-    report: Report = lambda *_: None,
+    report: Report | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Path:
     """Train; return the path of the best checkpoint, ``out/best.safetensors``.
@@ -62,11 +64,15 @@ def train_instances(
     classes  names, the first one for what is no object (default: what the folders say)
     start    torchvision's official weights, or a file of this training; None: random weights for ``network``.
              Classes that it knows by name keep what it learned about them.
-    stop     asked after each iteration; True ends the run so that ``resume`` continues it
+    restart  begin anew where ``out`` holds a run already; else that run goes on
+    stop_at  end when so many iterations are done, although more are planned
+    report   told of every iteration (its losses) and of every validation (its average precisions)
+    stop     asked after each iteration; True stores the run and ends it
 
     Writes ``run.pt``, ``history.json``, ``curves.png``, ``best.safetensors`` and its card ``best.md``. Best is
     the checkpoint of the highest average precision of masks at an IoU of 0.5.
-    Raises InputError for unusable data, WeightsError for an unusable start or run file.
+    Raises InputError for unusable data, UsageError when the run in ``out`` has other settings or the loss is no longer
+    finite, WeightsError for an unusable start or run file.
     """
     settings = settings or InstanceSettings()
     if not folders:
@@ -80,11 +86,10 @@ def train_instances(
     train = [p for p in photos if p not in held] or photos
     torch.manual_seed(settings.seed)
     net, architecture = start_from(start, network, regions)
-    out.mkdir(parents=True, exist_ok=True)
-    run = _Run(net.to(device), architecture, regions, train, held or train, settings, out, card or {})
-    if resume:
-        run.restore()
-    return run.go(report, stop)
+    training = InstanceTraining(net.to(device), architecture, regions, train, held or train, settings, card or {})
+    run = Run(training, out, restart=restart, save_every=settings.save_every, validate_every=settings.validate_every)
+    run.go(stop_at=stop_at, report=report, stop=stop)
+    return out / BEST
 
 
 def start_from(path: Path | None, architecture: str, regions: Sequence[Region]) -> tuple[nn.Module, str]:
@@ -160,8 +165,12 @@ def _iou(a: np.ndarray, b: np.ndarray) -> float:
     return int((a & b).sum()) / either if either else 0.0
 
 
-class _Run:
-    """One training run: the network, the optimizer and where they stand."""
+class InstanceTraining(GradientTraining):
+    """The network, and the photos with objects that it learns from."""
+
+    kind = "instances"
+    judged_by = "mask AP50"
+    may_change = frozenset({"iterations", "validate_every", "validate_at_most", "save_every"})
 
     def __init__(
         self,
@@ -171,26 +180,21 @@ class _Run:
         train: list[data.Photo],
         held: list[data.Photo],
         settings: InstanceSettings,
-        out: Path,
         card: dict[str, str],
     ) -> None:
         self.network, self.architecture, self.regions = network, architecture, regions
-        self.train, self.held, self.settings, self.out, self.card = train, held, settings, out, card
-        self.device = next(network.parameters()).device
-        self.optimizer = torch.optim.SGD(
+        self.train, self.held, self.options, self.card = train, held, settings, card
+        optimizer = torch.optim.SGD(
             [p for p in network.parameters() if p.requires_grad], settings.lr, 0.9, weight_decay=5e-4
         )
-        self.iteration, self.best, self.history = 0, -1.0, History()
+        known = {**asdict(settings), "architecture": architecture, "classes": [r.name for r in regions]}
+        # torchvision's detection networks learn in fp32
+        super().__init__(network, optimizer, settings.iterations, settings.seed, known, clip=10.0, dtype=torch.float32)
 
-    def go(self, report: Report, stop: Callable[[], bool]) -> Path:
-        """Run to the last iteration (or until ``stop``)."""
-        return train_loop(self, self._step, self.settings, report, stop)
-
-    def _step(self) -> dict[str, float]:
-        s = self.settings
-        batch = data.draw(self.train, len(self.regions), s.batch, (s.seed, self.iteration))
-        torch.manual_seed(s.seed * 1_000_003 + self.iteration)  # proposals are sampled: a resumed run does it alike
-        rate = min(1.0, (self.iteration + 1) / 50) * 0.5 * (1 + math.cos(math.pi * self.iteration / s.iterations))
+    def step(self, iteration: int) -> dict[str, float]:
+        s = self.options
+        batch = data.draw(self.train, len(self.regions), s.batch, (s.seed, self.world.turn(iteration)))
+        rate = min(1.0, (iteration + 1) / 50) * 0.5 * (1 + math.cos(math.pi * iteration / s.iterations))
         for group in self.optimizer.param_groups:
             group["lr"] = s.lr * rate
         self.network.train()
@@ -200,64 +204,25 @@ class _Run:
         targets = [{k: v.to(self.device) for k, v in target.items()} for _, target in batch]
         losses: dict[str, Any] = self.network([image.to(self.device) for image, _ in batch], targets)
         loss = torch.stack(list(losses.values())).sum()
-        if not torch.isfinite(loss):
-            raise InputError(f"The loss is not finite at iteration {self.iteration}: lower it with --learning-rate.")
-        self.optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
-        nn.utils.clip_grad_norm_(self.network.parameters(), 10.0)
-        self.optimizer.step()
+        self.descend(loss)
         return {"loss": float(loss.detach()), **{k: float(v.detach()) for k, v in losses.items()}}
 
     def validate(self) -> dict[str, float]:
-        step = max(1, len(self.held) // self.settings.validate_at_most)
-        values = measure(MaskRcnn("trained", self.network, self.regions), self.held[::step])
-        self.history.note(self.iteration, values)
-        if values["mask AP50"] > self.best:
-            self.best = values["mask AP50"]
-            self._keep(values)
-        self.history.draw(self.out)
-        return values
+        step = max(1, len(self.held) // self.options.validate_at_most)
+        return measure(MaskRcnn("trained", self.network, self.regions), self.held[::step])
 
-    def _keep(self, values: dict[str, float]) -> None:
-        facts = {"iteration": str(self.iteration), **self.card}
-        mask_rcnn.save(self.out / "best.safetensors", self.network, self.regions, self.architecture, facts)
-        s = self.settings
-        lines = [
-            "# best",
-            "",
-            f"Mask R-CNN trained with segnst ({self.architecture}, {self.iteration} iterations).",
-            "",
-            *(f"- {name}: {text}" for name, text in self.card.items()),
-            f"- batch {s.batch}, learning rate {s.lr:g}, seed {s.seed}; {len(self.train)} photos",
-            f"- classes: {', '.join(r.name for r in self.regions[1:])}",
-            "",
-            f"| measured on {len(self.held)} photos {'held back' if self.held != self.train else 'TRAINED ON'} | |",
-            "|---|---|",
-            *(f"| {name} | {value:.3f} |" for name, value in values.items()),
-            "",
-        ]
-        (self.out / "best.md").write_text("\n".join(lines))
-
-    def store(self) -> None:
-        """Write all that is needed to go on from here."""
-        state = {
-            "settings": json.dumps({**asdict(self.settings), "iterations": 0}),
-            "classes": [r.name for r in self.regions],
-            "network": self.network.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "iteration": self.iteration,
-            "best": self.best,
-            "history": self.history.text(),
-        }
-        write_run(self.out, state)
-
-    def restore(self) -> None:
-        """Go back to where ``store`` left off. Raises WeightsError when there is nothing usable."""
-        state = read_run(self.out, [r.name for r in self.regions], self.device)
-        try:
-            self.network.load_state_dict(state["network"])
-            self.optimizer.load_state_dict(state["optimizer"])
-            self.iteration, self.best = int(state["iteration"]), float(state["best"])
-            self.history = History(state["history"])
-        except Exception as error:  # torch raises many kinds for what does not fit
-            raise damaged(self.out, error) from error
+    def keep(self, folder: Path, iteration: int, values: dict[str, float]) -> None:
+        s, path = self.options, folder / BEST
+        facts = {"iteration": str(iteration), **self.card}
+        mask_rcnn.save(path, self.network, self.regions, self.architecture, facts)
+        where = "held back" if self.held != self.train else "TRAINED ON"
+        write_card(
+            path,
+            f"Mask R-CNN trained with segnst ({self.architecture}, {iteration} iterations).",
+            {
+                **self.card,
+                "training": f"batch {s.batch}, learning rate {s.lr:g}, seed {s.seed}; {len(self.train)} photos",
+                "classes": ", ".join(r.name for r in self.regions[1:]),
+            },
+            Table((f"measured on {len(self.held)} photos {where}", "value"), list(values.items()), digits=3),
+        )

@@ -5,8 +5,8 @@ Where a photo is mirrored, what is called left_… and right_… changes places.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -209,6 +209,32 @@ class Sampler:
         )
         image = (image.permute(0, 3, 1, 2) * 2 - 1).contiguous(memory_format=torch.channels_last)
         return Batch(image, label.long(), excluded, groups, asked, pseudo.long())
+
+
+class Ahead:
+    """The batches of a training, drawn on a thread two iterations before they are asked for.
+
+    turn  iteration -> the number of the batch to draw; end  iterations that are planned
+    """
+
+    def __init__(self, sampler: Sampler, turn: Callable[[int], int], end: int) -> None:
+        self.sampler, self.turn, self.end = sampler, turn, end
+        self._pool: ThreadPoolExecutor | None = None
+        self._coming: dict[int, Future[Batch]] = {}
+
+    def take(self, iteration: int) -> Batch:
+        """The batch of this iteration."""
+        self._pool = self._pool or ThreadPoolExecutor(1)
+        for number in range(iteration, min(iteration + 3, self.end)):
+            if number not in self._coming:
+                self._coming[number] = self._pool.submit(self.sampler.draw, self.turn(number))
+        return self._coming.pop(iteration).result()
+
+    def close(self) -> None:
+        """End the thread; batches that nobody asked for are not drawn."""
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+        self._pool, self._coming = None, {}
 
 
 def taught_classes(sources: Sequence[Source], names: Sequence[str]) -> tuple[int, ...]:

@@ -34,7 +34,7 @@ import torch
 from segnst.errors import UsageError, did_you_mean
 from segnst.files import PICTURE_SUFFIXES
 from segnst.masks.classes import STREET, regions_from_names
-from segnst.train.loop import Report
+from segnst.train.run import Report
 from segnst.train.segmenter import SegmenterSettings, train_segmenter
 from segnst.train.segmenter_folders import DataFolder, with_names
 from segnst.train.segmenter_teachers import Teachers
@@ -46,7 +46,8 @@ def train_from_recipe(
     *,
     iterations: int | None = None,
     device: str | torch.device = "cpu",
-    resume: bool = False,
+    restart: bool = False,
+    stop_at: int | None = None,
     report: Report | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Path:
@@ -75,7 +76,8 @@ def train_from_recipe(
         start=base / plan["start"] if "start" in plan else None,
         settings=settings,
         device=device,
-        resume=resume,
+        restart=restart,
+        stop_at=stop_at,
         card={str(k): str(v) for k, v in plan.get("card", {}).items()},
         report=report,
         stop=stop,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import json
 import re
 import time
@@ -14,23 +13,22 @@ import torch
 from torch import Tensor
 
 from segnst.errors import InputError, OutputError, UsageError, WeightsError
+from segnst.files import write_text
 from segnst.perceptual.encoders import Encoder, load_encoder
 from segnst.style.checkpoints import FORMAT, load_own
 from segnst.style.collection import Collection, Member, load_collection, write_collection
 from segnst.style.conditional import ConditionalTransformer, from_single, to_single, widened
 from segnst.style.transformer import TransformerNetwork
+from segnst.train.card import last_losses, section, today, write_card
 from segnst.train.photos import Photos, read_photo, resize_short
+from segnst.train.run import Report, Run
+from segnst.train.run_folder import make_folder
 from segnst.train.style_loss import Painting, StyleLoss, StyleSettings, check_settings
-from segnst.train.style_run import History, StyleRun, random_of
+from segnst.train.style_training import StyleTraining
+from segnst.train.world import random_of
 from segnst.weights import read_tensors, write_tensors
 
 __all__ = ["StyleSettings", "add_style", "train_style"]
-
-
-def last_losses(history: History, count: int = 50) -> str:
-    """Rows of a table: the mean of the last values of each term."""
-    means = {name: sum(v for _, v in points[-count:]) / len(points[-count:]) for name, points in history.items()}
-    return "\n".join(f"| {name} | {value:.4f} |" for name, value in means.items())
 
 
 def _network(init: Path | None, width: int, down: int) -> ConditionalTransformer:
@@ -80,14 +78,6 @@ def read_painting(path: Path, settings: StyleSettings) -> Tensor:
     return resize_short(read_photo(path), settings.style_size)[None]
 
 
-def make_folder(folder: Path) -> None:
-    """Raises OutputError."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{error.filename} cannot be made ({error.strerror}).") from error
-
-
 def train_style(
     painting: Path,
     data: Sequence[Path],
@@ -106,16 +96,17 @@ def train_style(
     overwrite: bool = False,
     stop_at: int | None = None,
     preview_photos: Sequence[Path] = (),
-    save_every: float = 120.0,
+    save_seconds: float = 120.0,
     offline: bool = False,
-    quiet: bool = False,
+    report: Report | None = None,
 ) -> Path:
     """Train and write ``out/name.safetensors`` with its card ``out/name.md``; return the path.
 
     painting  the style image; data  folders of photos; features  "vgg16", "vgg19" or a weights file
     deep_features  a second encoder for larger strokes and for structure; init  a style to start from (its trunk
     learns a new style in half the time); stop_at  end before ``iterations`` are done, which the learning rate is
-    planned for; work  folder of checkpoint, curves and previews: an interrupted run goes on from there.
+    planned for; work  folder of checkpoint, curves and previews: an interrupted run goes on from there;
+    report  told of every iteration.
     Raises InputError, OutputError (the style exists and ``overwrite`` is not set), UsageError (also when the loss
     is no longer finite), WeightsError.
     """
@@ -130,12 +121,12 @@ def train_style(
     loss = lesson.loss([Painting(name, read_painting(painting, settings))])
     net = _network(init, settings.width, settings.down).to(dev).train()
     warmup = 0 if init else settings.warmup
-    run = StyleRun(net, loss, photos, settings, work / name, warmup=warmup, restart=restart)
     shown = preview_pictures(preview_photos, photos, dev)
-    run.go(name, stop_at=stop_at, shown=shown, save_every=save_every, quiet=quiet)
-    if run.world.rank:
+    training = StyleTraining(net, loss, photos, settings, sources=[painting.name], shown=shown, warmup=warmup)
+    run = Run(training, work / name, restart=restart, save_seconds=save_seconds)
+    run.go(stop_at=stop_at, report=report)
+    if not run.first_process:
         return path
-    today = datetime.datetime.now(datetime.UTC).date().isoformat()
     metadata = {
         "format": FORMAT,
         "style": name,
@@ -145,27 +136,35 @@ def train_style(
         "input": "RGB in [0,1]",
         "settings": json.dumps(asdict(settings)),
         "terms": terms,
-        "date": today,
+        "date": today(),
     }
     write_tensors(path, to_single(net, [1.0]).state_dict(), metadata)
-    path.with_suffix(".md").write_text(f"""# {name}
-
-{title or painting.name}, as a transformer network (Johnson 2016) of width {settings.width}. {today}.
-
-- Painting: `{painting.name}`
-- Photos: {len(photos.paths)} from {", ".join(f"`{d.name}`" for d in data)}
-- Perceptual network: `{Path(features).name}`{f", `{Path(deep_features).name}`" if deep_features else ""}
-- Started from: {f"`{init.stem}`" if init else "nothing"}
-- Terms: {terms}
-- Settings: `{json.dumps(asdict(settings))}`
-
-Mean of the last 50 iterations, weighted, relative to the targets' energy:
-
-| term | value |
-|---|---|
-{last_losses(run.progress.history)}
-""")
+    about = f"{title or painting.name}, as a transformer network (Johnson 2016) of width {settings.width}. {today()}."
+    facts = {"Painting": f"`{painting.name}`"}
+    facts |= facts_of(photos, data, features, deep_features, f"`{init.stem}`" if init else "nothing", terms, settings)
+    losses = last_losses(run.history, 50, "Mean of the last 50 iterations, weighted, relative to the targets' energy:")
+    write_card(path, about, facts, losses)
     return path
+
+
+def facts_of(
+    photos: Photos,
+    data: Sequence[Path],
+    features: str,
+    deep_features: str | None,
+    begun: str,
+    terms: str,
+    settings: StyleSettings,
+) -> dict[str, str]:
+    """What the card of every training of paintings states; ``begun`` says what it started from."""
+    judges = [f"`{Path(f).name}`" for f in (features, deep_features) if f]
+    return {
+        "Photos": f"{len(photos.paths)} from {', '.join(f'`{d.name}`' for d in data)}",
+        "Perceptual network": ", ".join(judges),
+        "Started from": begun,
+        "Terms": terms,
+        "Settings": f"`{json.dumps(asdict(settings))}`",
+    }
 
 
 def preview_pictures(paths: Sequence[Path], photos: Photos, device: torch.device, side: int = 192) -> list[Tensor]:
@@ -201,9 +200,9 @@ def add_style(
     overwrite: bool = False,
     stop_at: int | None = None,
     preview_photos: Sequence[Path] = (),
-    save_every: float = 120.0,
+    save_seconds: float = 120.0,
     offline: bool = False,
-    quiet: bool = False,
+    report: Report | None = None,
 ) -> Path:
     """Add a style to a collection, whose trunk and other styles stay as they are; return the path.
 
@@ -238,10 +237,11 @@ def add_style(
     for key, parameter in net.named_parameters():
         parameter.requires_grad_(key in owned)
     began = time.monotonic()
-    run = StyleRun(net.train(), loss, photos, settings, folder, restart=restart)
     shown = preview_pictures(preview_photos, photos, dev)
-    run.go(member.name, stop_at=stop_at, shown=shown, save_every=save_every, quiet=quiet)
-    if run.world.rank:
+    training = StyleTraining(net.train(), loss, photos, settings, sources=[painting.name], shown=shown)
+    run = Run(training, folder, restart=restart, save_seconds=save_seconds)
+    run.go(stop_at=stop_at, report=report)
+    if not run.first_process:
         return into
     minutes = (time.monotonic() - began) / 60
     at = collection.names.index(member.name) if exists else len(collection.members)
@@ -258,13 +258,15 @@ def add_style(
     grown.load_state_dict(rows)
     write_collection(into, grown, members, collection.metadata)
     card = into.with_suffix(".md")
-    text = card.read_text() if card.is_file() else f"# {into.stem}\n"
+    text = card.read_text(encoding="utf-8") if card.is_file() else f"# {into.stem}\n"
     # a style that is replaced takes its section along
     text = re.sub(rf"\n## {re.escape(member.name)}\n.*?(?=\n## |\Z)", "", text, flags=re.DOTALL)
-    card.write_text(
-        f"{text.rstrip()}\n\n## {member.name}\n\n{member}, {'learned again on' if exists else 'added to'} "
-        f"the frozen trunk, beginning as `{collection.names[start]}`: {run.progress.iteration} iterations, "
-        f"{minutes:.1f} minutes. Painting: `{painting.name}`. Terms: {member.terms or 'not stated'}.\n\n"
-        f"| term | mean of the last 50 |\n|---|---|\n{last_losses(run.progress.history)}\n"
+    about = (
+        f"{member}, {'learned again on' if exists else 'added to'} the frozen trunk, beginning as "
+        f"`{collection.names[start]}`: {run.iteration} iterations, {minutes:.1f} minutes. "
+        f"Painting: `{painting.name}`. Terms: {member.terms or 'not stated'}."
     )
+    losses = last_losses(run.history, 50, "Mean of the last 50 iterations:")
+    added = section(member.name, about, {}, [losses], level=2)
+    write_text(card, f"{text.rstrip()}\n\n{added}")
     return into

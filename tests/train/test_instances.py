@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import dataclasses
 import json
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from segnst.errors import InputError, WeightsError
+from segnst.errors import InputError
 from segnst.masks.indexed_png import write_png
 from segnst.segmentation.from_settings import load_segmenter
 from segnst.segmentation.networks import mask_rcnn
@@ -90,34 +89,12 @@ def test_a_strangers_objects_are_trained_and_used_by_path(pedestrians: Path, tmp
     assert segmenter(torch.rand(1, 3, 64, 96))[0].shape == (1, 2, 64, 96)
 
 
-def test_a_run_that_was_stopped_goes_on_as_if_it_had_not(coco: Path, tmp_path: Path) -> None:
-    whole = dataclasses.replace(FAST, validate_every=9)
-    steps: dict[str, list[float]] = {"whole": [], "parts": []}
-
-    def train(name: str, part: str, stop: int = 9, resume: bool = False) -> None:
-        def note(_: int, values: dict[str, float]) -> None:
-            steps[part] += [values["loss"]] if "loss" in values else []
-
-        train_instances(
-            [coco], tmp_path / name, network=SMALL, settings=whole, report=note, resume=resume,
-            stop=lambda: len(steps[part]) >= stop,
-        )  # fmt: skip
-
-    train("a", "whole")
-    train("b", "parts", stop=2)
-    assert len(steps["parts"]) == 2
-    train("b", "parts", resume=True)
-    assert steps["parts"] == pytest.approx(steps["whole"], rel=1e-4)
-    with pytest.raises(WeightsError, match="other classes"):
-        train_instances([coco], tmp_path / "b", network=SMALL, classes=["none", "dog"], settings=whole, resume=True)
-
-
 @pytest.mark.slow
 def test_squares_are_learned_from_random_weights(pedestrians: Path, tmp_path: Path) -> None:
     settings = InstanceSettings(iterations=250, batch=2, lr=0.02, validate_every=250, hold_back=0)
     seen: dict[str, float] = {}
     train_instances(
-        [pedestrians], tmp_path / "out", network=SMALL, settings=settings, report=lambda _, v: seen.update(v)
+        [pedestrians], tmp_path / "out", network=SMALL, settings=settings, report=lambda p: seen.update(p.scores)
     )
     assert seen["mask AP50"] > 0.5
 

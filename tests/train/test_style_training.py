@@ -13,8 +13,8 @@ import torch
 from segnst.errors import InputError, OutputError, UsageError, WeightsError
 from segnst.pixels import to_bytes
 from segnst.style.checkpoints import load_style
-from segnst.train import style_run as training
 from segnst.train.photos import Photos
+from segnst.train.run import Progress
 from segnst.train.style import train_style
 from segnst.train.style_loss import StyleSettings
 from segnst.weights import write_tensors
@@ -45,7 +45,7 @@ def material(tmp_path: Path) -> Path:
 def train(material: Path, settings: StyleSettings = TINY, work: str = "work", **options: object) -> Path:
     given = {"out": material / "out", "features": str(material / "vgg.safetensors"), "overwrite": True} | options
     return train_style(
-        material / "painting.jpg", [material / "photos"], "mine", work=material / work, settings=settings, quiet=True,
+        material / "painting.jpg", [material / "photos"], "mine", work=material / work, settings=settings,
         **given,  # type: ignore[arg-type]
     )  # fmt: skip
 
@@ -62,27 +62,22 @@ def test_a_style_is_trained_and_loads(material: Path) -> None:
     card = path.with_suffix(".md").read_text()
     assert "3 from `photos`" in card, "label maps are no photos"
     assert "public domain" in card
-    history = json.loads((material / "work/mine/curves.json").read_text())
+    history = json.loads((material / "work/mine/history.json").read_text())
     assert [i for i, _ in history["total"]] == [1, 2, 3, 4, 5, 6]
     assert [i for i, _ in history["temporal"]] == [4, 5, 6]
     assert (material / "work/mine/curves.png").exists()
     assert list((material / "work/mine").glob("preview_*.png"))
 
 
-def test_an_interrupted_training_goes_on_to_the_same_end(material: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_training_goes_on_to_the_same_end(material: Path) -> None:
     whole = _tensors(train(material, work="whole"))
-    original, calls = training.random_of, []
 
-    def interrupting(seed: int, iteration: int) -> torch.Generator:
-        calls.extend([iteration] if seed == TINY.seed else [])
-        if len(calls) == 5:
+    def interrupting(progress: Progress) -> None:
+        if progress.iteration == 4:
             raise KeyboardInterrupt
-        return original(seed, iteration)
 
-    monkeypatch.setattr(training, "random_of", interrupting)
     with pytest.raises(KeyboardInterrupt):
-        train(material, work="cut", save_every=0.0)
-    monkeypatch.setattr(training, "random_of", original)
+        train(material, work="cut", save_seconds=0.0, report=interrupting)
     resumed = _tensors(train(material, work="cut"))
     assert all(torch.equal(whole[k], resumed[k]) for k in whole)
 
@@ -96,13 +91,13 @@ def test_a_style_that_exists_is_not_replaced_unasked(material: Path) -> None:
 
 def test_a_run_can_end_early(material: Path) -> None:
     train(material, stop_at=3)
-    history = json.loads((material / "work/mine/curves.json").read_text())
+    history = json.loads((material / "work/mine/history.json").read_text())
     assert [i for i, _ in history["total"]] == [1, 2, 3]
 
 
 def test_other_settings_do_not_resume(material: Path) -> None:
     train(material)
-    with pytest.raises(UsageError, match="other settings"):
+    with pytest.raises(UsageError, match=r"other settings: seed was 1 and is now 2\."):
         train(material, replace(TINY, seed=2))
     train(material, replace(TINY, seed=2), restart=True)
 

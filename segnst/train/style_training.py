@@ -1,0 +1,162 @@
+"""The training of a transformer network: what one step learns, and how the identity learns at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from segnst.device import mixed_precision
+from segnst.style.conditional import ConditionalTransformer
+from segnst.train.motion import motion_term
+from segnst.train.photos import Photos
+from segnst.train.style_loss import StyleLoss, StyleSettings
+from segnst.train.training import GradientTraining
+from segnst.train.world import random_of
+
+
+def styles_of(iteration: int, batch: int, count: int, seed: int) -> list[int]:
+    """Which style each crop of a batch gets: all in turn, in a new order each time round."""
+    chosen = []
+    for position in range(iteration * batch, (iteration + 1) * batch):
+        order = torch.randperm(count, generator=random_of(seed + 17, position // count))
+        chosen.append(int(order[position % count]))
+    return chosen
+
+
+class StyleTraining(GradientTraining):
+    """A training of all styles of ``net``: the paintings of ``loss``. Behind them it may have an identity, which
+    learns at the end (``teach_identity``): without a norm it would follow a trunk that still changes off to infinity.
+
+    sources  what the paintings are, so that no run goes on with others; shown  photos [1,3,H,W] for the previews
+    warmup   first iterations that repeat the photo in every style,
+    or with a ``teacher``, a wider network of the same styles, what it paints (Hinton 2015, on pixels): a narrow network
+    finds its strokes so in a fraction of the time, and the teacher's paint stays one of the terms after them.
+    """
+
+    kind = "style"
+    remedy = "Lower --learning-rate or --style-weight."
+
+    def __init__(
+        self,
+        net: ConditionalTransformer,
+        loss: StyleLoss,
+        photos: Photos,
+        settings: StyleSettings,
+        *,
+        sources: Sequence[str] = (),
+        shown: Sequence[Tensor] = (),
+        warmup: int = 0,
+        teacher: ConditionalTransformer | None = None,
+    ) -> None:
+        self.net, self.loss, self.photos, self.options = net, loss, photos, settings
+        self.shown, self.warmup, self.teacher = shown, warmup, teacher
+        self.paintings = len(loss.content)
+        owned = [p for n, p in net.named_parameters() if n.endswith(("gamma", "beta")) and p.requires_grad]
+        trunk = [p for n, p in net.named_parameters() if not n.endswith(("gamma", "beta")) and p.requires_grad]
+        rates = [settings.learning_rate * settings.style_rate] + ([settings.learning_rate] if trunk else [])
+        groups = [{"params": owned}] + ([{"params": trunk}] if trunk else [])
+        optimizer = torch.optim.Adam(groups, settings.learning_rate)
+        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, rates, total_steps=settings.iterations, pct_start=0.15
+        )
+        known = {**asdict(settings), "paintings": list(sources), "teacher": teacher is not None}
+        super().__init__(net, optimizer, settings.iterations, settings.seed, known)
+
+    def state(self) -> dict[str, Any]:
+        return {**super().state(), "schedule": self.schedule.state_dict()}
+
+    def load(self, state: dict[str, Any]) -> None:
+        super().load(state)
+        self.schedule.load_state_dict(state["schedule"])
+
+    def preview(self) -> Tensor | None:
+        """A row for each photo, a column for it and for each style."""
+        if not self.shown:
+            return None
+        codes = torch.eye(self.net.styles, device=self.device)
+        with torch.inference_mode():
+            rows = [torch.cat([p[0], *(self.net(p, c[None])[0].clamp(0, 1) for c in codes)], 2) for p in self.shown]
+        widest = max(r.shape[2] for r in rows)
+        return torch.cat([F.pad(r, (0, widest - r.shape[2], 0, 4), value=1.0) for r in rows], 1)
+
+    def paint(self, photos: Tensor, code: Tensor, net: ConditionalTransformer | None = None) -> Tensor:
+        """Photos [B,3,H,W] in the mixes of code [B,S], by ``net`` or the one that learns, in mixed precision."""
+        with mixed_precision(self.device, self.dtype):
+            painted: Tensor = (net or self.net)(photos, code)
+        return painted.float()
+
+    def terms(self, iteration: int) -> dict[str, Tensor]:
+        """The weighted terms of the loss at an iteration, averaged over the batch."""
+        s, turn = self.options, self.world.turn(iteration)
+        # every process its own crops and styles
+        generator = random_of(s.seed, turn)
+        batch = self.photos.crops(s.batch, s.crop, generator, s.plain_share).to(self.device)
+        chosen = styles_of(turn, s.batch, self.paintings, s.seed)
+        which = torch.tensor(chosen, device=self.device)
+        code = F.one_hot(which, self.net.styles).float()
+        painted = self.paint(batch, code)
+        terms: dict[str, Tensor] = {}
+        if iteration >= self.warmup:
+            terms = {name: values.mean() for name, values in self.loss(painted, batch, which).items()}
+        if self.teacher is not None:
+            with torch.no_grad():
+                target = self.paint(batch, code, self.teacher)
+            terms["teacher"] = s.teacher_weight * (painted - target).square().mean()
+        elif iteration < self.warmup:
+            terms["repeated"] = s.repeat_weight * (painted - batch).square().mean()
+        if iteration >= s.temporal_from * s.iterations and s.temporal_weight:
+            factor = self.loss.temporal[which]
+            moved = motion_term(self.paint, batch, painted, code, generator)
+            terms["temporal"] = s.temporal_weight * (factor * moved).mean()
+        return terms
+
+    def step(self, iteration: int) -> dict[str, float]:
+        terms = self.terms(iteration)
+        total = torch.stack(list(terms.values())).sum()
+        self.descend(total)
+        self.schedule.step()
+        return {"total": float(total.detach())} | {k: float(v.detach()) for k, v in terms.items()}
+
+    def _identity(self, count: int) -> Tensor:
+        """The code [count,S] of the identity."""
+        last = torch.full((count,), self.net.styles - 1, device=self.device)
+        return F.one_hot(last, self.net.styles).float()
+
+    @torch.no_grad()
+    def _begin_identity(self, anew: bool) -> None:
+        """From the mean of all styles, settled on photos; unless ``anew``, only where that repeats them better than
+        what the identity is: a trunk that learned may have left it behind."""
+        photos = self.photos.crops(8, self.options.crop, random_of(self.options.seed, -1)).to(self.device)
+
+        def error() -> float:
+            return float((self.net(photos, self._identity(len(photos))) - photos).square().mean())
+
+        before, known = error(), {k: v.clone() for k, v in self.net.state_dict().items()}
+        self.net.settle_identity(photos)
+        if not anew and before < error():
+            self.net.load_state_dict(known)
+
+    def teach_identity(self, steps: int, *, anew: bool, rate: float = 5e-3) -> None:
+        """Let the identity learn to repeat photos, on small crops: nothing else of the network changes.
+
+        Cheap beside ``step``: no perceptual network is asked.
+        anew  what the identity is was never learned
+        """
+        self._begin_identity(anew)
+        s = self.options
+        rows = [p for n, p in self.net.named_parameters() if n.endswith(("gamma", "beta"))]
+        # the code of the identity gives all other rows a gradient of nought, and Adam then leaves them as they are
+        optimizer = torch.optim.Adam(rows, rate)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=max(2, steps), pct_start=0.15)
+        side = max(32, s.crop // 2)
+        for step in range(steps):
+            crops = self.photos.crops(4, side, random_of(s.seed + 29, step), plain=0.1).to(self.device)
+            optimizer.zero_grad(set_to_none=True)
+            (self.net(crops, self._identity(4)) - crops).square().mean().backward()
+            optimizer.step()
+            schedule.step()

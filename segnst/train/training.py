@@ -1,0 +1,115 @@
+"""What a training must say for a :class:`segnst.train.run.Run` to carry it through."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from segnst.device import training_dtype
+from segnst.train.world import World
+
+
+class Training(ABC):
+    """Something that learns step by step. The run around it keeps checkpoints, history, curves and time.
+
+    iterations  how many steps are planned
+    seed        with the number of the step, what all randomness comes from
+    settings    everything that decides the result, as values that JSON can hold: a checkpoint with other settings is
+                refused, except for those in ``may_change``
+    """
+
+    kind: ClassVar[str]
+    """What is trained: a checkpoint of another kind is refused."""
+    remedy: ClassVar[str] = "Lower --learning-rate."
+    """What to do when the loss is no longer finite."""
+    may_change: ClassVar[frozenset[str]] = frozenset()
+    """The settings that may differ when a run goes on."""
+    judged_by: ClassVar[str | None] = None
+    """Which of the values of ``validate`` decides what is kept as best; None for a training without validation."""
+
+    def __init__(self, iterations: int, seed: int, settings: Mapping[str, Any], device: torch.device) -> None:
+        self.iterations, self.seed, self.settings, self.device = iterations, seed, settings, device
+        self.world = World.join(device)
+
+    @abstractmethod
+    def step(self, iteration: int) -> dict[str, float]:
+        """Learn once; ``iteration`` counts from 0. Returns the losses by name.
+
+        The run seeds torch before it, so that a resumed run draws the same numbers.
+        """
+
+    @abstractmethod
+    def state(self) -> dict[str, Any]:
+        """All that is needed to go on from here, as tensors and plain values."""
+
+    @abstractmethod
+    def load(self, state: dict[str, Any]) -> None:
+        """Go back to a ``state``. Whatever it raises is told to the user as a damaged checkpoint."""
+
+    def validate(self) -> dict[str, float]:
+        """Values by name, measured on what is not trained on; one of them is ``judged_by``."""
+        return {}
+
+    def keep(self, folder: Path, iteration: int, values: dict[str, float]) -> None:
+        """Write what has been learned as the best so far; ``values`` are those of ``validate``."""
+        return None
+
+    def preview(self) -> Tensor | None:
+        """A picture [3,H,W] in [0,1] of what has been learned, or None."""
+        return None
+
+    def close(self) -> None:
+        """Let go of threads, at the end of a run however it ends."""
+        return None
+
+
+class GradientTraining(Training):
+    """A training that lets one optimizer change one network, on any number of processes.
+
+    clip   longest gradient, as a norm over all parameters
+    dtype  the number format to learn in (default: the best of the device); fp16 has its gradients scaled
+    """
+
+    def __init__(
+        self,
+        net: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        iterations: int,
+        seed: int,
+        settings: Mapping[str, Any],
+        *,
+        clip: float | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__(iterations, seed, settings, next(net.parameters()).device)
+        self.module, self.optimizer, self.clip = net, optimizer, clip
+        self.dtype = dtype or training_dtype(self.device)
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.dtype is torch.float16)
+
+    def descend(self, loss: Tensor) -> None:
+        """One step of the optimizer down the gradient of ``loss``, averaged over all processes."""
+        self.optimizer.zero_grad(set_to_none=True)
+        torch.autograd.backward(self.scaler.scale(loss))
+        self.scaler.unscale_(self.optimizer)
+        self.world.average_gradients(self.module)
+        if self.clip is not None:
+            nn.utils.clip_grad_norm_(self.module.parameters(), self.clip)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "net": self.module.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        self.module.load_state_dict(state["net"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.scaler.load_state_dict(state["scaler"])
