@@ -63,18 +63,17 @@ def style(
     crop: Crop = 192,
     width: Width = 32,
     style_size: StyleSize = 384,
-    content_layer: ContentLayer = "relu2_2",
-    style_layers: StyleLayers = "relu1_1,relu2_1,relu3_1",
-    deep_layers: DeepLayers = "relu3_4,relu4_1",
-    content_weight: Content = 1.5,
-    structure_weight: Structure = 5.0,
-    style_weight: Weight = 6.0,
-    deep_weight: Weight = 4.0,
-    tv_weight: Weight = 0.05,
-    lattice_weight: Lattice = 3000.0,
-    spot_weight: Spot = 30000.0,
+    content_layer: ContentLayer = "relu3_3",
+    style_layers: StyleLayers = "relu1_1,relu2_1,relu3_1,relu3_4",
+    deep_layers: DeepLayers = "relu4_1",
+    content_weight: Content = 1.0,
+    structure_weight: Structure = 0.0,
+    style_weight: Weight = 20.0,
+    tv_weight: Weight = 0.0,
+    lattice_weight: Lattice = 300.0,
+    spot_weight: Spot = 3000.0,
     plain_share: Plain = 0.06,
-    temporal_weight: Temporal = 10.0,
+    temporal_weight: Temporal = 3.0,
     learning_rate: Weight = 2e-3,
     seed: Annotated[int, typer.Option()] = 1,
     title: Annotated[str, typer.Option(help="Painter, title, year; for the card and the lists.")] = "",
@@ -107,7 +106,7 @@ def style(
     settings = StyleSettings(
         width=width, iterations=iterations, batch=batch, crop=crop, style_size=style_size, learning_rate=learning_rate,
         content_weight=content_weight, structure_weight=structure_weight, style_weight=style_weight,
-        deep_weight=deep_weight, tv_weight=tv_weight, lattice_weight=lattice_weight, spot_weight=spot_weight,
+        tv_weight=tv_weight, lattice_weight=lattice_weight, spot_weight=spot_weight,
         plain_share=plain_share, temporal_weight=temporal_weight, seed=seed, content_layer=content_layer,
         style_layers=names_of(style_layers), deep_layers=names_of(deep_layers),
     )  # fmt: skip
@@ -144,6 +143,11 @@ def collection(
     init: Annotated[
         Path | None, typer.Option(help="A collection that has these styles, or a single style, to start from.")
     ] = None,
+    free: Annotated[
+        list[Path] | None, typer.Option(help="Folder of paintings, for painting after any picture. Repeat it.")
+    ] = None,
+    free_share: Annotated[float, typer.Option(min=0, max=1, help="Share of pictures painted after those.")] = 0.5,
+    minutes: Annotated[float, typer.Option(min=0, help="Train so long instead of --iterations.")] = 0.0,
     teacher: Annotated[
         Path | None, typer.Option(help="A wider collection of the same styles to learn from as well (see --width).")
     ] = None,
@@ -152,22 +156,23 @@ def collection(
         int, typer.Option(min=0, help="First steps that repeat the photo, or what the teacher paints.")
     ] = 40,
     stop_at: StopAt = None,
-    batch: Batch = 4,
-    crop: Crop = 192,
+    batch: Batch = 2,
+    crop: Crop = 256,
+    architecture: Annotated[str, typer.Option(help="painter, or transformer as in Johnson 2016.")] = "painter",
+    cheap: Annotated[int, typer.Option(min=0, help="First steps that --deep-features judges alone.")] = 0,
     width: Width = 32,
-    style_size: StyleSize = 384,
-    content_layer: ContentLayer = "relu2_2",
-    style_layers: StyleLayers = "relu1_1,relu2_1,relu3_1",
-    deep_layers: DeepLayers = "relu3_4,relu4_1",
-    content_weight: Content = 1.5,
-    structure_weight: Structure = 5.0,
-    style_weight: Weight = 6.0,
-    deep_weight: Weight = 4.0,
-    tv_weight: Weight = 0.05,
-    lattice_weight: Lattice = 3000.0,
-    spot_weight: Spot = 30000.0,
+    style_size: StyleSize = 448,
+    content_layer: ContentLayer = "relu3_3",
+    style_layers: StyleLayers = "relu1_1,relu2_1,relu3_1,relu3_4",
+    deep_layers: DeepLayers = "relu4_1",
+    content_weight: Content = 1.0,
+    structure_weight: Structure = 0.0,
+    style_weight: Weight = 20.0,
+    tv_weight: Weight = 0.0,
+    lattice_weight: Lattice = 300.0,
+    spot_weight: Spot = 3000.0,
     plain_share: Plain = 0.06,
-    temporal_weight: Temporal = 15.0,
+    temporal_weight: Temporal = 3.0,
     temporal_from: Annotated[
         float, typer.Option(min=0, max=1, help="Share of the training after which --temporal-weight joins.")
     ] = 0.65,
@@ -195,9 +200,10 @@ def collection(
     from segnst.train.style_loss import StyleSettings
 
     settings = StyleSettings(
+        architecture=architecture, cheap=cheap, free_share=free_share if free else 0.0, minutes=minutes,
         width=width, iterations=iterations, batch=batch, crop=crop, style_size=style_size, learning_rate=learning_rate,
         style_rate=style_rate, content_weight=content_weight, structure_weight=structure_weight,
-        style_weight=style_weight, deep_weight=deep_weight, tv_weight=tv_weight, lattice_weight=lattice_weight,
+        style_weight=style_weight, tv_weight=tv_weight, lattice_weight=lattice_weight,
         spot_weight=spot_weight, plain_share=plain_share, temporal_weight=temporal_weight, temporal_from=temporal_from,
         identity_steps=identity_steps, teacher_weight=teacher_weight, warmup=warmup, seed=seed,
         content_layer=content_layer, style_layers=names_of(style_layers), deep_layers=names_of(deep_layers),
@@ -205,7 +211,7 @@ def collection(
     target = Path(name.removesuffix(".safetensors"))
     path = train_collection(
         paintings, data, target.name, listing=listing, out=out / target.parent, work=work, settings=settings,
-        features=features, deep_features=deep_features, init=init, teacher=teacher, terms=terms,
+        features=features, deep_features=deep_features, init=init, teacher=teacher, free=free or (), terms=terms,
         device=str(choose_device(device)), restart=restart, overwrite=overwrite, stop_at=stop_at,
         offline=offline, report=None if quiet else TrainingLines(target.name, sums=SHOWN),
     )  # fmt: skip

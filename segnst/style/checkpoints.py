@@ -21,7 +21,7 @@ from segnst.errors import WeightsError, did_you_mean
 from segnst.pixels import IMAGENET_MEAN, IMAGENET_STD
 from segnst.style.collection import FORMAT as COLLECTION
 from segnst.style.collection import Collection, load_collection, members_of
-from segnst.style.conditional import to_single
+from segnst.style.conditional import OneStyle
 from segnst.style.stylizer import InCollection
 from segnst.style.transformer import GAIN, TransformerNetwork, down_of
 from segnst.weights import bundled_dir, home_dir, read_tensors, sha256
@@ -183,7 +183,7 @@ def _load_member(path: Path, name: str | None) -> StyleWeights:
             f"It has: {', '.join(collection.names)}."
         )
     member = collection.members[collection.names.index(name)]
-    net = to_single(collection.net, collection.code({name: 1.0})).eval().requires_grad_(False)
+    net = OneStyle(collection.net, collection.code({name: 1.0})).eval().requires_grad_(False)
     metadata = collection.metadata | {"title": str(member), "style": name}
     return StyleWeights(name, net, path, collection.sha256, metadata, InCollection(collection, name))
 

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from segnst.errors import WeightsError
-from segnst.style.conditional import IDENTITY, ConditionalTransformer
-from segnst.style.transformer import down_of
+from segnst.style.conditional import IDENTITY, ConditionalNetwork
+from segnst.style.networks import network_of
+from segnst.style.row_encoder import RowEncoder, encoder_of
 from segnst.weights import read_tensors, sha256, write_tensors
 
 FORMAT = "segnst-collection"  # metadata key "format"
@@ -36,11 +37,12 @@ class Member:
 class Collection:
     """A collection that was loaded. ``net`` has a style for each member, and behind them the identity."""
 
-    net: ConditionalTransformer
+    net: ConditionalNetwork
     members: tuple[Member, ...]
     path: Path
     sha256: str
     metadata: dict[str, str]
+    encoder: RowEncoder | None = None  # turns any picture into a style of ``net``
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -70,27 +72,33 @@ def load_collection(path: Path) -> Collection:
         raise WeightsError(f"{path} is not a collection of styles.")
     try:
         members = members_of(metadata)
-        blocks = {k.split(".")[1] for k in tensors if k.startswith("residuals.")}
-        width, plain = int(tensors["conv1.conv.weight"].shape[0]), metadata.get("identity") == "plain"
-        net = ConditionalTransformer(len(members) + 1, width, len(blocks), identity=plain, down=down_of(tensors))
+        encoder = encoder_of(tensors)
+        net = network_of(tensors, metadata, len(members) + 1)
         net.load_state_dict({k: v.float() for k, v in tensors.items()})
     except (KeyError, RuntimeError, WeightsError) as error:
         raise WeightsError(f"{path} looks like a collection but does not fit: {str(error).splitlines()[0]}") from error
     net.eval().requires_grad_(False)
-    return Collection(net, members, path, sha256(path), metadata)
+    return Collection(net, members, path, sha256(path), metadata, encoder)
 
 
 def write_collection(
-    path: Path, net: ConditionalTransformer, members: Sequence[Member], metadata: Mapping[str, str]
+    path: Path,
+    net: ConditionalNetwork,
+    members: Sequence[Member],
+    metadata: Mapping[str, str],
+    encoder: RowEncoder | None = None,
 ) -> None:
     """Write a collection, fp16. ``net`` has one style more than there are members: the identity."""
     entries = [{k: v for k in Member.__slots__ if (v := getattr(m, k))} for m in members]
     described = {
         "format": FORMAT,
         "styles": json.dumps(entries, ensure_ascii=False),
+        "architecture": net.architecture,
         "width": str(net.width),
-        "blocks": str(net.blocks),
         "input": "RGB in [0,1]",
         "identity": "plain" if net.identity else "normalized",
     }
-    write_tensors(path, net.state_dict(), {**metadata, **described})
+    tensors = net.state_dict()
+    if encoder is not None:
+        tensors |= {f"encoder.{k}": v for k, v in encoder.state_dict().items()}
+    write_tensors(path, tensors, {**metadata, **described})

@@ -6,13 +6,14 @@ the scale and shift of every normalization. The trunk is that of ``TransformerNe
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from segnst.pixels import pad_to_multiple
 from segnst.style.transformer import GAIN, SMALLEST, STRIDE, TransformerNetwork
 
 IDENTITY = "identity"  # the style that repeats the photo; weaker strengths lean on it
@@ -22,7 +23,7 @@ Norm = Callable[["ConditionalConv", Tensor], Tensor]
 
 
 class ConditionalConv(nn.Module):
-    """Reflection-padded convolution and, for each style, the scale and shift of the norm behind it.
+    """Padded convolution and, for each style, the scale and shift of the norm behind it.
 
     gamma, beta  [S,C]
     identity  whether the last style scales and shifts what was convolved as it is: normalizing takes a photo's own
@@ -30,11 +31,20 @@ class ConditionalConv(nn.Module):
     """
 
     def __init__(
-        self, inputs: int, outputs: int, kernel: int, styles: int, stride: int = 1, *, identity: bool = False
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int,
+        styles: int,
+        stride: int = 1,
+        *,
+        identity: bool = False,
+        padding_mode: Literal["zeros", "reflect"] = "reflect",
     ) -> None:
         super().__init__()
         self.identity = identity
-        self.conv = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, padding_mode="reflect", bias=False)
+        padding = (kernel - 1) // 2
+        self.conv = nn.Conv2d(inputs, outputs, kernel, stride, padding, padding_mode=padding_mode, bias=False)
         self.gamma = nn.Parameter(torch.ones(styles, outputs))
         self.beta = nn.Parameter(torch.zeros(styles, outputs))
 
@@ -53,10 +63,19 @@ class ConditionalConv(nn.Module):
 class ConditionalResidual(nn.Module):
     """Two convolutions beside an identity, as in ``TransformerNetwork``."""
 
-    def __init__(self, channels: int, styles: int, *, identity: bool = False) -> None:
+    def __init__(
+        self,
+        channels: int,
+        styles: int,
+        *,
+        identity: bool = False,
+        padding_mode: Literal["zeros", "reflect"] = "reflect",
+        scale: float = 1.0,
+    ) -> None:
         super().__init__()
-        self.first = ConditionalConv(channels, channels, 3, styles, identity=identity)
-        self.second = ConditionalConv(channels, channels, 3, styles, identity=identity)
+        self.first = ConditionalConv(channels, channels, 3, styles, identity=identity, padding_mode=padding_mode)
+        self.second = ConditionalConv(channels, channels, 3, styles, identity=identity, padding_mode=padding_mode)
+        nn.init.constant_(self.second.gamma, scale)
 
     def forward(self, x: Tensor, norm: Norm) -> Tensor:
         """[B,C,h,w] -> the same shape"""
@@ -64,48 +83,60 @@ class ConditionalResidual(nn.Module):
         return out
 
 
-class ConditionalTransformer(nn.Module):
-    """Paints pictures in any of its styles, or a mix of them.
+class ConditionalNetwork(nn.Module, ABC):
+    """A trunk with conditional norms: what every network of many styles has in common.
 
-    styles   how many; width, blocks, down  as in ``TransformerNetwork``
-    identity  whether the last style is one that repeats the photo (see ``ConditionalConv``)
+    styles    how many; with ``identity`` the last of them repeats the photo
+    width     channels of its first layer
+
+    A network states how it sees a frame: ``margin`` px are added by reflection on every side, then as many at the
+    right and the bottom as make each side a multiple of ``stride``; ``scales`` are the factors by which the pictures
+    that are normalized are smaller than that. ``reach`` is how far it looks, in px: a multiple of ``stride``.
     """
 
-    def __init__(self, styles: int, width: int = 32, blocks: int = 5, *, identity: bool = False, down: int = 3) -> None:
-        super().__init__()
-        self.styles, self.width, self.blocks, self.identity, self.down = styles, width, blocks, identity, down
-        self.conv1 = ConditionalConv(3, width, 9, styles, identity=identity)
-        self.conv2 = ConditionalConv(width, 2 * width, down, styles, 2, identity=identity)
-        self.conv3 = ConditionalConv(2 * width, 4 * width, down, styles, 2, identity=identity)
-        self.residuals = nn.ModuleList(ConditionalResidual(4 * width, styles, identity=identity) for _ in range(blocks))
-        self.up1 = ConditionalConv(4 * width, 2 * width, 3, styles, identity=identity)
-        self.up2 = ConditionalConv(2 * width, width, 3, styles, identity=identity)
-        self.out = nn.Conv2d(width, 3, 9, padding=4, padding_mode="reflect")
+    architecture: str  # as files call it
+    stride: int
+    margin: int
+    scales: tuple[int, ...]
+    reach: int
 
-    def blocks_in_order(self) -> Iterator[ConditionalResidual]:
-        for block in self.residuals:
-            if isinstance(block, ConditionalResidual):
-                yield block
+    def __init__(self, styles: int, width: int, *, identity: bool) -> None:
+        super().__init__()
+        self.styles, self.width, self.identity = styles, width, identity
+
+    @abstractmethod
+    def _through(self, rgb: Tensor, norm: Norm) -> Tensor:
+        """The framed picture [B,3,H,W] in [0,1] -> painted, the same shape, range about [0,1]."""
+
+    def framed(self, x: Tensor, mode: str = "reflect") -> Tensor:
+        """A picture or masks [B,C,H,W] as the network sees them, padded."""
+        height, width = x.shape[-2:]
+        m = self.margin
+        return F.pad(x, (m, m + (-width - 2 * m) % self.stride, m, m + (-height - 2 * m) % self.stride), mode=mode)
 
     def through(self, rgb: Tensor, norm: Norm) -> Tensor:
-        """RGB [B,3,H,W] in [0,1], H and W >= 16 -> painted, the same shape, range about [0,1] (not clamped).
+        """RGB [B,3,H,W] in [0,1] -> painted, the same shape, range about [0,1] (not clamped).
 
         norm  is asked after every convolution: how statistics are taken and styles laid over the picture
         is its business.
+        Raises ValueError for pictures that are too small to be padded by reflection.
         """
         height, width = rgb.shape[-2:]
-        if min(height, width) < SMALLEST:
-            raise ValueError(f"frames must be at least {SMALLEST} px on each side, got {width}x{height}")
-        x = pad_to_multiple(rgb, STRIDE) * 2 - 1
-        for down in (self.conv1, self.conv2, self.conv3):
-            x = F.relu_(down(x, norm))
-        for block in self.blocks_in_order():
-            x = block(x, norm)
-        for up in (self.up1, self.up2):
-            x = F.interpolate(x, scale_factor=2.0, mode="bilinear")
-            x = F.relu_(up(x, norm))
-        painted: Tensor = 0.5 + GAIN * self.out(x)
-        return painted[..., :height, :width]
+        if min(height, width) < self.smallest:
+            raise ValueError(f"frames must be at least {self.smallest} px on each side, got {width}x{height}")
+        painted = self._through(self.framed(rgb), norm)
+        return painted[..., self.margin : self.margin + height, self.margin : self.margin + width]
+
+    @property
+    def smallest(self) -> int:
+        """Fewest pixels a side of a picture: a reflection needs as many as it adds."""
+        return max(SMALLEST, self.margin + self.stride)
+
+    def norms(self) -> Iterator[tuple[str, ConditionalConv]]:
+        """All layers that a style scales and shifts, with their names, in the order of the file."""
+        for name, module in self.named_modules():
+            if isinstance(module, ConditionalConv):
+                yield name, module
 
     @torch.no_grad()
     def settle_identity(self, photos: Tensor) -> None:
@@ -120,6 +151,22 @@ class ConditionalTransformer(nn.Module):
 
         self.through(photos, norm)
 
+    def rows(self) -> Tensor:
+        """All that the styles own, [S,R]: scale and shift of every norm, in the order of ``norms``."""
+        return torch.cat([part for _, layer in self.norms() for part in (layer.gamma, layer.beta)], 1)
+
+    def painted_by(self, rgb: Tensor, rows: Tensor) -> Tensor:
+        """Each picture by a row of its own: rgb [B,3,H,W], rows [B,R] of styles that are not the identity."""
+        sizes = [n for _, layer in self.norms() for n in (layer.gamma.shape[1], layer.beta.shape[1])]
+        parts = rows.split(sizes, 1)  # type: ignore[no-untyped-call]
+        mine = {id(layer): parts[2 * k : 2 * k + 2] for k, (_, layer) in enumerate(self.norms())}
+
+        def norm(layer: ConditionalConv, x: Tensor) -> Tensor:
+            scale, shift = (part[..., None, None] for part in mine[id(layer)])
+            return torch.addcmul(shift, F.instance_norm(x), scale)
+
+        return self.through(rgb, norm)
+
     def forward(self, rgb: Tensor, code: Tensor) -> Tensor:
         """Each picture in its own mix of styles: rgb [B,3,H,W], code [B,S] with rows that sum to 1."""
 
@@ -129,6 +176,66 @@ class ConditionalTransformer(nn.Module):
             return torch.addcmul(laid, x, plain) if layer.identity else laid
 
         return self.through(rgb, norm)
+
+
+class OneStyle(nn.Module):
+    """A network of many styles that is asked for one mix of them only: RGB [B,3,H,W] in [0,1] -> painted.
+
+    code  [S] the mix
+    """
+
+    code: Tensor
+
+    def __init__(self, net: ConditionalNetwork, code: Tensor) -> None:
+        super().__init__()
+        self.net = net
+        self.register_buffer("code", code)
+
+    def forward(self, rgb: Tensor) -> Tensor:
+        painted: Tensor = self.net(rgb, self.code.expand(len(rgb), -1))
+        return painted
+
+
+class ConditionalTransformer(ConditionalNetwork):
+    """Paints pictures in any of its styles, or a mix of them.
+
+    styles   how many; width, blocks, down  as in ``TransformerNetwork``
+    identity  whether the last style is one that repeats the photo (see ``ConditionalConv``)
+    """
+
+    architecture = "transformer"
+    stride = STRIDE
+    margin = 0
+    scales = (1, 2, STRIDE)
+    reach = 72
+
+    def __init__(self, styles: int, width: int = 32, blocks: int = 5, *, identity: bool = False, down: int = 3) -> None:
+        super().__init__(styles, width, identity=identity)
+        self.blocks, self.down = blocks, down
+        self.conv1 = ConditionalConv(3, width, 9, styles, identity=identity)
+        self.conv2 = ConditionalConv(width, 2 * width, down, styles, 2, identity=identity)
+        self.conv3 = ConditionalConv(2 * width, 4 * width, down, styles, 2, identity=identity)
+        self.residuals = nn.ModuleList(ConditionalResidual(4 * width, styles, identity=identity) for _ in range(blocks))
+        self.up1 = ConditionalConv(4 * width, 2 * width, 3, styles, identity=identity)
+        self.up2 = ConditionalConv(2 * width, width, 3, styles, identity=identity)
+        self.out = nn.Conv2d(width, 3, 9, padding=4, padding_mode="reflect")
+
+    def blocks_in_order(self) -> Iterator[ConditionalResidual]:
+        for block in self.residuals:
+            if isinstance(block, ConditionalResidual):
+                yield block
+
+    def _through(self, rgb: Tensor, norm: Norm) -> Tensor:
+        x = rgb * 2 - 1
+        for down in (self.conv1, self.conv2, self.conv3):
+            x = F.relu_(down(x, norm))
+        for block in self.blocks_in_order():
+            x = block(x, norm)
+        for up in (self.up1, self.up2):
+            x = F.interpolate(x, scale_factor=2.0, mode="bilinear")
+            x = F.relu_(up(x, norm))
+        painted: Tensor = 0.5 + GAIN * self.out(x)
+        return painted
 
 
 @torch.no_grad()

@@ -13,9 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from segnst.pixels import pad_to_multiple
-from segnst.style.conditional import ConditionalConv, ConditionalTransformer
-from segnst.style.transformer import STRIDE
+from segnst.style.conditional import ConditionalConv, ConditionalNetwork
 
 EPS = 1e-5  # of instance norm
 FEW = 0.02  # pseudo-count, as a share of the frame: layers about as small lean on the frame's statistics
@@ -49,7 +47,7 @@ class Moments:
 
 @dataclass(frozen=True, slots=True)
 class PaintedMasks:
-    """Layer masks at the three resolutions of the network, by pixels: {h*w: [L,h*w]}.
+    """Layer masks at the resolutions of the network, by pixels: {h*w: [L,h*w]}.
 
     soft   the masks as they are, for statistics
     share  the same, sharing out every pixel among the layers that are painted, for the styles
@@ -59,13 +57,14 @@ class PaintedMasks:
     share: dict[int, Tensor]
 
 
-def painted_masks(soft: Tensor) -> PaintedMasks:
+def painted_masks(net: ConditionalNetwork, soft: Tensor) -> PaintedMasks:
     """soft [1,L,H,W]: the masks of the layers to paint; what is missing to 1 stays original."""
-    soft = pad_to_multiple(soft, STRIDE, "replicate")
+    soft = net.framed(soft, "replicate")
     by_size: tuple[dict[int, Tensor], dict[int, Tensor]] = ({}, {})
-    for scale in (1, 2, STRIDE):
-        if scale > 1:
-            soft = F.avg_pool2d(soft, 2)
+    before = 1
+    for scale in net.scales:
+        soft = F.avg_pool2d(soft, scale // before) if scale > before else soft
+        before = scale
         flat = soft[0].flatten(1)
         by_size[0][flat.shape[1]] = flat
         # 1e-4: far from every painted layer they all share a pixel that compose will not show
@@ -150,7 +149,7 @@ class LayerNorm:
 
 
 def paint_layers(
-    net: ConditionalTransformer,
+    net: ConditionalNetwork,
     rgb: Tensor,
     codes: Tensor,
     soft: Tensor | None,
@@ -161,6 +160,6 @@ def paint_layers(
     rgb [1,3,H,W] in [0,1]; codes [L,S]; soft [1,L,H,W] masks of the painted layers, or None for one layer
     everywhere. Returns the painted frame (range about [0,1], not clamped) and the moments for the next frame.
     """
-    norm = LayerNorm(codes, None if soft is None else painted_masks(soft), past)
+    norm = LayerNorm(codes, None if soft is None else painted_masks(net, soft), past)
     painted = net.through(rgb.contiguous(memory_format=torch.channels_last), norm)
     return painted, tuple(norm.found)

@@ -13,8 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from segnst.errors import UsageError
 from segnst.pixels import pad_to_multiple, size_within
-from segnst.style.conditional import ConditionalConv, ConditionalTransformer
+from segnst.style.conditional import ConditionalConv, ConditionalNetwork, ConditionalTransformer
 from segnst.style.layer_norm import LayerNorm, Moments, flat_pixels, moments, paint_layers, painted_masks
 from segnst.style.transformer import GAIN, STRIDE
 
@@ -123,7 +124,7 @@ class _Exact:
         """The norm of a tile with a margin, from the ``first`` layer on, with the statistics found so far."""
         soft = self._masks(tile, margin)
         return LayerNorm(
-            self.codes, None if soft is None else painted_masks(soft), tuple(self.found[first:]), fixed=True
+            self.codes, None if soft is None else painted_masks(self.net, soft), tuple(self.found[first:]), fixed=True
         )
 
     def measure(self, convolved: Callable[[Tile], Tensor], scale: int, keep: Tensor | None = None) -> None:
@@ -202,7 +203,7 @@ class _Exact:
 
 @torch.inference_mode()
 def paint_exact(
-    net: ConditionalTransformer,
+    net: ConditionalNetwork,
     rgb: Tensor,
     codes: Tensor,
     soft: Tensor | None,
@@ -212,8 +213,12 @@ def paint_exact(
     """``paint_layers`` in tiles: the same picture but for the order in which sums are taken.
 
     Arguments and result as there. Memory: about 160 bytes a pixel of the frame beside the tiles' own; time: about
-    twice that of the frame in one piece.
+    twice that of the frame in one piece. Raises UsageError for networks of another architecture than the transformer.
     """
+    if not isinstance(net, ConditionalTransformer):
+        raise UsageError(
+            f"--tile exact is for transformer networks; this style's is a {net.architecture}. Try --tile auto."
+        )
     height, width = rgb.shape[-2:]
     whole = pad_to_multiple(rgb, STRIDE) * 2 - 1
     masks = None if soft is None else pad_to_multiple(soft, STRIDE, "replicate")
@@ -223,7 +228,7 @@ def paint_exact(
 
 @torch.inference_mode()
 def paint_auto(
-    net: ConditionalTransformer,
+    net: ConditionalNetwork,
     rgb: Tensor,
     codes: Tensor,
     soft: Tensor | None,
@@ -236,11 +241,12 @@ def paint_auto(
     small = F.interpolate(rgb, size, mode="bilinear", antialias=True)
     few = None if soft is None else F.interpolate(soft, size, mode="bilinear", antialias=True)
     _, found = paint_layers(net, small, codes, few, past)
-    whole, masks = pad_to_multiple(rgb, STRIDE), None if soft is None else pad_to_multiple(soft, STRIDE, "replicate")
+    whole = pad_to_multiple(rgb, net.stride)
+    masks = None if soft is None else pad_to_multiple(soft, net.stride, "replicate")
     painted = torch.empty_like(whole)
     for tile in tiles(whole.shape[-2], whole.shape[-1], side):
-        cut = None if masks is None else painted_masks(tile.cut(masks, MARGIN))
+        cut = None if masks is None else painted_masks(net, tile.cut(masks, net.reach))
         norm = LayerNorm(codes, cut, found, fixed=True)
-        part = tile.cut(whole, MARGIN).contiguous(memory_format=torch.channels_last)
-        tile.cut(painted, 0).copy_(tile.inner(net.through(part, norm), MARGIN))
+        part = tile.cut(whole, net.reach).contiguous(memory_format=torch.channels_last)
+        tile.cut(painted, 0).copy_(tile.inner(net.through(part, norm), net.reach))
     return painted[..., :height, :width], found

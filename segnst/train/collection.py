@@ -10,17 +10,22 @@ from pathlib import Path
 from typing import Any
 
 from segnst.errors import InputError, OutputError, WeightsError
+from segnst.perceptual.encoders import SMALL, load_encoder
 from segnst.style.checkpoints import load_own
 from segnst.style.collection import Member, load_collection, write_collection
-from segnst.style.conditional import ConditionalTransformer, from_single, widened
+from segnst.style.conditional import ConditionalNetwork, ConditionalTransformer, from_single, widened
+from segnst.style.networks import new_network, with_rows
+from segnst.style.row_encoder import encoder_of
 from segnst.style.transformer import TransformerNetwork
 from segnst.train.card import Table, last_losses, today, write_card
+from segnst.train.free_styles import FreeStyles
 from segnst.train.photos import SUFFIXES
 from segnst.train.run import Report, Run
 from segnst.train.run_folder import make_folder
 from segnst.train.style import facts_of, prepare, preview_pictures, read_painting
 from segnst.train.style_loss import Painting, StyleSettings, check_settings
 from segnst.train.style_training import StyleTraining
+from segnst.train.world import random_of
 from segnst.weights import read_tensors
 
 FACTORS = ("content", "style", "temporal")
@@ -64,38 +69,49 @@ def read_paintings(folder: Path, listing: Path | None = None) -> list[tuple[Path
     return result
 
 
-def _start(init: Path | None, names: Sequence[str], width: int, down: int) -> tuple[ConditionalTransformer, bool]:
+def _start(init: Path | None, names: Sequence[str], settings: StyleSettings) -> tuple[ConditionalNetwork, bool]:
     """A network to begin with, and whether its identity has still to begin: new, a collection that has these styles
     (or as many of other names), or a single-style network for all of them."""
-    styles = len(names) + 1
+    styles, width, down = len(names) + 1, settings.width, settings.down
     if init is None:
-        return ConditionalTransformer(styles, width, identity=True, down=down), True
+        return new_network(settings.architecture, styles, width, down=down, identity=True), True
     tensors, metadata = read_tensors(init)
-    if "conv1.gamma" in tensors:
-        collection = load_collection(init)
-        given = collection.net
-        known = set(names) <= set(collection.names)
-        if given.width != width or not (known or given.styles == styles):
-            raise WeightsError(
-                f"{init} has {given.styles - 1} styles of width {given.width}, not {styles - 1} of {width}."
-            )
-        rows = [collection.names.index(n) for n in names] if known else list(range(len(names)))
-        rows.append(given.styles - 1)  # the identity
-        net = ConditionalTransformer(styles, width, given.blocks, identity=True, down=given.down)
-        state = {k: v[rows] if k.endswith((".gamma", ".beta")) else v for k, v in given.state_dict().items()}
-        net.load_state_dict(state)
-        return widened(net, max(down, net.down)), not given.identity
-    single = load_own(tensors, metadata)
-    if not isinstance(single, TransformerNetwork) or single.width != width:
-        raise WeightsError(f"{init} is not a transformer network of width {width}.")
-    return widened(from_single(single, styles, identity=True), max(down, single.down)), True
+    if "conv1.norm.weight" in tensors:
+        single = load_own(tensors, metadata)
+        if not isinstance(single, TransformerNetwork) or single.width != width:
+            raise WeightsError(f"{init} is not a transformer network of width {width}.")
+        return widened(from_single(single, styles, identity=True), max(down, single.down)), True
+    collection = load_collection(init)
+    given = collection.net
+    known = set(names) <= set(collection.names)
+    if given.architecture != settings.architecture or given.width != width or not (known or given.styles == styles):
+        raise WeightsError(
+            f"{init} has {given.styles - 1} styles in a {given.architecture} of width {given.width}, "
+            f"not {styles - 1} in a {settings.architecture} of {width}."
+        )
+    rows = [collection.names.index(n) for n in names] if known else list(range(len(names)))
+    rows.append(given.styles - 1)  # the identity
+    net = with_rows(given, rows, identity=True)
+    return (widened(net, max(down, net.down)) if isinstance(net, ConditionalTransformer) else net), not given.identity
 
 
-def _teacher(path: Path, names: Sequence[str]) -> ConditionalTransformer:
+def _teacher(path: Path, names: Sequence[str]) -> ConditionalNetwork:
     collection = load_collection(path)
     if list(collection.names) != list(names):
         raise WeightsError(f"The teacher {path} has other styles, or in another order: {', '.join(collection.names)}.")
     return collection.net.eval().requires_grad_(False)
+
+
+def _free_styles(
+    folders: Sequence[Path], net: ConditionalNetwork, settings: StyleSettings, init: Path | None
+) -> FreeStyles:
+    """Pictures to paint after, and the encoder that learns from them: that of ``init`` where it has one."""
+    judge = load_encoder(SMALL).to(next(net.parameters()).device)
+    styles = FreeStyles(folders, judge, net, random_of(settings.seed, -2))
+    known = encoder_of(read_tensors(init)[0]) if init else None
+    if known is not None:
+        styles.rows.load_state_dict(known.state_dict())
+    return styles
 
 
 def train_collection(
@@ -111,6 +127,7 @@ def train_collection(
     deep_features: str | None = None,
     init: Path | None = None,
     teacher: Path | None = None,
+    free: Sequence[Path] = (),
     terms: str = "not stated",
     device: str = "cpu",
     restart: bool = False,
@@ -124,6 +141,7 @@ def train_collection(
     """Train and write ``out/name.safetensors`` with its card ``out/name.md``; return the path.
 
     paintings  folder of style images; listing  which of them, and what they are (``read_paintings``)
+    free  folders of pictures from which a row encoder learns to turn any picture into a style
     teacher  a collection of the same styles in the same order to learn from (``StyleTraining``)
     The other arguments are those of ``train_style``. Raises as ``train_style`` does.
     """
@@ -135,14 +153,17 @@ def train_collection(
     lesson = prepare(settings, data, features, deep_features, device, offline=offline)
     dev, photos = lesson.device, lesson.photos
     loss = lesson.loss([Painting(m.name, read_painting(p, settings), **factors) for p, m, factors in listed])
-    net, anew = _start(init, [m.name for _, m, _ in listed], settings.width, settings.down)
+    net, anew = _start(init, [m.name for _, m, _ in listed], settings)
     net.to(dev).train()
     warmup = 0 if init else settings.warmup
     taught_by = _teacher(teacher, [m.name for _, m, _ in listed]).to(dev) if teacher else None
+    if dev.type == "cuda":
+        photos.keep(dev, round(1.5 * settings.crop))
+    anything = _free_styles(free, net, settings, init) if free else None
     shown = preview_pictures(preview_photos, photos, dev)
     sources = [p.name for p, _, _ in listed]
     training = StyleTraining(
-        net, loss, photos, settings, sources=sources, shown=shown, warmup=warmup, teacher=taught_by
+        net, loss, photos, settings, sources=sources, shown=shown, warmup=warmup, teacher=taught_by, free=anything
     )
     run = Run(training, work / name, restart=restart, save_seconds=save_seconds)
     run.go(stop_at=stop_at, report=report)
@@ -152,10 +173,11 @@ def train_collection(
     make_folder(out)
     metadata: dict[str, Any] = {"settings": json.dumps(asdict(settings)), "terms": terms, "date": today()}
     members = [m for _, m, _ in listed]
-    write_collection(path, net, members, metadata)
+    write_collection(path, net, members, metadata, anything.rows if anything else None)
+    also = ", and an encoder that makes a style of any picture" if free else ""
     about = (
-        f"{len(members)} styles in one transformer network with conditional instance norm (Dumoulin 2017), width "
-        f"{settings.width}. {today()}."
+        f"{len(members)} styles in one network ({net.architecture}, segnst.style) with conditional instance norm "
+        f"(Dumoulin 2017), width {settings.width}{also}. {today()}."
     )
     taught = f", taught by `{teacher.stem}`" if teacher else ""
     begun = f"{f'`{init.stem}`' if init else 'nothing'}{taught}; {run.iteration} iterations"

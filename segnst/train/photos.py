@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -52,8 +53,30 @@ class Photos:
                 for p in folder.rglob("*")
                 if p.suffix.lower() in SUFFIXES and not {"labels", "parts"} & set(p.relative_to(folder).parts)
             )
+        self._kept: dict[Path, Tensor] = {}
         if not self.paths:
             raise InputError(f"No photo ({', '.join(sorted(SUFFIXES))}) in {', '.join(map(str, folders))}.")
+
+    def keep(self, device: torch.device, side: int, threads: int = 16) -> None:
+        """Hold all photos on a device, as bytes with the shorter side ``side`` px: no GPU waits for files."""
+
+        def read(path: Path) -> Tensor:
+            return (resize_short(read_photo(path), side) * 255).round().to(torch.uint8)
+
+        with ThreadPoolExecutor(threads) as pool:
+            self._kept = {p: rgb.to(device) for p, rgb in zip(self.paths, pool.map(read, self.paths), strict=True)}
+
+    def _photo(self, index: int) -> Tensor:
+        path = self.paths[index]
+        return self._kept[path].float() / 255 if path in self._kept else read_photo(path)
+
+    def picture(self, width: int, least: int, generator: Generator) -> Tensor:
+        """One of them whole or nearly so, ``width`` px wide or as much wider as gives it the height ``least``:
+        [3,H,W], H and W at least ``least``."""
+        rgb = self._photo(int(torch.randint(len(self.paths), (), generator=generator)))
+        scale = max(width / rgb.shape[2], least / min(rgb.shape[1:]))
+        size = (max(least, round(rgb.shape[1] * scale)), max(least, round(rgb.shape[2] * scale)))
+        return F.interpolate(rgb[None], size, mode="bilinear", antialias=True)[0].clamp(0, 1)
 
     def crops(self, count: int, side: int, generator: Generator, plain: float = 0.06) -> Tensor:
         """Random crops [count,3,side,side], scaled, flipped and changed in brightness.
@@ -70,9 +93,10 @@ class Photos:
         if uniform(0, 1) < plain:
             corners = torch.rand(1, 3, 1, 1, generator=generator) + 0.25 * torch.randn(1, 3, 2, 2, generator=generator)
             crop = F.interpolate(corners, (side, side), mode="bilinear", align_corners=True)[0]
-            return (crop + 0.01 * torch.randn(3, side, side, generator=generator)).clamp(0, 1)
-        path = self.paths[int(torch.randint(len(self.paths), (), generator=generator))]
-        rgb = resize_short(read_photo(path), round(side * uniform(1.0, 1.7)))
+            crop = (crop + 0.01 * torch.randn(3, side, side, generator=generator)).clamp(0, 1)
+            return crop.to(next(iter(self._kept.values())).device) if self._kept else crop
+        photo = self._photo(int(torch.randint(len(self.paths), (), generator=generator)))
+        rgb = resize_short(photo, round(side * uniform(1.0, 1.7)))
         top = int(torch.randint(rgb.shape[1] - side + 1, (), generator=generator))
         left = int(torch.randint(rgb.shape[2] - side + 1, (), generator=generator))
         crop = rgb[:, top : top + side, left : left + side]

@@ -62,11 +62,27 @@ class Run:
         self.save_seconds, self.save_every, self.validate_every = save_seconds, save_every, validate_every
         self.standing = Standing() if restart else self.folder.read(training)
         self._first, self._began, self._saved = self.iteration, time.monotonic(), time.monotonic()
+        self._ticked = self._began  # when ``standing.seconds`` was told last
+        if training.minutes and training.world.size > 1:
+            raise UsageError("--minutes is for one process: several would end at different steps. Give --iterations.")
 
     @property
     def iteration(self) -> int:
         """How many iterations are done."""
         return self.standing.iteration
+
+    @property
+    def seconds(self) -> float:
+        """How long the training has taken, in all sessions."""
+        return self.standing.seconds + time.monotonic() - self._ticked
+
+    @property
+    def done(self) -> float:
+        """The share of the training that is done, 0 to 1: of its minutes, where it has any, or of its iterations."""
+        training = self.training
+        if training.minutes:
+            return min(1.0, self.seconds / (60 * training.minutes))
+        return min(1.0, self.iteration / training.iterations)
 
     @property
     def history(self) -> History:
@@ -96,14 +112,15 @@ class Run:
         end = min(stop_at or training.iterations, training.iterations)
         tell = report if report is not None and self.first_process else lambda _: None
         self._first, self._began, self._saved = self.iteration, time.monotonic(), time.monotonic()
+        self._ticked = self._began
         try:
-            while self.iteration < end:
+            while self.iteration < end and self.done < 1:
                 tell(self._progress(end, losses=self._step()))
-                if self._due(self.validate_every) or (training.judged_by and self.iteration == training.iterations):
+                if self._due(self.validate_every) or (training.judged_by and self.done >= 1):
                     tell(self._progress(end, scores=self._validate()))
                 stopped = stop()
                 late = time.monotonic() - self._saved > self.save_seconds
-                if stopped or late or self._due(self.save_every) or self.iteration == end:
+                if stopped or late or self._due(self.save_every) or self.iteration == end or self.done >= 1:
                     self.save()
                 if stopped:
                     break
@@ -121,6 +138,7 @@ class Run:
 
     def _step(self) -> dict[str, float]:
         training = self.training
+        training.done = self.done
         torch.manual_seed(seed_of(training.seed, training.world.turn(self.iteration)))
         losses = training.step(self.iteration)
         wrong = [name for name, value in losses.items() if not math.isfinite(value)]
@@ -132,6 +150,7 @@ class Run:
                 f"{training.remedy}"
             )
         self.standing.iteration += 1
+        self.standing.seconds, self._ticked = self.seconds, time.monotonic()
         self.standing.note(losses)
         return losses
 
@@ -153,4 +172,6 @@ class Run:
     ) -> Progress:
         seconds = (time.monotonic() - self._began) / max(1, self.iteration - self._first)
         left = (end - self.iteration) * seconds / 60
+        if self.training.minutes:
+            left = self.training.minutes - self.seconds / 60
         return Progress(self.iteration, self.training.iterations, seconds, left, losses or {}, scores or {})

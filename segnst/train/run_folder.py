@@ -28,6 +28,7 @@ class Standing:
     """How far a run has come: what a checkpoint holds besides the state of the training."""
 
     iteration: int = 0
+    seconds: float = 0.0  # that it has taken, in all sessions
     best: float | None = None
     history: History = field(default_factory=dict)
 
@@ -69,6 +70,7 @@ class RunFolder:
             "kind": training.kind,
             "settings": json.dumps(training.settings),
             "iteration": standing.iteration,
+            "seconds": standing.seconds,
             "best": standing.best,
             "history": json.dumps(standing.history),
             "training": training.state(),
@@ -102,7 +104,7 @@ class RunFolder:
             history = json.loads(saved["history"])
             past = {str(name): [(int(i), float(v)) for i, v in points] for name, points in history.items()}
             best = None if saved["best"] is None else float(saved["best"])
-            standing = Standing(int(saved["iteration"]), best, past)
+            standing = Standing(int(saved["iteration"]), float(saved["seconds"]), best, past)
         except Exception as error:  # a damaged or hostile file fails in many ways
             raise self._unusable(error) from error
         self._compare(kind, settings, training)

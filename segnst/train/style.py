@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from segnst.errors import InputError, OutputError, UsageError, WeightsError
@@ -18,6 +19,7 @@ from segnst.perceptual.encoders import Encoder, load_encoder
 from segnst.style.checkpoints import FORMAT, load_own
 from segnst.style.collection import Collection, Member, load_collection, write_collection
 from segnst.style.conditional import ConditionalTransformer, from_single, to_single, widened
+from segnst.style.networks import with_rows
 from segnst.style.transformer import TransformerNetwork
 from segnst.train.card import last_losses, section, today, write_card
 from segnst.train.photos import Photos, read_photo, resize_short
@@ -74,8 +76,10 @@ def prepare(
 
 
 def read_painting(path: Path, settings: StyleSettings) -> Tensor:
-    """A style image as it is learned: [1,3,H,W]. Raises InputError."""
-    return resize_short(read_photo(path), settings.style_size)[None]
+    """A style image as it is learned, ``style_size`` px wide: [1,3,H,W]. Raises InputError."""
+    rgb = read_photo(path)[None]
+    size = (max(32, round(rgb.shape[2] * settings.style_size / rgb.shape[3])), settings.style_size)
+    return F.interpolate(rgb, size, mode="bilinear", antialias=True).clamp(0, 1)
 
 
 def train_style(
@@ -180,7 +184,7 @@ def _nearest(collection: Collection, loss: StyleLoss, photos: Tensor) -> int:
     totals = []
     with torch.inference_mode():
         for code in codes:
-            terms = loss(collection.net(photos, code.expand(len(photos), -1)), photos, which)
+            terms = loss(collection.net(photos, code.expand(len(photos), -1)), photos, loss.wanted(which))
             totals.append(float(sum(v.mean() for v in terms.values())))
     return totals.index(min(totals))
 
@@ -230,10 +234,9 @@ def add_style(
     collection.net.to(dev)
     batch = photos.crops(4, settings.crop, random_of(settings.seed, -1), plain=0.0).to(dev)
     start = _nearest(collection, loss, batch)
-    net = ConditionalTransformer(1, settings.width, collection.net.blocks, down=collection.net.down).to(dev)
+    net = with_rows(collection.net, [start], identity=False)
     source = collection.net.state_dict()
     owned = {k for k in source if k.endswith(("gamma", "beta"))}
-    net.load_state_dict({k: v[start : start + 1] if k in owned else v for k, v in source.items()})
     for key, parameter in net.named_parameters():
         parameter.requires_grad_(key in owned)
     began = time.monotonic()
@@ -248,13 +251,8 @@ def add_style(
     learned = net.state_dict()
     rows = {k: torch.cat((v[:at], learned[k], v[at + exists :])) if k in owned else v for k, v in source.items()}
     members = (*collection.members[:at], member, *collection.members[at + exists :])
-    grown = ConditionalTransformer(
-        len(members) + 1,
-        settings.width,
-        collection.net.blocks,
-        identity=collection.net.identity,
-        down=collection.net.down,
-    )
+    places = [*range(at), start, *range(at + exists, collection.net.styles)]
+    grown = with_rows(collection.net, places, identity=collection.net.identity)
     grown.load_state_dict(rows)
     write_collection(into, grown, members, collection.metadata)
     card = into.with_suffix(".md")

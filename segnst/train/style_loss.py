@@ -12,54 +12,69 @@ from torch import Tensor
 from segnst.device import mixed_precision, training_dtype
 from segnst.errors import UsageError
 from segnst.perceptual.encoders import Encoder
-from segnst.perceptual.losses import instance_normalized, moments
+from segnst.perceptual.losses import gram, instance_normalized
 from segnst.perceptual.spots import spots
+
+STRIDE = 8  # px after which patterns of the upsampling repeat
 
 
 @dataclass(frozen=True)
 class StyleSettings:
     """Everything that decides the result; written into the checkpoint and the card.
 
-    Losses are relative to the energy of their targets (segnst.perceptual.losses), so weights are near one another
-    for every painting. ``down`` is the side of the kernels that halve the picture. ``structure`` compares features
-    after instance normalization: it holds shapes, a face, a number plate, while colors and contrast are the
-    painting's to choose; ``content`` holds both. Style is compared by means and covariances
-    (segnst.perceptual.losses.moments), on ``deep_layers`` for large strokes. ``lattice_weight`` is against the grid of
-    the upsampling (see ``lattice``), ``spot_weight`` against bubbles on smooth surfaces (segnst.perceptual.spots);
-    ``plain_share`` of the crops show nothing else. The first ``warmup`` iterations of a net that starts from nothing
-    learn to repeat the photo, weighed by ``repeat_weight``: a few seconds that spare it the search for the picture
-    through the style loss. ``temporal_from`` is the share of the training after which the temporal term joins: earlier
-    it erases the strokes before they are there. The identity of a collection learns in ``identity_steps`` of its own
-    at the end.
+    Losses are relative to the energy of their targets (segnst.perceptual.losses), so weights are near one another for
+    every painting. Content and style alone are ``content + style_weight * style`` of ``segnst bench front``.
+
+    architecture  the network of a collection: painter (segnst.style.painter) or transformer
+    down          side of the kernels that halve the picture, in a transformer
+    style_layers, deep_layers  where Gram matrices are compared; the latter on a second encoder, for large strokes
+    cheap         iterations at the beginning that the second encoder judges alone. It costs a sixteenth, and a network
+                  finds colors and strokes with it, but learns to fool it if it goes on.
+    structure_weight  compares features after instance normalization: it holds shapes, a face, a number plate, while
+                  colors and contrast are the painting's to choose; content holds both
+    lattice_weight    against the grid of the upsampling (``lattice``)
+    spot_weight       against bubbles on smooth surfaces (segnst.perceptual.spots); ``plain_share`` of the crops show
+                  nothing else
+    warmup        iterations of a network that starts from nothing which learn to repeat the photo, weighed by
+                  ``repeat_weight``: a few seconds that spare it the search for the picture through the style loss
+    temporal_from  share of the training after which the temporal term joins; earlier it erases the strokes before they
+                  are there
+    identity_steps  of the identity of a collection, by itself, at the end
+    free_share    share of pictures that are painted after any picture, by rows that an encoder predicts
+                  (segnst.train.free_styles)
+    minutes       if not 0, how long the training takes, instead of ``iterations``; the learning rate is planned for it
     """
 
+    architecture: str = "painter"
     width: int = 32
     down: int = 5
     iterations: int = 400
     batch: int = 3
     crop: int = 192
-    style_size: int = 384
+    style_size: int = 448
     learning_rate: float = 2e-3
     style_rate: float = 1.0  # of the scales and shifts, times the learning rate
-    content_layer: str = "relu2_2"
+    content_layer: str = "relu3_3"
     structure_layer: str = "relu3_4"
-    style_layers: tuple[str, ...] = ("relu1_1", "relu2_1", "relu3_1")
-    deep_layers: tuple[str, ...] = ("relu3_4", "relu4_1")
-    content_weight: float = 1.5
-    structure_weight: float = 5.0
-    style_weight: float = 6.0
-    deep_weight: float = 4.0
-    tv_weight: float = 0.05
+    style_layers: tuple[str, ...] = ("relu1_1", "relu2_1", "relu3_1", "relu3_4")
+    deep_layers: tuple[str, ...] = ("relu4_1",)
+    content_weight: float = 1.0
+    structure_weight: float = 0.0
+    style_weight: float = 20.0
+    cheap: int = 0
+    tv_weight: float = 0.0
     range_weight: float = 20.0
-    lattice_weight: float = 3000.0
-    spot_weight: float = 30000.0
+    lattice_weight: float = 300.0
+    spot_weight: float = 3000.0
     plain_share: float = 0.06
     repeat_weight: float = 100.0
     identity_steps: int = 0
     teacher_weight: float = 300.0
     warmup: int = 40
-    temporal_weight: float = 10.0
+    temporal_weight: float = 3.0
     temporal_from: float = 0.6
+    free_share: float = 0.0
+    minutes: float = 0.0
     seed: int = 1
 
 
@@ -72,6 +87,32 @@ class Painting:
     content: float = 1.0
     style: float = 1.0
     temporal: float = 1.0
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the pictures of a batch are to look like: Gram matrices by layer [B,C,C], of both encoders, and factors [B]
+    on the weights of content, style and steadiness."""
+
+    grams: dict[str, Tensor]
+    deep: dict[str, Tensor]
+    content: Tensor
+    style: Tensor
+    temporal: Tensor
+
+    def replaced(self, at: int, other: Wanted) -> Wanted:
+        """The same with the one picture of ``other`` at a place."""
+
+        def put(mine: Tensor, new: Tensor) -> Tensor:
+            return torch.cat((mine[:at], new.to(mine), mine[at + 1 :]))
+
+        return Wanted(
+            {k: put(v, other.grams[k]) for k, v in self.grams.items()},
+            {k: put(v, other.deep[k]) for k, v in self.deep.items()},
+            put(self.content, other.content),
+            put(self.style, other.style),
+            put(self.temporal, other.temporal),
+        )
 
 
 class StyleLoss:
@@ -90,25 +131,23 @@ class StyleLoss:
         self.deep_layers = settings.deep_layers if deep else ()
         if deep:
             deep.check((*settings.deep_layers, settings.structure_layer))
+        if settings.cheap and not deep:
+            raise UsageError("Cheap iterations need a second encoder: give --deep-features.")
         device = paintings[0].rgb.device
         self.dtype = training_dtype(device)
         self.targets = self._targets(paintings, encoder, settings.style_layers)
-        self.deep_targets = self._targets(paintings, deep, self.deep_layers) if deep else {}
+        every = (*settings.style_layers, *self.deep_layers) if settings.cheap else self.deep_layers
+        self.deep_targets = self._targets(paintings, deep, every) if deep else {}
         self.content = torch.tensor([p.content for p in paintings], device=device)
         self.style = torch.tensor([p.style for p in paintings], device=device)
         self.temporal = torch.tensor([p.temporal for p in paintings], device=device)
 
     @staticmethod
     @torch.no_grad()
-    def _targets(
-        paintings: Sequence[Painting], encoder: Encoder, layers: tuple[str, ...]
-    ) -> dict[str, tuple[Tensor, Tensor]]:
-        """{layer: (means [S,C], covariances [S,C,C])}"""
-        found = [{layer: moments(f) for layer, f in encoder(p.rgb, layers).items()} for p in paintings]
-        return {
-            layer: (torch.cat([f[layer][0] for f in found]), torch.cat([f[layer][1] for f in found]))
-            for layer in layers
-        }
+    def _targets(paintings: Sequence[Painting], encoder: Encoder, layers: tuple[str, ...]) -> dict[str, Tensor]:
+        """{layer: Gram matrices [S,C,C]}"""
+        found = [{layer: gram(f) for layer, f in encoder(p.rgb, layers).items()} for p in paintings]
+        return {layer: torch.cat([f[layer] for f in found]) for layer in layers}
 
     def _features(self, encoder: Encoder, rgb: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
         """The encoder in mixed precision; what is summed from its features, in fp32."""
@@ -116,36 +155,54 @@ class StyleLoss:
             found = encoder(rgb, layers)
         return {layer: features.float() for layer, features in found.items()}
 
-    def __call__(self, painted: Tensor, photos: Tensor, which: Tensor) -> dict[str, Tensor]:
-        """Weighted terms [B] by name, for painted [B,3,H,W] of photos [B,3,H,W], each in the style ``which`` [B]."""
+    def wanted(self, which: Tensor) -> Wanted:
+        """What the paintings ``which`` [B] ask for."""
+        grams = {layer: target[which] for layer, target in self.targets.items()}
+        deep = {layer: target[which] for layer, target in self.deep_targets.items()}
+        return Wanted(grams, deep, self.content[which], self.style[which], self.temporal[which])
+
+    @torch.no_grad()
+    def wanted_of(self, rgb: Tensor) -> Wanted:
+        """What any picture [1,3,H,W] asks for."""
+        grams = {k: gram(f) for k, f in self._features(self.encoder, rgb, self.targets).items()}
+        deep = {k: gram(f) for k, f in self._features(self.deep, rgb, self.deep_targets).items()} if self.deep else {}
+        one = torch.ones(1, device=rgb.device)
+        return Wanted(grams, deep, one, one, one)
+
+    def __call__(self, painted: Tensor, photos: Tensor, wanted: Wanted, *, cheap: bool = False) -> dict[str, Tensor]:
+        """Weighted terms [B] by name, for painted [B,3,H,W] of photos [B,3,H,W].
+
+        cheap  the second encoder judges alone
+        """
         s = self.settings
-        features = self._features(self.encoder, painted, {*s.style_layers, s.content_layer})
-        deep = self._features(self.deep, painted, {*self.deep_layers, s.structure_layer}) if self.deep else {}
+        shapes = (s.structure_layer,) if s.structure_weight else ()
+        judge = self.deep if cheap and self.deep else self.encoder
+        judged = s.content_layer, *s.style_layers
+        if judge is self.deep:
+            features = deep = self._features(judge, painted, {*judged, *self.deep_layers, *shapes})
+        else:
+            features = self._features(judge, painted, {*judged, *(() if self.deep else shapes)})
+            deep = self._features(self.deep, painted, {*self.deep_layers, *shapes}) if self.deep else features
         with torch.no_grad():
-            target = self._features(self.encoder, photos, (s.content_layer,))[s.content_layer]
-            shapes = target
-            if self.deep:
-                shapes = self._features(self.deep, photos, (s.structure_layer,))[s.structure_layer]
-        found = deep[s.structure_layer] if self.deep else features[s.content_layer]
+            target = self._features(judge, photos, (s.content_layer,))[s.content_layer]
         kept = (features[s.content_layer] - target).square().mean((1, 2, 3)) / _energy(target)
-        structure = (instance_normalized(found) - instance_normalized(shapes)).square().mean((1, 2, 3))
-        terms = {
-            "content": s.content_weight * self.content[which] * kept,
-            "structure": s.structure_weight * self.content[which] * structure,
-        }
-        for prefix, weight, of, targets in (
-            ("style", s.style_weight, features, self.targets),
-            ("style deep", s.deep_weight, deep, self.deep_targets),
-        ):
-            for layer, (means, covariances) in targets.items():
-                mean, covariance = moments(of[layer])
-                colors = (mean - means[which]).square().mean(1) / _energy(means[which])
-                strokes = (covariance - covariances[which]).square().mean((1, 2)) / _energy(covariances[which])
-                terms[f"{prefix} {layer}"] = weight * self.style[which] * (strokes + 2 * colors)
-        terms["total variation"] = s.tv_weight * (
-            (painted[..., 1:] - painted[..., :-1]).abs().mean((1, 2, 3))
-            + (painted[..., 1:, :] - painted[..., :-1, :]).abs().mean((1, 2, 3))
-        )
+        terms = {"content": s.content_weight * wanted.content * kept}
+        if shapes:
+            with torch.no_grad():
+                seen = self._features(self.deep or judge, photos, shapes)[s.structure_layer]
+            apart = (instance_normalized(deep[s.structure_layer]) - instance_normalized(seen)).square()
+            terms["structure"] = s.structure_weight * wanted.content * apart.mean((1, 2, 3))
+        weight = s.style_weight / (len(s.style_layers) + len(self.deep_layers)) * wanted.style
+        targets = wanted.deep if judge is self.deep else wanted.grams
+        for layer in s.style_layers:
+            terms[f"style {layer}"] = weight * _apart(features[layer], targets[layer])
+        for layer in self.deep_layers:
+            terms[f"style deep {layer}"] = weight * _apart(deep[layer], wanted.deep[layer])
+        if s.tv_weight:
+            terms["total variation"] = s.tv_weight * (
+                (painted[..., 1:] - painted[..., :-1]).abs().mean((1, 2, 3))
+                + (painted[..., 1:, :] - painted[..., :-1, :]).abs().mean((1, 2, 3))
+            )
         terms["lattice"] = s.lattice_weight * lattice(painted)
         if s.spot_weight:
             terms["spots"] = s.spot_weight * spots(photos, painted)
@@ -153,17 +210,23 @@ class StyleLoss:
         return terms
 
 
+def _apart(features: Tensor, target: Tensor) -> Tensor:
+    """How far the Gram matrices of features [B,C,h,w] are from targets [B,C,C], over the targets' mean square: [B]."""
+    return (gram(features) - target).square().mean((1, 2)) / target.square().mean((1, 2)).clamp_min(1e-8)
+
+
 def lattice(painted: Tensor) -> Tensor:
     """Mean square of what repeats with the network's stride, [B], for painted [B,3,H,W].
 
-    A resize-convolution leaves a pattern that is fixed to its pixels (Odena 2016): the mean of the fine detail over all
-    pixels of one phase, modulo the stride of 4, ought to be nought in any larger window, and strokes average out there.
+    Upsampling leaves a pattern that is fixed to its pixels (Odena 2016): the mean of the fine detail over all pixels of
+    one phase, modulo the stride of 8, ought to be zero in any larger window, and strokes average out there. A
+    pattern that repeats after 2 or 4 px repeats after 8 as well.
     """
     batch, _, height, width = painted.shape
-    gray = painted.mean(1, keepdim=True)[..., : height // 4 * 4, : width // 4 * 4]
+    gray = painted.mean(1, keepdim=True)[..., : height // STRIDE * STRIDE, : width // STRIDE * STRIDE]
     fine = gray - F.avg_pool2d(F.pad(gray, (4, 4, 4, 4), mode="reflect"), 9, 1)
-    phases = F.pixel_unshuffle(fine, 4)
-    window = min(16, *phases.shape[-2:])
+    phases = F.pixel_unshuffle(fine, STRIDE)
+    window = min(12, *phases.shape[-2:])
     means = F.avg_pool2d(phases, window, max(1, window // 2))
     return means.square().flatten(1).mean(1).view(batch)
 

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Generator, Tensor
 
 from segnst.device import mixed_precision
-from segnst.style.conditional import ConditionalTransformer
+from segnst.style.conditional import ConditionalNetwork
+from segnst.train.free_styles import FreeStyles
 from segnst.train.motion import motion_term
 from segnst.train.photos import Photos
-from segnst.train.style_loss import StyleLoss, StyleSettings
+from segnst.train.style_loss import StyleLoss, StyleSettings, Wanted
 from segnst.train.training import GradientTraining
 from segnst.train.world import random_of
+
+RISE = 0.1  # share of the training in which the learning rate rises
+LOWEST = (0.04, 1e-4)  # learning rate at the beginning and at the end, as shares of the highest
+BETAS = (0.9, 0.99)  # of Adam: batches are small, and an average over fewer of them follows the styles
+MOVED = 8  # pictures of a batch, at most, that are moved for the temporal term
 
 
 def styles_of(iteration: int, batch: int, count: int, seed: int) -> list[int]:
@@ -43,7 +50,7 @@ class StyleTraining(GradientTraining):
 
     def __init__(
         self,
-        net: ConditionalTransformer,
+        net: ConditionalNetwork,
         loss: StyleLoss,
         photos: Photos,
         settings: StyleSettings,
@@ -51,28 +58,42 @@ class StyleTraining(GradientTraining):
         sources: Sequence[str] = (),
         shown: Sequence[Tensor] = (),
         warmup: int = 0,
-        teacher: ConditionalTransformer | None = None,
+        teacher: ConditionalNetwork | None = None,
+        free: FreeStyles | None = None,
     ) -> None:
         self.net, self.loss, self.photos, self.options = net, loss, photos, settings
-        self.shown, self.warmup, self.teacher = shown, warmup, teacher
+        self.shown, self.warmup, self.teacher, self.free = shown, warmup, teacher, free
         self.paintings = len(loss.content)
         owned = [p for n, p in net.named_parameters() if n.endswith(("gamma", "beta")) and p.requires_grad]
         trunk = [p for n, p in net.named_parameters() if not n.endswith(("gamma", "beta")) and p.requires_grad]
-        rates = [settings.learning_rate * settings.style_rate] + ([settings.learning_rate] if trunk else [])
-        groups = [{"params": owned}] + ([{"params": trunk}] if trunk else [])
-        optimizer = torch.optim.Adam(groups, settings.learning_rate)
-        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, rates, total_steps=settings.iterations, pct_start=0.15
-        )
-        known = {**asdict(settings), "paintings": list(sources), "teacher": teacher is not None}
-        super().__init__(net, optimizer, settings.iterations, settings.seed, known)
+        groups = [{"params": owned, "lr": settings.learning_rate * settings.style_rate}]
+        groups += [{"params": trunk, "lr": settings.learning_rate}] if trunk else []
+        groups += [{"params": list(free.rows.parameters()), "lr": settings.learning_rate}] if free else []
+        optimizer = torch.optim.Adam(groups, betas=BETAS)
+        self.rates = [float(group["lr"]) for group in optimizer.param_groups]
+        known = {
+            **asdict(settings),
+            "paintings": list(sources),
+            "teacher": teacher is not None,
+            "free": free is not None,
+        }
+        super().__init__(net, optimizer, settings.iterations, settings.seed, known, minutes=settings.minutes)
 
     def state(self) -> dict[str, Any]:
-        return {**super().state(), "schedule": self.schedule.state_dict()}
+        return {**super().state(), "free": self.free.rows.state_dict() if self.free else {}}
 
     def load(self, state: dict[str, Any]) -> None:
         super().load(state)
-        self.schedule.load_state_dict(state["schedule"])
+        if self.free:
+            self.free.rows.load_state_dict(state["free"])
+
+    def _set_rates(self) -> None:
+        """One cycle (Smith & Topin 2017, arXiv 1708.07120): a rise for ``RISE`` of the training, then a fall to nearly
+        nothing, both along a cosine."""
+        low, share = (LOWEST[0], self.done / RISE) if self.done < RISE else (LOWEST[1], (1 - self.done) / (1 - RISE))
+        factor = low + (1 - low) * (0.5 - 0.5 * math.cos(math.pi * share))
+        for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
+            group["lr"] = rate * factor
 
     def preview(self) -> Tensor | None:
         """A row for each photo, a column for it and for each style."""
@@ -84,11 +105,27 @@ class StyleTraining(GradientTraining):
         widest = max(r.shape[2] for r in rows)
         return torch.cat([F.pad(r, (0, widest - r.shape[2], 0, 4), value=1.0) for r in rows], 1)
 
-    def paint(self, photos: Tensor, code: Tensor, net: ConditionalTransformer | None = None) -> Tensor:
-        """Photos [B,3,H,W] in the mixes of code [B,S], by ``net`` or the one that learns, in mixed precision."""
+    def paint(
+        self, photos: Tensor, code: Tensor, rows: Tensor | None = None, net: ConditionalNetwork | None = None
+    ) -> Tensor:
+        """Photos [B,3,H,W] in the mixes of code [B,S] or by rows [B,R], by ``net`` or the one that learns, in mixed
+        precision."""
         with mixed_precision(self.device, self.dtype):
-            painted: Tensor = (net or self.net)(photos, code)
+            painted: Tensor = (net or self.net)(photos, code) if rows is None else self.net.painted_by(photos, rows)
         return painted.float()
+
+    def _freed(self, wanted: Wanted, code: Tensor, generator: Generator) -> tuple[Wanted, Tensor]:
+        """What the batch is to look like, and by which rows, with some of its styles replaced by free ones."""
+        if self.free is None:
+            raise ValueError("no free styles")
+        rows = code @ self.net.rows()
+        for at in range(len(code)):
+            if float(torch.rand((), generator=generator)) < self.options.free_share:
+                picture = self.free.draw(generator)[None].to(self.device)
+                wanted = wanted.replaced(at, self.loss.wanted_of(picture))
+                row = self.free.rows(self.free.describe(picture))
+                rows = torch.cat((rows[:at], row, rows[at + 1 :]))
+        return wanted, rows
 
     def terms(self, iteration: int) -> dict[str, Tensor]:
         """The weighted terms of the loss at an iteration, averaged over the batch."""
@@ -99,27 +136,35 @@ class StyleTraining(GradientTraining):
         chosen = styles_of(turn, s.batch, self.paintings, s.seed)
         which = torch.tensor(chosen, device=self.device)
         code = F.one_hot(which, self.net.styles).float()
-        painted = self.paint(batch, code)
+        wanted, rows = self.loss.wanted(which), None
+        if self.free:
+            wanted, rows = self._freed(wanted, code, generator)
+        painted = self.paint(batch, code, rows)
         terms: dict[str, Tensor] = {}
         if iteration >= self.warmup:
-            terms = {name: values.mean() for name, values in self.loss(painted, batch, which).items()}
+            found = self.loss(painted, batch, wanted, cheap=iteration < s.cheap)
+            terms = {name: values.mean() for name, values in found.items()}
         if self.teacher is not None:
             with torch.no_grad():
-                target = self.paint(batch, code, self.teacher)
+                target = self.paint(batch, code, net=self.teacher)
             terms["teacher"] = s.teacher_weight * (painted - target).square().mean()
         elif iteration < self.warmup:
             terms["repeated"] = s.repeat_weight * (painted - batch).square().mean()
-        if iteration >= s.temporal_from * s.iterations and s.temporal_weight:
-            factor = self.loss.temporal[which]
-            moved = motion_term(self.paint, batch, painted, code, generator)
-            terms["temporal"] = s.temporal_weight * (factor * moved).mean()
+        if self.done >= s.temporal_from and s.temporal_weight:
+            few = min(len(batch), MOVED)
+
+            def paint(moved: Tensor, code: Tensor) -> Tensor:
+                return self.paint(moved, code, None if rows is None else rows[:few])
+
+            moved = motion_term(paint, batch[:few], painted[:few], code[:few], generator)
+            terms["temporal"] = s.temporal_weight * (wanted.temporal[:few] * moved).mean()
         return terms
 
     def step(self, iteration: int) -> dict[str, float]:
         terms = self.terms(iteration)
         total = torch.stack(list(terms.values())).sum()
+        self._set_rates()
         self.descend(total)
-        self.schedule.step()
         return {"total": float(total.detach())} | {k: float(v.detach()) for k, v in terms.items()}
 
     def _identity(self, count: int) -> Tensor:

@@ -18,6 +18,7 @@ class Training(ABC):
     """Something that learns step by step. The run around it keeps checkpoints, history, curves and time.
 
     iterations  how many steps are planned
+    minutes     if not 0, how long it learns, in all sessions, instead of ``iterations``
     seed        with the number of the step, what all randomness comes from
     settings    everything that decides the result, as values that JSON can hold: a checkpoint with other settings is
                 refused, except for those in ``may_change``
@@ -32,8 +33,14 @@ class Training(ABC):
     judged_by: ClassVar[str | None] = None
     """Which of the values of ``validate`` decides what is kept as best; None for a training without validation."""
 
-    def __init__(self, iterations: int, seed: int, settings: Mapping[str, Any], device: torch.device) -> None:
+    done: float = 0.0
+    """The share of the training that is done, 0 to 1; the run says it before each step."""
+
+    def __init__(
+        self, iterations: int, seed: int, settings: Mapping[str, Any], device: torch.device, *, minutes: float = 0.0
+    ) -> None:
         self.iterations, self.seed, self.settings, self.device = iterations, seed, settings, device
+        self.minutes = minutes
         self.world = World.join(device)
 
     @abstractmethod
@@ -85,8 +92,9 @@ class GradientTraining(Training):
         *,
         clip: float | None = None,
         dtype: torch.dtype | None = None,
+        minutes: float = 0.0,
     ) -> None:
-        super().__init__(iterations, seed, settings, next(net.parameters()).device)
+        super().__init__(iterations, seed, settings, next(net.parameters()).device, minutes=minutes)
         self.module, self.optimizer, self.clip = net, optimizer, clip
         self.dtype = dtype or training_dtype(self.device)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.dtype is torch.float16)

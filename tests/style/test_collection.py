@@ -138,9 +138,9 @@ def test_the_style_of_a_pixel_is_that_of_its_layer(net: ConditionalTransformer) 
     assert (both - right)[..., -60:].abs().mean() < 0.5 * (both - left)[..., -60:].abs().mean()
 
 
-def test_masks_share_out_every_pixel_at_every_scale() -> None:
+def test_masks_share_out_every_pixel_at_every_scale(net: ConditionalTransformer) -> None:
     soft = 0.4 * torch.rand(1, 2, 42, 54)
-    masks = painted_masks(soft)
+    masks = painted_masks(net, soft)
     assert sorted(masks.soft) == [11 * 14, 22 * 28, 44 * 56]
     for share in masks.share.values():
         assert torch.allclose(share.sum(0), torch.ones(share.shape[1]))

@@ -25,7 +25,7 @@ from tests.train.test_style_training import TINY, material, train
 
 __all__ = ["material"]  # a fixture
 
-SETTINGS = replace(TINY, iterations=8, batch=2, temporal_from=0.5, style_rate=2.0)
+SETTINGS = replace(TINY, iterations=8, batch=2, temporal_from=0.5, style_rate=2.0, architecture="transformer")
 LIST = """
 [[style]]
 name = "one"
@@ -70,6 +70,26 @@ def test_a_collection_is_trained_and_loads(material: Path, paintings: Path) -> N
     assert "| one | Painter, First, 1900 | `0.png` |" in card
     history = json.loads((material / "work/many/history.json").read_text())
     assert [i for i, _ in history["temporal"]] == [5, 6, 7, 8]
+
+
+def test_a_painter_learns_paintings_and_any_picture_beside_them(material: Path, paintings: Path) -> None:
+    settings = replace(SETTINGS, architecture="painter", free_share=0.5, identity_steps=2)
+    path = collect(material, settings, free=[paintings], work="free")
+    collection = load_collection(path)
+    assert collection.names == ("one", "two") and collection.net.architecture == "painter"
+    assert collection.encoder is not None
+    rows = collection.net.rows()
+    assert not torch.equal(rows[0], rows[1])
+    assert len(collection.encoder.base) == rows.shape[1]
+    again = load_collection(collect(material, replace(settings, iterations=1), free=[paintings], work="on", init=path))
+    assert again.encoder is not None
+    assert torch.equal(again.encoder.center, collection.encoder.center), "what it knew is not begun anew"
+
+
+def test_minutes_end_a_training(material: Path, paintings: Path) -> None:
+    collect(material, replace(SETTINGS, iterations=10**6, minutes=0.05, temporal_weight=0.0), work="short")
+    history = json.loads((material / "short/many/history.json").read_text())["total"]
+    assert 0 < len(history) < 10**6
 
 
 def test_every_style_gets_its_turn() -> None:

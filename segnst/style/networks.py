@@ -1,0 +1,62 @@
+"""Networks of many styles by the name of their architecture, and copies of them with other styles."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from segnst.errors import UsageError, did_you_mean
+from segnst.style.conditional import ConditionalNetwork, ConditionalTransformer
+from segnst.style.painter import Painter
+from segnst.style.transformer import down_of
+
+ARCHITECTURES = (Painter.architecture, ConditionalTransformer.architecture)
+
+
+def new_network(architecture: str, styles: int, width: int, *, down: int = 5, identity: bool) -> ConditionalNetwork:
+    """A network that has learned nothing yet. Raises UsageError for an architecture that does not exist.
+
+    styles  with ``identity``, the last of them is the identity; down  of the transformer (``TransformerNetwork``)
+    """
+    if architecture == Painter.architecture:
+        return Painter(styles, width, identity=identity)
+    if architecture == ConditionalTransformer.architecture:
+        return ConditionalTransformer(styles, width, identity=identity, down=down)
+    raise UsageError(
+        f"There is no architecture '{architecture}'.{did_you_mean(architecture, ARCHITECTURES)} "
+        f"Known: {', '.join(ARCHITECTURES)}."
+    )
+
+
+def network_of(tensors: Mapping[str, Tensor], metadata: Mapping[str, str], styles: int) -> ConditionalNetwork:
+    """A network of the kind and size that a file holds, without its weights.
+
+    Raises KeyError or WeightsError when tensors are missing or of other shapes.
+    """
+    plain = metadata.get("identity") == "plain"
+
+    def blocks(prefix: str) -> int:
+        return len({k.split(".")[1] for k in tensors if k.startswith(f"{prefix}.")})
+
+    if metadata.get("architecture") == Painter.architecture:
+        width = int(tensors["stem.conv.weight"].shape[0])
+        return Painter(styles, width, blocks("blocks8"), blocks("blocks4"), identity=plain)
+    width = int(tensors["conv1.conv.weight"].shape[0])
+    return ConditionalTransformer(styles, width, blocks("residuals"), identity=plain, down=down_of(tensors))
+
+
+@torch.no_grad()
+def with_rows(net: ConditionalNetwork, rows: Sequence[int], *, identity: bool) -> ConditionalNetwork:
+    """A copy that has these styles of a network, in this order; a number may come twice.
+
+    identity  whether the last of them is the identity
+    """
+    result = copy.deepcopy(net)
+    result.styles, result.identity = len(rows), identity
+    for _, layer in result.norms():
+        layer.gamma, layer.beta = (nn.Parameter(p[list(rows)].clone()) for p in (layer.gamma, layer.beta))
+        layer.identity = identity
+    return result
