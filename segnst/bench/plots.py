@@ -1,9 +1,11 @@
-"""Plots of the stability benchmark, drawn with OpenCV (no plotting library needed)."""
+"""Plots of the benchmarks of stability and of the front between content and style, drawn with OpenCV (no plotting
+library needed)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -126,6 +128,64 @@ def draw_front(mean: Mapping[str, Mapping[str, float | None]], path: Path) -> No
         x, y = place(*points[name])
         cv2.circle(image, (x, y), 5, color, -1, cv2.LINE_AA)
         label = (x + 9 if x < width - 170 else x - 120, y + 4)
+        while any(abs(label[0] - a) < 110 and abs(label[1] - b) < 15 for a, b in taken):
+            label = (label[0], label[1] + 15)
+        taken.append(label)
+        _text(image, name, label, color, 0.46)
+    _write(image, path)
+
+
+def draw_content_style(
+    means: Mapping[str, Mapping[str, float]],
+    rows: Sequence[Mapping[str, Any]],
+    path: Path,
+    *,
+    weight: float,
+    title: str,
+) -> None:
+    """Content against style: the mean of every method a labeled point, each of its paintings a small one.
+
+    means  {method: content and style}; rows  method, content and style of one painting each
+    weight  of style in the total, whose lines of equal value are drawn. Raises OSError when the PNG cannot be written.
+    """
+    height, width = FRONT
+    top, right, bottom, left = 40, 30, 56, 70
+    image = np.full((height, width, 3), 255, np.uint8)
+    points = [*means.values(), *(row for row in rows if row["method"] in means)]
+    x1, y1 = (1.08 * max(max(p[key] for p in points), 1e-6) for key in ("content", "style"))
+
+    def place(x: float, y: float) -> tuple[int, int]:
+        across, up = x / x1 * (width - left - right), y / y1 * (height - top - bottom)
+        return round(left + across), round(height - bottom - up)
+
+    def ticks(most: float) -> np.ndarray:
+        step = 10 ** np.floor(np.log10(most / 2))
+        step *= 2 if most / step > 10 else 1
+        return np.arange(0, most, step)
+
+    for x in ticks(x1):
+        cv2.line(image, place(x, 0), place(x, y1), (236, 236, 236), 1)
+        _text(image, f"{x:.3g}", (place(x, 0)[0] - 10, height - bottom + 18), size=0.38)
+    for y in ticks(y1):
+        cv2.line(image, place(0, y), place(x1, y), (236, 236, 236), 1)
+        _text(image, f"{y:.3g}", (left - 44, place(0, y)[1] + 4), size=0.38)
+    totals = ticks(x1 + weight * y1)[1:]
+    for total in totals:
+        (xa, ya), (xb, yb) = (min(total, x1), max(0, total - x1) / weight), (max(0, total - weight * y1), total / weight)
+        cv2.line(image, place(xa, ya), place(xb, min(yb, y1)), (205, 205, 205), 1, cv2.LINE_AA)
+        _text(image, f"{total:.3g}", (place(xa, ya)[0] - 26, place(xa, ya)[1] - 4), (150, 150, 150), 0.36)
+    _text(image, f"content (slanted lines: content + {weight:g} style, lower is better)", (left, height - 14))
+    _text(image, f"style; {title}", (left, 22))
+    colors = _colors(list(means))
+    for row in rows:
+        if row["method"] in colors:
+            cv2.circle(image, place(row["content"], row["style"]), 2, colors[row["method"]], -1, cv2.LINE_AA)
+    taken: list[tuple[int, int]] = []
+    for name, color in colors.items():
+        x, y = place(means[name]["content"], means[name]["style"])
+        cv2.circle(image, (x, y), 6, color, -1, cv2.LINE_AA)
+        wide = cv2.getTextSize(name, FONT, 0.46, 1)[0][0]
+        label = (x + 10 if x + 10 + wide < width else x - 10 - wide, y + 4)
         while any(abs(label[0] - a) < 110 and abs(label[1] - b) < 15 for a, b in taken):
             label = (label[0], label[1] + 15)
         taken.append(label)

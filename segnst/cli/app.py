@@ -13,6 +13,7 @@ import typer
 
 from segnst.cli import (
     bench,
+    bench_front,
     bench_stability,
     compare,
     evaluate,
@@ -45,6 +46,7 @@ app.command("compare")(compare.compare)
 app.command("segment")(segment.segment)
 for command in (train_segmentation.segmenter, train_segmentation.instances, train_segmentation.features):
     train.app.command()(command)
+bench.app.command()(bench_front.front)
 bench.app.command()(bench_stability.stability)
 app.add_typer(train.app, name="train")
 app.add_typer(evaluate.app, name="evaluate")

@@ -1,0 +1,249 @@
+"""``segnst bench front``."""
+
+from __future__ import annotations
+
+import json as json_module
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from segnst.cli.options import Offline, Quiet, names_of, tell
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from segnst.bench.front import Method, Picture, Report, Yardstick
+
+SHEET_WIDTH = 320  # px of a picture of the sheet
+
+
+def front(
+    folder: Annotated[
+        Path | None, typer.Argument(metavar="[PAINTINGS]", help="Folder of paintings, named by --list or their files.")
+    ] = None,
+    listing: Annotated[
+        Path | None, typer.Option("--list", help="Which file of PAINTINGS is which style (TOML), as for training.")
+    ] = None,
+    paintings: Annotated[
+        list[str] | None, typer.Option("--painting", metavar="NAME=PATH", help="A painting. Repeat it.")
+    ] = None,
+    frames: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--frame",
+            metavar="FILE[@N]",
+            help="A still, or frame N of a video, none of the training's. Repeat it. Default: frame 20 of the three "
+            "rendered clips.",
+        ),
+    ] = None,
+    collections: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--collection", metavar="[METHOD=]PATH", help="A collection: each style that has a painting. Repeat it."
+        ),
+    ] = None,
+    checkpoints: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--checkpoint",
+            metavar="[METHOD:]NAME=PATH",
+            help="A network of one style for the painting NAME; those of one METHOD share a row of means. Repeat it.",
+        ),
+    ] = None,
+    lbfgs: Annotated[
+        str | None, typer.Option(metavar="N,N…", help="Optimize each frame from the photo, in so many steps.")
+    ] = None,
+    lbfgs_on: Annotated[
+        str | None, typer.Option(metavar="NAME,NAME…", help="Only after these paintings. Default: all.")
+    ] = None,
+    painted: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--painted", metavar="METHOD=FOLDER", help="Pictures painted elsewhere, FRAME__PAINTING.png. Repeat it."
+        ),
+    ] = None,
+    features: Annotated[str, typer.Option(help="Perceptual network: vgg19 (fetched), or a file.")] = "vgg19",
+    deep_features: Annotated[
+        str | None, typer.Option(help="The one for relu4_1, a name or a file. Default: that of --features.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="X", help="Write X.json, X.md and X.png, a plot.")
+    ] = None,
+    sheet: Annotated[
+        Path | None, typer.Option(metavar="PNG", help="Write all painted frames as one picture, for looking.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist.")] = False,
+    offline: Offline = False,
+    json: Annotated[bool, typer.Option("--json", help="Figures on stdout as JSON instead of tables.")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Content and style of painted frames: collections, single networks, optimization and others' side by side."""
+    from segnst.bench.front import Yardstick, markdown, measure, read_frames
+    from segnst.perceptual.encoders import load_encoder
+
+    files = _outputs(output, sheet, overwrite)
+    pictures = _paintings(folder, listing, paintings or ())
+    encoder = load_encoder(features, offline=offline)
+    deep = load_encoder(deep_features, offline=offline) if deep_features is not None else encoder
+    shown = read_frames(frames or ())
+    names = [p.name for p in pictures]
+    steps = _steps(lbfgs)
+    methods = _networks(collections or (), checkpoints or (), names) + _others(painted or (), names)
+    yardstick = Yardstick(encoder, deep, shown, pictures)
+    methods += _optimized(yardstick, steps, lbfgs_on, names)
+    looks = _Sheet(shown) if sheet is not None else None
+    report = measure(
+        methods, yardstick, shown, pictures,
+        keep=looks, tell=None if quiet else _say,
+    )  # fmt: skip
+    print(json_module.dumps(report, indent=1, ensure_ascii=False) if json else markdown(report))
+    written = _write(report, files)
+    if looks is not None and sheet is not None:
+        looks.write(sheet)
+        written.append(sheet)
+    if written:
+        tell(written, quiet)
+
+
+def _outputs(output: Path | None, sheet: Path | None, overwrite: bool) -> list[Path]:
+    """X.json, X.md and X.png; the sheet is checked with them. Raises OutputError before any work is done."""
+    from segnst.errors import OutputError
+    from segnst.video.pictures import check_png
+
+    files = [] if output is None else [output.with_name(f"{output.name}{end}") for end in (".json", ".md", ".png")]
+    if sheet is not None and sheet.resolve() in [f.resolve() for f in files]:
+        raise OutputError(f"--sheet and the plot of -o are both {sheet}; give one of them another name.")
+    for path in files:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"The folder {path.parent} cannot be made ({error.strerror}).") from error
+        if path.exists() and not overwrite:
+            raise OutputError(f"{path} exists already; choose another name or allow --overwrite.")
+    if sheet is not None:
+        check_png(sheet, overwrite=overwrite)
+    return files
+
+
+def _pair(text: str, option: str, form: str) -> tuple[str, str]:
+    from segnst.errors import UsageError
+
+    name, equals, value = text.partition("=")
+    if not (equals and name and value):
+        raise UsageError(f"{option} takes {form}, got '{text}'.")
+    return name, value
+
+
+def _paintings(folder: Path | None, listing: Path | None, given: Sequence[str]) -> list[Picture]:
+    from segnst.bench.front import Picture, refuse_twice, to_width
+    from segnst.errors import UsageError
+    from segnst.train.collection import read_paintings
+    from segnst.video.pictures import read_picture
+
+    if listing is not None and folder is None:
+        raise UsageError("--list says which file of a folder is which style: name the folder PAINTINGS, too.")
+    found = [(m.name, path) for path, m, _ in read_paintings(folder, listing)] if folder is not None else []
+    found += [(name, Path(path)) for name, path in (_pair(text, "--painting", "NAME=PATH") for text in given)]
+    if not found:
+        raise UsageError("There is no painting to measure against: give a folder of them, or --painting NAME=PATH.")
+    refuse_twice([name for name, _ in found], "paintings")
+    return [Picture(name, to_width(read_picture(path, what="painting"))) for name, path in found]
+
+
+def _networks(collections: Sequence[str], checkpoints: Sequence[str], names: Sequence[str]) -> list[Method]:
+    from segnst.bench.front_methods import of_checkpoints, of_collection
+
+    methods: list[Method] = []
+    for text in collections:
+        label, equals, path = text.partition("=")
+        named = bool(equals) and not Path(text).exists()
+        methods.append(of_collection(Path(path if named else text), names, label if named else None))
+    grouped: dict[str, list[tuple[str, str]]] = {}
+    for text in checkpoints:
+        name, path = _pair(text, "--checkpoint", "[METHOD:]NAME=PATH")
+        method, colon, painting = name.rpartition(":")
+        grouped.setdefault(method if colon else Path(path).stem, []).append((painting, path))
+    methods += [of_checkpoints(pairs, method, names) for method, pairs in grouped.items()]
+    return methods
+
+
+def _others(painted: Sequence[str], names: Sequence[str]) -> list[Method]:
+    from segnst.bench.front_methods import Painted
+
+    pairs = [_pair(text, "--painted", "METHOD=FOLDER") for text in painted]
+    return [Painted(name, Path(path), names) for name, path in pairs]
+
+
+def _steps(text: str | None) -> list[int] | None:
+    from segnst.errors import UsageError
+
+    if text is None:
+        return None
+    try:
+        return [int(part) for part in names_of(text)]
+    except ValueError as error:
+        raise UsageError(f"--lbfgs takes numbers of steps, such as 20,40,60, got '{text}'.") from error
+
+
+def _optimized(yardstick: Yardstick, steps: list[int] | None, on: str | None, names: Sequence[str]) -> list[Method]:
+    from segnst.bench.front_methods import FromPhoto, check_painting
+    from segnst.errors import UsageError
+
+    if steps is None:
+        if on is not None:
+            raise UsageError("--lbfgs-on says after which paintings --lbfgs paints: give --lbfgs, too.")
+        return []
+    chosen = names if on is None else names_of(on)
+    for name in chosen:
+        check_painting(name, names)
+    return [FromPhoto(yardstick, steps, chosen)]
+
+
+def _say(row: dict[str, Any]) -> None:
+    figures = f"content {row['content']:.3f}, style {row['style']:.4f}, J {row['J']:.2f}"
+    print(f"{row['painting']}, {row['method']}: {figures}", file=sys.stderr, flush=True)
+
+
+class _Sheet:
+    """Painted frames at the size of the sheet, a row for each painting and frame."""
+
+    def __init__(self, frames: Sequence[Picture]) -> None:
+        self.frames = {f.name: f.rgb for f in frames}
+        self.rows: dict[tuple[str, str], list[tuple[str, Tensor]]] = {}
+
+    def __call__(self, painting: str, frame: str, method: str, painted: Tensor) -> None:
+        from segnst.bench.front import to_width
+
+        row = self.rows.setdefault((painting, frame), [(f"{painting}, {frame}", self.frames[frame][0])])
+        row.append((method, to_width(painted.detach().clamp(0, 1), SHEET_WIDTH)[0]))
+
+    def write(self, path: Path) -> None:
+        from segnst.sheet import write_sheet
+
+        write_sheet(path, list(self.rows.values()), SHEET_WIDTH)
+
+
+def _write(report: Report, files: Sequence[Path]) -> list[Path]:
+    """Raises OutputError."""
+    from segnst.bench.front import markdown
+    from segnst.bench.plots import draw_content_style
+    from segnst.errors import OutputError
+    from segnst.video.pictures import write_bytes
+
+    if not files:
+        return []
+    data, text, plot = files
+    write_bytes(data, (json_module.dumps(report, indent=1, ensure_ascii=False) + "\n").encode())
+    write_bytes(text, markdown(report).encode())
+    shared = report["common"]
+    rows = [row for row in report["rows"] if not shared or row["painting"] in shared]
+    which = ", ".join(shared) if 0 < len(shared) <= 4 else f"{len(shared)} paintings" if shared else "own paintings"
+    means = report["common_means"] if shared else report["means"]
+    try:
+        draw_content_style(means, rows, plot, weight=report["style_weight"], title=f"means over {which}")
+    except OSError as error:
+        raise OutputError(f"{plot} cannot be written ({error.strerror}).") from error
+    return list(files)
