@@ -6,9 +6,10 @@
       --features vgg19_to_relu3_4.safetensors --deep-features vgg19_distilled_to_relu4_1.safetensors
 
 SHARED holds networks/magenta_style_predict_int8.tflite and networks/magenta_style_transfer_384.tflite, paintings/ and
-clips/. The frames are those of --frame here, which must be those of the benchmark, too. The network sees a painting as
-256x256 px and turns it into 100 numbers; with them it paints the frame at 384x384 px. Both are squeezed into the square,
-and the painted frame is stretched back to the size that the benchmark measures, which costs it some sharpness.
+clips/. Give the benchmark the same frames as this recipe: videos/street.mp4@20, SHARED/clips/car_walkaround.mp4@60 and
+SHARED/clips/person_tablet.mp4@60 where no --frame is given here. The network sees a painting as 256x256 px and turns it
+into 100 numbers; with them it paints the frame at 384x384 px. Both are squeezed into the square, and the painted frame
+is stretched back to the size that the benchmark measures, which costs it some sharpness.
 """
 
 # ruff: noqa: T201

@@ -14,10 +14,12 @@ from segnst.weights import write_tensors
 from tests.clips import panning, texture, write_clip
 
 
-def write_vgg(path: Path) -> None:
-    """VGG19's first convolutions to relu2_1, random and with few channels, as a file."""
+def write_vgg(path: Path, *, deep: bool = False) -> None:
+    """VGG19's first convolutions to relu2_1, or to relu4_1, random and with few channels, as a file."""
     torch.manual_seed(0)
     shapes = {"features.0": (8, 3), "features.2": (8, 8), "features.5": (12, 8)}
+    if deep:
+        shapes |= {f"features.{n}": (12, 12) for n in (7, 10, 12, 14, 16, 19)}
     tensors = {f"{k}.weight": torch.randn(*s, 3, 3) / (3 * s[1]) ** 0.5 for k, s in shapes.items()}
     tensors |= {f"{k}.bias": torch.zeros(s[0]) for k, s in shapes.items()}
     write_tensors(path, tensors, {}, half=False)

@@ -37,6 +37,7 @@ STYLE_WEIGHT = 30.0
 CONTENT_LAYER = "relu3_3"
 STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu3_4")
 DEEP_LAYER = "relu4_1"
+LEAST_HEIGHT = 16  # px that leave two positions a side in the deepest layer
 DEFAULT_FRAMES = (("street.mp4", 20), ("walkaround.mp4", 20), ("cuts.mp4", 20))  # no training has seen the clips
 
 Row = dict[str, Any]
@@ -89,7 +90,9 @@ def read_frames(texts: Sequence[str]) -> list[Picture]:
     if not texts:
         folder = videos_dir()
         if not all((folder / name).is_file() for name, _ in DEFAULT_FRAMES):
-            raise InputError(f"The rendered clips are not in {folder} (only a checkout has them). Name frames: --frame.")
+            raise InputError(
+                f"The rendered clips are not in {folder} (only a checkout has them). Name frames: --frame."
+            )
         texts = [f"{folder / name}@{number}" for name, number in DEFAULT_FRAMES]
     frames = [read_frame(text) for text in texts]
     refuse_twice([f.name for f in frames], "frames")
@@ -119,8 +122,8 @@ class Losses:
 class Yardstick:
     """Content and style of painted frames, against the features of the sources and the Gram matrices of the paintings.
 
-    encoder  VGG19; deep  the encoder for ``DEEP_LAYER``. Raises UsageError where one lacks its layers or a picture is
-    too small for them.
+    encoder  VGG19; deep  the encoder for ``DEEP_LAYER``. Raises UsageError where one lacks its layers, InputError for
+    a picture that is too flat for them.
     """
 
     def __init__(
@@ -129,8 +132,11 @@ class Yardstick:
         encoder.check((CONTENT_LAYER, *STYLE_LAYERS))
         deep.check((DEEP_LAYER,))
         for picture in (*frames, *paintings):
-            height, width = picture.rgb.shape[-2:]
-            deep.check_size((height, width), (DEEP_LAYER,))
+            if picture.rgb.shape[-2] < LEAST_HEIGHT:
+                raise InputError(
+                    f"'{picture.name}' is {picture.rgb.shape[-2]} px high at a width of {WIDTH} px; the layers need "
+                    f"{LEAST_HEIGHT} px. Give another picture or crop it."
+                )
         self.encoder, self.deep = encoder, deep
         with torch.no_grad():
             self.sources = {f.name: encoder(f.rgb, (CONTENT_LAYER,))[CONTENT_LAYER] for f in frames}
@@ -186,7 +192,9 @@ def measure(
     """
     refuse_twice([name for m in methods for name in m.names], "methods")
     if not methods:
-        raise UsageError("There is nothing to measure: name a collection, a checkpoint, L-BFGS steps or painted pictures.")
+        raise UsageError(
+            "There is nothing to measure: give --collection, --checkpoint, --lbfgs or --painted, or several of them."
+        )
     rows: list[Row] = []
     for painting in paintings:
         for method in (m for m in methods if painting.name in m.paintings):
@@ -197,7 +205,9 @@ def measure(
                     if keep:
                         keep(painting.name, frame.name, name, painted)
             for name, losses in found.items():
-                content, style = (statistics.fmean(x) for x in zip(*((v.content, v.style) for v in losses), strict=True))
+                content, style = (
+                    statistics.fmean(x) for x in zip(*((v.content, v.style) for v in losses), strict=True)
+                )
                 row = {"method": name, "painting": painting.name, **_figures(content, style)}
                 row["frames"] = {f.name: _figures(v.content, v.style) for f, v in zip(frames, losses, strict=True)}
                 rows.append(row)
@@ -245,8 +255,9 @@ def markdown(report: Report) -> str:
     lines = [
         "# The front between content and style",
         "",
-        f"Mean over {len(report['frames'])} frames ({', '.join(report['frames'])}), {report['width']} px wide; encoders "
-        f"{', '.join(report['encoders'])}. J = content + {report['style_weight']:g} style; lower is better in all three.",
+        f"Frames ({', '.join(report['frames'])}) of {report['width']} px, figures are means over them; encoders: "
+        f"{', '.join(report['encoders'])}. J = content + {report['style_weight']:g} style. Lower is better in all three "
+        "columns.",
         "",
         "| painting | method | content | style | J |",
         "|---|---|---|---|---|",

@@ -1,4 +1,4 @@
-"""What ``segnst bench front`` measures: networks, optimizing the frame itself, and pictures that others have painted."""
+"""What ``segnst bench front`` measures: networks, optimizing the frame itself, and pictures painted elsewhere."""
 
 from __future__ import annotations
 

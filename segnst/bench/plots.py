@@ -171,7 +171,10 @@ def draw_content_style(
         _text(image, f"{y:.3g}", (left - 44, place(0, y)[1] + 4), size=0.38)
     totals = ticks(x1 + weight * y1)[1:]
     for total in totals:
-        (xa, ya), (xb, yb) = (min(total, x1), max(0, total - x1) / weight), (max(0, total - weight * y1), total / weight)
+        (xa, ya), (xb, yb) = (
+            (min(total, x1), max(0, total - x1) / weight),
+            (max(0, total - weight * y1), total / weight),
+        )
         cv2.line(image, place(xa, ya), place(xb, min(yb, y1)), (205, 205, 205), 1, cv2.LINE_AA)
         _text(image, f"{total:.3g}", (place(xa, ya)[0] - 26, place(xa, ya)[1] - 4), (150, 150, 150), 0.36)
     _text(image, f"content (slanted lines: content + {weight:g} style, lower is better)", (left, height - 14))
