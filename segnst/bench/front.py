@@ -143,7 +143,9 @@ class Yardstick:
             self.targets = {p.name: {k: gram(f) for k, f in self._styled(p.rgb).items()} for p in paintings}
 
     def _styled(self, rgb: Tensor, more: Iterable[str] = ()) -> dict[str, Tensor]:
-        return self.encoder(rgb, (*STYLE_LAYERS, *more)) | self.deep(rgb, (DEEP_LAYER,))
+        found: dict[str, Tensor] = self.encoder(rgb, (*STYLE_LAYERS, *more))
+        found |= self.deep(rgb, (DEEP_LAYER,))
+        return found
 
     def losses(self, painted: Tensor, frame: str, painting: str) -> tuple[Tensor, Tensor]:
         """Content and style of a painted frame [1,3,H,W] as scalars with a gradient."""
@@ -256,8 +258,8 @@ def markdown(report: Report) -> str:
         "# The front between content and style",
         "",
         f"Frames ({', '.join(report['frames'])}) of {report['width']} px, figures are means over them; encoders: "
-        f"{', '.join(report['encoders'])}. J = content + {report['style_weight']:g} style. Lower is better in all three "
-        "columns.",
+        f"{', '.join(report['encoders'])}. J = content + {report['style_weight']:g} style; lower is better in all "
+        "three columns.",
         "",
         "| painting | method | content | style | J |",
         "|---|---|---|---|---|",
