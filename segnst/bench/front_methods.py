@@ -47,7 +47,7 @@ def of_collection(path: Path, paintings: Sequence[str], name: str | None = None)
 
     def painter(style: str) -> Callable[[Tensor], Tensor]:
         code = collection.code({style: 1.0})[None]
-        return lambda rgb: collection.net(rgb, code)  # type: ignore[no-any-return]
+        return lambda rgb: collection.net(rgb, code)
 
     return Networks(name or path.stem, {style: painter(style) for style in common})
 

@@ -230,20 +230,16 @@ def _write(report: Report, files: Sequence[Path]) -> list[Path]:
     """Raises OutputError."""
     from segnst.bench.front import markdown
     from segnst.bench.plots import draw_content_style
-    from segnst.errors import OutputError
-    from segnst.video.pictures import write_bytes
+    from segnst.files import write_text
 
     if not files:
         return []
     data, text, plot = files
-    write_bytes(data, (json_module.dumps(report, indent=1, ensure_ascii=False) + "\n").encode())
-    write_bytes(text, markdown(report).encode())
+    write_text(data, json_module.dumps(report, indent=1, ensure_ascii=False) + "\n")
+    write_text(text, markdown(report))
     shared = report["common"]
     rows = [row for row in report["rows"] if not shared or row["painting"] in shared]
     which = ", ".join(shared) if 0 < len(shared) <= 4 else f"{len(shared)} paintings" if shared else "own paintings"
     means = report["common_means"] if shared else report["means"]
-    try:
-        draw_content_style(means, rows, plot, weight=report["style_weight"], title=f"means over {which}")
-    except OSError as error:
-        raise OutputError(f"{plot} cannot be written ({error.strerror}).") from error
+    draw_content_style(means, rows, plot, weight=report["style_weight"], title=f"means over {which}")
     return list(files)
