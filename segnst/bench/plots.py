@@ -146,7 +146,7 @@ def draw_content_style(
     """Content against style: the mean of every method a labeled point, each of its paintings a small one.
 
     means  {method: content and style}; rows  method, content and style of one painting each
-    weight  of style in the total, whose lines of equal value are drawn. Raises OutputError when the PNG cannot be written.
+    weight  of style in the total, whose lines of equal value are drawn. Raises OutputError where it cannot be written.
     """
     height, width = FRONT
     top, right, bottom, left = 40, 30, 56, 70
