@@ -16,7 +16,7 @@ from segnst.device import choose_device
 from segnst.errors import ResourceError
 from segnst.pipeline import Pipeline, layers_that_keep_colors
 from segnst.plan import Plan, parse_plan
-from segnst.segmentation.base import Segmenter, select_regions
+from segnst.segmentation.base import AnySegmenter
 from segnst.segmentation.from_settings import segmenter_for
 from segnst.stabilize.masks import Edge
 from segnst.stabilize.output import BlendStabilizer
@@ -33,7 +33,7 @@ class Parts:
     pipeline: Pipeline
     plan: Plan
     styles: tuple[StyleWeights, ...]
-    segmenter: Segmenter | None
+    segmenter: AnySegmenter | None
 
 
 def versions() -> dict[str, str]:
@@ -65,7 +65,7 @@ def build(settings: Settings, reader: Reader | None = None) -> Parts:
     painters = {name: style.painter for name, style in zip(plan.styles, styles, strict=True)}
     segmenter = None
     if not plan.whole_frame:
-        segmenter = select_regions(segmenter_for(settings, device, reader, plan.regions), plan.regions)
+        segmenter = segmenter_for(settings, device, reader, plan.regions).select(plan.regions)
     steady = settings.stabilize and settings.stability > 0
     pipeline = Pipeline(
         plan,
@@ -83,9 +83,8 @@ def build(settings: Settings, reader: Reader | None = None) -> Parts:
 def weights_used(parts: Parts) -> dict[str, dict[str, str]]:
     """{name: {path, sha256}} of styles and segmenter."""
     used = {s.name: {"path": str(s.path), "sha256": s.sha256} for s in parts.styles}
-    path = getattr(parts.segmenter, "path", None)
-    if parts.segmenter is not None and path is not None:
-        used[parts.segmenter.name] = {"path": str(path), "sha256": sha256(path)}
+    files = parts.segmenter.weights if parts.segmenter is not None else {}
+    used |= {name: {"path": str(path), "sha256": sha256(path)} for name, path in files.items()}
     return used
 
 

@@ -11,7 +11,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,11 +19,11 @@ from segnst.errors import PlanError, did_you_mean
 from segnst.filters import LUMA
 from segnst.flow.base import FlowEstimator, estimate_motion
 from segnst.plan import BACKGROUND, Entry, Plan
-from segnst.segmentation.base import Segmenter, after_cut, resolve
+from segnst.segmentation.base import AnySegmenter, SegmenterCarry, resolve
 from segnst.stabilize.cuts import CutCarry, is_cut
 from segnst.stabilize.masks import Edge, MaskCarry, merge_regions, steady_masks
-from segnst.stabilize.output import Stabilizer
-from segnst.style.stylizer import Stylizer
+from segnst.stabilize.output import AnyStabilizer, StabilizerCarry
+from segnst.style.stylizer import AnyStylizer, StylizerCarry
 from segnst.types import Clip, LayerMasks, Motion, Region
 
 
@@ -35,10 +34,10 @@ class State:
     began: float | None = None  # seconds of the run's first frame
     previous: Tensor | None = None  # [1,3,H,W], for the flow
     scene: CutCarry | None = None
-    segmenter: Any = None
+    segmenter: SegmenterCarry = None
     masks: MaskCarry | None = None
-    stylizer: Any = None
-    stabilizer: Any = None
+    stylizer: StylizerCarry = None
+    stabilizer: StabilizerCarry = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +51,7 @@ class Styled:
     cut: bool
 
 
-def plan_regions(plan: Plan, segmenter: Segmenter) -> tuple[tuple[Region, ...], ...]:
+def plan_regions(plan: Plan, segmenter: AnySegmenter) -> tuple[tuple[Region, ...], ...]:
     """Regions of each layer but the background.
 
     Raises PlanError for an unknown region (with the nearest name), or when two layers claim one class.
@@ -123,11 +122,11 @@ class Pipeline:
     def __init__(
         self,
         plan: Plan,
-        stylizer: Stylizer,
+        stylizer: AnyStylizer,
         *,
-        segmenter: Segmenter | None = None,
+        segmenter: AnySegmenter | None = None,
         flow: FlowEstimator | None = None,
-        stabilizer: Stabilizer | None = None,
+        stabilizer: AnyStabilizer | None = None,
         edge: Edge = Edge(),  # noqa: B008 - frozen
         keep_colors: Sequence[bool] = (),
         device: torch.device | str = "cpu",
@@ -171,7 +170,9 @@ class Pipeline:
         with self._stage("cuts"):
             cut, scene = is_cut(rgb, state.scene)
         if cut:
-            state = State(began=state.began, segmenter=after_cut(self.segmenter, state.segmenter))
+            state = State(
+                began=state.began, segmenter=self.segmenter.after_cut(state.segmenter) if self.segmenter else None
+            )
         state = replace(state, scene=scene)
         motion = None
         if self.flow is not None and state.previous is not None:

@@ -54,12 +54,12 @@ def write_clip(path: Path, rgb: Tensor, fps: int = 25, sound: bool = True) -> Pa
     return path
 
 
-class HalfSegmenter(Segmenter):
+class HalfSegmenter(Segmenter[int]):
     """Left half vehicle, right half other: a segmenter whose truth is known."""
 
-    name = "half"
-    regions = (Region(0, "other"), Region(1, "vehicle", ("car", "bus")), Region(2, "person"))
+    def __init__(self) -> None:
+        super().__init__("half", (Region(0, "other"), Region(1, "vehicle", ("car", "bus")), Region(2, "person")))
 
-    def __call__(self, rgb: Tensor, carry: int | None = None) -> tuple[Tensor, int]:
-        left = (torch.arange(16) < 8).float().expand(len(rgb), 12, 16)
+    def frame(self, rgb: Tensor, carry: int | None) -> tuple[Tensor, int]:
+        left = (torch.arange(16) < 8).float().expand(1, 12, 16)
         return torch.stack((0.9 - 0.8 * left, 0.05 + 0.8 * left, torch.full_like(left, 0.05)), 1), (carry or 0) + 1

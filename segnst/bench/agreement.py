@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import numpy as np
 import torch
@@ -12,7 +13,8 @@ from torch import Tensor
 from segnst.errors import UsageError
 from segnst.masks.indexed_png import palette
 from segnst.masks.label_map import label_map
-from segnst.segmentation.base import Segmenter, after_cut, notes
+from segnst.segmentation.base import Segmenter
+from segnst.segmentation.wrapped import Wrapped, WrappedCarry
 from segnst.sheet import write_sheet
 from segnst.types import Region
 
@@ -31,15 +33,20 @@ def matching(ours: tuple[Region, ...], theirs: tuple[Region, ...]) -> np.ndarray
     return np.array(index, np.uint8)
 
 
-class Agreement:
+Ours = TypeVar("Ours")
+Theirs = TypeVar("Theirs")
+
+
+class Agreement(Wrapped[Ours, Theirs], Generic[Ours, Theirs]):
     """A segmenter that answers as its first one, and counts where the second one says something else.
 
     Only classes that both know are compared. Raises UsageError where there are none.
     """
 
-    def __init__(self, ours: Segmenter, theirs: Segmenter) -> None:
+    def __init__(self, ours: Segmenter[Ours], theirs: Segmenter[Theirs]) -> None:
         self.ours, self.theirs = ours, theirs
-        self.name, self.regions = ours.name, ours.regions
+        super().__init__(ours)
+        self.in_order = ours.in_order or theirs.in_order
         self.index = matching(ours.regions, theirs.regions)
         self.shared = {0, *map(int, self.index)}
         if self.shared == {0} and len(ours.regions) > 1:
@@ -51,20 +58,33 @@ class Agreement:
         self.step = 1
         self.rows: list[tuple[int, list[tuple[str, Tensor]]]] = []
 
-    def __call__(self, rgb: Tensor, carry: Any = None) -> tuple[Tensor, Any]:
-        first, second = carry or (None, None)
-        found, first = self.ours(rgb, first)
-        other, second = self.theirs(rgb, second)
+    def around(self, inner: Segmenter[Ours]) -> Agreement[Ours, Theirs]:
+        return Agreement(inner, self.theirs)
+
+    def select(self, names: Sequence[str]) -> Agreement[Ours, Theirs]:
+        """Both are told the regions."""
+        return Agreement(self.ours.select(names), self.theirs.select(names))
+
+    def look(self, rgb: Tensor, inner: Ours | None, own: Theirs | None) -> tuple[Tensor, Ours | None, Theirs | None]:
+        found, inner = self.ours.frame(rgb, inner)
+        other, own = self.theirs.frame(rgb, own)
         size = (rgb.shape[2], rgb.shape[3])
-        for frame, a, b in zip(rgb, label_map(found, size).cpu(), label_map(other, size).cpu(), strict=True):
-            self._add(frame.cpu(), self.folded[a.numpy()], self.index[b.numpy()])
-        return found, (first, second)
+        a, b = (label_map(p, size)[0].cpu().numpy() for p in (found, other))
+        self._add(rgb[0].cpu(), self.folded[a], self.index[b])
+        return found, inner, own
 
-    def after_cut(self, carry: Any) -> Any:
-        return after_cut(self.ours, carry[0]), after_cut(self.theirs, carry[1])
+    def own_skip(self, own: Theirs | None) -> Theirs | None:
+        return self.theirs.skip(own)
 
-    def notes(self, carry: Any) -> list[str]:
-        return [*notes(self.ours, carry[0]), *notes(self.theirs, carry[1])]
+    def own_after_cut(self, own: Theirs | None) -> Theirs | None:
+        return self.theirs.after_cut(own)
+
+    def notes(self, carry: WrappedCarry[Ours, Theirs] | None) -> list[str]:
+        return [*super().notes(carry), *self.theirs.notes(carry.own if carry else None)]
+
+    @property
+    def weights(self) -> dict[str, Path]:
+        return {**self.theirs.weights, **self.ours.weights}
 
     def _add(self, frame: Tensor, ours: np.ndarray, theirs: np.ndarray) -> None:
         for k in range(len(self.regions)):
@@ -115,6 +135,9 @@ class Agreement:
     def write_sheet(self, path: Path) -> Path:
         """Up to 16 frames: picture, both segmenters, where they disagree in red. Raises OutputError."""
         return write_sheet(path, [row for _, row in self.rows], width=WIDTH)
+
+
+AnyAgreement: TypeAlias = Agreement[Any, Any]  # for those who hand its carry on without looking into it
 
 
 def _drawn(picture: Tensor, labels: np.ndarray) -> Tensor:

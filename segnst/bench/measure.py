@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from abc import ABC, abstractmethod
 from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -43,23 +43,21 @@ class Pair:
     occluded: Tensor
 
 
-class MeasuringFlow(Protocol):
-    """Calling it with a frame's number (1 or more), it and the last one [1,3,H,W] gives the Pair.
-
-    name  "truth", "raft" or "dis"; weights  SHA-256 of its weights, or None
-    """
+class MeasuringFlow(ABC):
+    """Flow to measure by. name: "truth", "raft" or "dis"; weights: SHA-256 of its weights, or None."""
 
     name: str
-    weights: str | None
+    weights: str | None = None
 
-    def __call__(self, number: int, current: Tensor, previous: Tensor) -> Pair: ...
+    @abstractmethod
+    def __call__(self, number: int, current: Tensor, previous: Tensor) -> Pair:
+        """A frame's number (1 or more), it and the last one [1,3,H,W] -> what is known between the two."""
 
 
-class TruthFlow:
+class TruthFlow(MeasuringFlow):
     """Exact flow and occlusion; scaled to the frames' size where they were reduced."""
 
     name = "truth"
-    weights: str | None = None
 
     def __init__(self, truth: Truth) -> None:
         self.truth = truth
@@ -98,7 +96,7 @@ def _keep(file: Path, flow: Tensor, back: Tensor) -> None:
         raise OutputError(f"The flow cache {file.parent} cannot be written ({error.strerror}).") from error
 
 
-class EstimatedFlow:
+class EstimatedFlow(MeasuringFlow):
     """Flow of a network or of DIS, both ways, checked forward and backward.
 
     cache  folder that keeps the flows (fp16), or None; identity  what else they depend on (the clip's hash)

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import tee
-from typing import Any
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -20,8 +20,12 @@ from segnst.pipeline import Pipeline, State, Styled
 from segnst.plan import parse_plan
 from segnst.segmentation.base import Segmenter, resolve
 from segnst.segmentation.from_settings import load_segmenter
+from segnst.segmentation.wrapped import Wrapped
 from segnst.stabilize.masks import Edge
-from segnst.types import Motion
+from segnst.style.stylizer import Stylizer
+from segnst.types import LayerMasks, Motion
+
+Inner = TypeVar("Inner")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,30 +99,32 @@ class Remembering(nn.Module):
         return painted
 
 
-class _RememberingSegmenter(Segmenter):
+class RememberingSegmenter(Wrapped[Inner, None], Generic[Inner]):
     """The same for a segmenter: one answer for one frame and one past."""
 
-    def __init__(self, inner: Segmenter) -> None:
-        self.inner, self.name, self.regions = inner, inner.name, inner.regions
-        self._known: deque[tuple[Tensor, Any, tuple[Tensor, Any]]] = deque(maxlen=4)
+    def __init__(self, inner: Segmenter[Inner]) -> None:
+        super().__init__(inner)
+        self._known: deque[tuple[Tensor, Inner | None, tuple[Tensor, Inner | None]]] = deque(maxlen=4)
 
-    def __call__(self, rgb: Tensor, carry: Any = None) -> tuple[Tensor, Any]:
+    def around(self, inner: Segmenter[Inner]) -> RememberingSegmenter[Inner]:
+        return RememberingSegmenter(inner)
+
+    def look(self, rgb: Tensor, inner: Inner | None, own: None) -> tuple[Tensor, Inner | None, None]:
         for known, past, result in self._known:
-            if past is carry and known.shape == rgb.shape and torch.equal(known, rgb):
-                return result
-        result = self.inner(rgb, carry)
-        self._known.append((rgb.clone(), carry, result))
-        return result
+            if past is inner and known.shape == rgb.shape and torch.equal(known, rgb):
+                return *result, None
+        answer = self.inner.frame(rgb, inner)
+        self._known.append((rgb.clone(), inner, answer))
+        return *answer, None
 
 
 def _share(ours: Pipeline, plain: Pipeline) -> None:
     """Let two pipelines use one set of networks, each computed once a frame."""
     if ours.segmenter is not None:
-        ours.segmenter = plain.segmenter = _RememberingSegmenter(ours.segmenter)
-    mine, theirs = (getattr(p.stylizer, "networks", None) for p in (ours, plain))
-    if isinstance(mine, dict) and isinstance(theirs, dict):
-        for name in mine:
-            mine[name] = theirs[name] = Remembering(mine[name])
+        ours.segmenter = plain.segmenter = RememberingSegmenter(ours.segmenter)
+    mine, theirs = ours.stylizer.networks, plain.stylizer.networks
+    for name in mine:
+        mine[name] = theirs[name] = Remembering(mine[name])
 
 
 @dataclass(frozen=True)
@@ -149,12 +155,15 @@ class Bench:
             yield Sample(number, rgb.to(self.plain.device), alone.rgb, styled), alone
 
 
-class AsItIs:
-    """A stylizer that leaves the source as it is."""
+class AsItIs(Stylizer[None]):
+    """A stylizer that leaves the source as it is, for plans of two layers."""
 
-    amounts: tuple[float, ...] = (1.0, 1.0)
+    def __init__(self) -> None:
+        super().__init__((1.0, 1.0))
 
-    def __call__(self, rgb: Tensor, masks: Any, carry: Any = None, seconds: float = 0.0) -> tuple[Tensor, Any]:
+    def __call__(
+        self, rgb: Tensor, masks: LayerMasks | None, carry: None = None, seconds: float = 0.0
+    ) -> tuple[Tensor, None]:
         return rgb, None
 
 
@@ -164,7 +173,7 @@ def mask_pipelines(settings: Settings, region: str, flow: FlowEstimator) -> tupl
     Raises WeightsError, and PlanError for a region that the segmenter does not know.
     """
     device, edge = choose_device(settings.device), Edge.parse(settings.edge)
-    segmenter = _RememberingSegmenter(load_segmenter(settings.segmenter, device, offline=settings.offline))
+    segmenter = RememberingSegmenter(load_segmenter(settings.segmenter, device, offline=settings.offline))
     resolve(region, segmenter.regions)
     plan = parse_plan([f"{region}=source"])
     steadied = Pipeline(plan, AsItIs(), segmenter=segmenter, flow=flow, edge=edge, device=device)

@@ -15,7 +15,8 @@ from segnst.bench.boundary import boundary_f
 from segnst.bench.clips import BenchClip
 from segnst.errors import InputError
 from segnst.segmentation.networks.deeplab import load_bundled
-from segnst.segmentation.objects.tracking import Mark, TrackCarry, TrackingSegmenter
+from segnst.segmentation.objects.tracker import Mark
+from segnst.segmentation.objects.tracking import TrackCarry, TrackingSegmenter
 from segnst.video.read import open_reader
 
 FORMAT = "segnst-tracking-1"

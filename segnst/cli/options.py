@@ -44,7 +44,11 @@ Masks = Annotated[
 ]
 Override = Annotated[
     Optional[Path],  # noqa: UP045
-    typer.Option(metavar="DIR", help="Label maps (000012.png) that win on their frames and tell those beside them."),
+    typer.Option(
+        metavar="DIR",
+        help="Label maps (000012.png) that win on their frames and tell those beside them. In a mask of 0 and 255, "
+        "255 is the first region; else values are the segmenter's classes.",
+    ),
 ]
 MaskClasses = Annotated[
     Optional[str],  # noqa: UP045

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from abc import ABC, abstractmethod
 
 import torch
 import torch.nn.functional as F
@@ -18,10 +18,14 @@ UNLIKE = 0.12  # distance of RGB
 APART = 1.0  # px², of flow and opposite flow
 
 
-class FlowEstimator(Protocol):
-    """Dense backward flow: RGB [T,3,H,W] in [0,1], twice -> [T,2,H,W] px (current -> previous)."""
+class FlowEstimator(ABC):
+    """Estimates dense backward flow. name: how the user calls it."""
 
-    def __call__(self, current: Tensor, previous: Tensor) -> Tensor: ...
+    name: str
+
+    @abstractmethod
+    def __call__(self, current: Tensor, previous: Tensor) -> Tensor:
+        """RGB [T,3,H,W] in [0,1], twice -> [T,2,H,W] px (current -> previous)."""
 
 
 def consistency(flow: Tensor, back: Tensor, apart: float = 0.5) -> Tensor:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from segnst.filters import LUMA
+from segnst.flow.base import FlowEstimator
 
 
 def _gray(rgb: Tensor) -> np.ndarray:
@@ -17,8 +18,8 @@ def _gray(rgb: Tensor) -> np.ndarray:
     return gray
 
 
-class DisFlow:
-    """FlowEstimator on the CPU; frames smaller than 16 px on a side have no flow (zeros)."""
+class DisFlow(FlowEstimator):
+    """Estimates flow on the CPU; frames smaller than 16 px on a side have no flow (zeros)."""
 
     name = "dis"
 

@@ -10,14 +10,15 @@ from torchvision.models.optical_flow import raft_small
 
 from segnst.catalog import fetch_named
 from segnst.errors import WeightsError
+from segnst.flow.base import FlowEstimator
 from segnst.pixels import pad_to_multiple
 from segnst.weights import read_tensors
 
 SMALLEST = 128  # px; the correlation pyramid needs this much
 
 
-class RaftFlow:
-    """FlowEstimator; frames are padded to multiples of 8 (at least 128) and cropped back."""
+class RaftFlow(FlowEstimator):
+    """Estimates flow by a network; frames are padded to multiples of 8 (at least 128) and cropped back."""
 
     name = "raft"
 

@@ -131,7 +131,9 @@ class _Run:
         self.encoder, self.context = encoder, context
         self.layers = choose_layers(settings.losses, encoder)
         flow = registry.get(registry.FLOWS, options.flow, "optical flow")
-        segmenter = None if plan.whole_frame else load_segmenter(options.segmenter, device, offline=options.offline)
+        segmenter = None
+        if not plan.whole_frame:
+            segmenter = load_segmenter(options.segmenter, device, offline=options.offline).select(plan.regions)
         self.stylizer = OptimizingStylizer(
             plan,
             {name: p.to(device) for name, p in self.paintings.items()},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from segnst.jobs.outputs import folder_for, output_path
 from segnst.pipeline import State
 from segnst.plan import ORIGINAL, parse_plan, short_name
 from segnst.sheet import card, layer_picture, write_sheet
+from segnst.stabilize.cuts import is_cut
 from segnst.style.checkpoints import StyleWeights
 from segnst.style.stylizer import PlanStylizer
 from segnst.types import Clip
@@ -137,6 +138,22 @@ class PreviewReport(JobReport):
     warnings: list[str] = field(default_factory=list)
 
 
+def states(parts: Parts, clips: Iterable[Clip]) -> Iterator[tuple[int, Clip, State]]:
+    """(number, frame, state) for each frame of a clip, where the state has what the segmenter knows of those before.
+
+    Only a segmenter that needs all frames in order looks at them; others pass over those that nobody asked for.
+    """
+    segmenter, carry, scene = parts.segmenter, None, None
+    for number, clip in enumerate(clips):
+        rgb = clip.rgb.to(parts.pipeline.device)
+        cut, scene = is_cut(rgb, scene)
+        if segmenter is not None and cut:
+            carry = segmenter.after_cut(carry)
+        yield number, clip, State(segmenter=carry)
+        if segmenter is not None:
+            carry = segmenter(rgb, carry)[1] if segmenter.in_order else segmenter.skip(carry)
+
+
 def preview_sheet(
     input: str | Path,
     output: str | Path | None,
@@ -181,14 +198,10 @@ def _rows(parts: Parts, reader: Reader, count: int, context: Context) -> list[li
     rows = []
     context.stage("frames")
     with memory_advice(f"{reader.width}x{reader.height}"):
-        carry = None
-        follows = hasattr(parts.segmenter, "after_cut")  # it must see every frame
-        for number, clip in enumerate(reader):
+        for number, clip, state in states(parts, reader):
             if number in wanted:
-                rows.append(_row(parts, number, clip.rgb, State(segmenter=carry)))
+                rows.append(_row(parts, number, clip.rgb, state))
                 context.thumbnail(number, rows[-1][-1][1][None])
-            if parts.segmenter is not None and follows:
-                _, carry = parts.segmenter(clip.rgb.to(parts.pipeline.device), carry)
             context.frames(number + 1, max(wanted) + 1)
             if number >= max(wanted):
                 break

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from segnst.assembly import memory_advice
-from segnst.bench.agreement import Agreement
+from segnst.bench.agreement import Agreement, AnyAgreement
 from segnst.config import Settings
 from segnst.device import choose_device
 from segnst.errors import InputError, OutputError, UsageError, did_you_mean
@@ -23,7 +23,7 @@ from segnst.jobs.events import Context, JobReport
 from segnst.jobs.mask_files import FORMATS, Segmented, overlay
 from segnst.jobs.outputs import folder_for
 from segnst.masks.label_map import label_map
-from segnst.segmentation.base import Segmenter, after_cut, notes
+from segnst.segmentation.base import AnySegmenter, SegmenterCarry
 from segnst.segmentation.from_settings import load_segmenter, segmenter_for
 from segnst.segmentation.objects.selection import is_selection
 from segnst.stabilize.cuts import is_cut
@@ -76,7 +76,7 @@ class Written:
     """How many frames have their masks in the folder, what deserves to be said, and the segmenter's last carry."""
 
     frames: int = 0
-    carry: Any = None
+    carry: SegmenterCarry = None
     warnings: list[str] = field(default_factory=list)
 
 
@@ -103,7 +103,7 @@ def segment_file(
     path, folder, source = Path(input), Path(output), settings.source
     device = choose_device(source.device)
     named = source.masks is not None or source.masks_override is not None
-    agreement: Agreement | None = None
+    agreement: AnyAgreement | None = None
 
     def finish(scratch: Path) -> None:
         if agreement is not None:
@@ -134,11 +134,9 @@ def segment_file(
     for warning in warnings:
         context.warn(warning)
     report = SegmentReport(folder, written.frames, list_classes(segmenter.regions), warnings)
-    carry = written.carry[0] if agreement is not None and written.carry else written.carry
-    confidence = getattr(carry, "confidence", None)
+    confidence = (agreement or segmenter).confidence(written.carry)
     if confidence:
-        named_regions = segmenter.regions[1:]
-        report.confidence = {r.name: [round(c[r.index - 1], 3) for c in confidence] for r in named_regions}
+        report.confidence = {name: [round(value, 3) for value in values] for name, values in confidence.items()}
     if agreement is not None:
         report.agreement, report.table = agreement.figures(), agreement.table()
     return report
@@ -147,7 +145,7 @@ def segment_file(
 def segment_to_folder(
     input: Path,
     output: Path,
-    segmenter: Segmenter,
+    segmenter: AnySegmenter,
     *,
     formats: Sequence[str] = ("indexed",),
     reader: Reader | None = None,
@@ -170,14 +168,13 @@ def segment_to_folder(
     def look(name: str, clip: Clip, carry: Any) -> tuple[Segmented, Any]:
         probabilities, carry = segmenter(clip.rgb, carry)
         labels = label_map(probabilities, (clip.rgb.shape[2], clip.rgb.shape[3]))[0].cpu().numpy()
-        draw = getattr(segmenter, "colors", None)
-        return Segmented(name, clip, labels, probabilities, draw(carry) if draw else None), carry
+        return Segmented(name, clip, labels, probabilities, segmenter.colors(carry)), carry
 
     report = masks_to_folder(
         input, output, look, segmenter, formats=formats, reader=reader, cut=cut, overwrite=overwrite, context=context,
         finish=finish,
     )  # fmt: skip
-    report.warnings += notes(segmenter, report.carry)
+    report.warnings += segmenter.notes(report.carry)
     return report
 
 
@@ -185,7 +182,7 @@ def masks_to_folder(
     input: Path,
     output: Path,
     look: Look,
-    segmenter: Segmenter,
+    segmenter: AnySegmenter,
     *,
     formats: Sequence[str] = ("indexed",),
     reader: Reader | None = None,
@@ -224,7 +221,7 @@ def masks_to_folder(
                     name, clip, expected = frame
                     if cut is not None and sequence:
                         begins, scene = cut(clip.rgb, scene)
-                        carry = after_cut(segmenter, carry) if begins else carry
+                        carry = segmenter.after_cut(carry) if begins else carry
                     masks, carry = look(name, clip, carry if sequence else None)
                     for export in exports:
                         export.add(masks)

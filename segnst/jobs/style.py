@@ -17,7 +17,6 @@ from segnst.jobs.events import Context, Event, Frames, JobReport, Listener, Stag
 from segnst.jobs.outputs import folder_for, output_path
 from segnst.pipeline import State
 from segnst.plan import parse_plan
-from segnst.segmentation.base import notes
 from segnst.sheet import write_sheet
 from segnst.video.paths import check_output
 from segnst.video.read import Reader, open_reader
@@ -106,7 +105,12 @@ def style_file(
     if samples and sheet is not None:
         context.tell(Stage("draw the contact sheet"))  # the output is complete, so there is nothing to cancel any more
         samples.write(Path(sheet))
-    warnings = [*said, *reader.warnings, *writer.warnings, *notes(parts.segmenter, state.segmenter)]
+    warnings = [
+        *said,
+        *reader.warnings,
+        *writer.warnings,
+        *(parts.segmenter.notes(state.segmenter) if parts.segmenter else []),
+    ]
     for warning in warnings:
         context.warn(warning)
     seconds = {"read": waited["read"]} | parts.pipeline.seconds | {"write": waited["write"]}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 from segnst.errors import PlanError, did_you_mean
 from segnst.types import Region
@@ -18,27 +20,98 @@ STUFF = frozenset((
 ))  # fmt: skip
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    import numpy as np
+    from torch import Tensor, nn
+
+Carry = TypeVar("Carry")
 
 
-class Segmenter(Protocol):
-    """Says for each pixel how likely each region is.
+class Segmenter(ABC, Generic[Carry]):
+    """Says for each pixel how likely each region is. Generic in its carry: what it knows of the frames before.
 
-    name     how the user calls it
-    regions  its regions in the order of the output's channels
+    name      how the user calls it
+    regions   its regions in the order of the output's channels
+    path      the file that its weights were loaded from, or None
+    network   its network, for those who look into it (gradients, Grad-CAM), or None
+    in_order  whether the answer to a frame depends on all frames before it, so that none of them may be left out.
+              False: :meth:`skip` says what is left of a frame that is not looked at
 
-    Calling it: rgb ``[T,3,H,W]`` float in [0,1] and the carry of the frames before (None at first) give
-    probabilities ``[T,K,h,w]`` that sum to 1 over K, at the network's resolution, corners aligned with the
-    frame's, and the carry for the frames that follow.
-
-    A segmenter that counts frames, or must see all of them in order, also has ``after_cut(carry)``: the carry that a
-    new scene begins with (others begin anew), and may have ``notes(carry)``: warnings for the user at the end.
+    Only :meth:`frame` must be written. Members that take a carry take None too, which is the carry before the first
+    frame. ``tests/segmentation/test_contract.py`` holds every registered segmenter to what is said here.
     """
 
-    name: str
-    regions: tuple[Region, ...]
+    path: Path | None = None
+    network: nn.Module | None = None
+    in_order: bool = False
 
-    def __call__(self, rgb: Tensor, carry: Any = None) -> tuple[Tensor, Any]: ...
+    def __init__(self, name: str, regions: Sequence[Region], path: Path | None = None) -> None:
+        self.name, self.regions, self.path = name, tuple(regions), path
+
+    @abstractmethod
+    def frame(self, rgb: Tensor, carry: Carry | None) -> tuple[Tensor, Carry | None]:
+        """Look at one frame.
+
+        rgb ``[1,3,H,W]`` float in [0,1] and the carry of the frames before -> probabilities ``[1,K,h,w]`` that sum to
+        1 over K, corners aligned with the frame's, and the carry for the next frame. Frames of one size get
+        probabilities of one size. Gradients flow where the segmenter has a network.
+        """
+
+    def __call__(self, rgb: Tensor, carry: Carry | None = None) -> tuple[Tensor, Carry | None]:
+        """Look at T frames in order: rgb ``[T,3,H,W]`` -> probabilities ``[T,K,h,w]`` without gradients, carry.
+
+        A segmenter that can look at several frames at once may override this; its answers are those of the loop.
+        """
+        import torch
+
+        out = []
+        with torch.inference_mode():
+            for one in rgb.split(1):  # type: ignore[no-untyped-call]
+                probabilities, carry = self.frame(one, carry)
+                out.append(probabilities)
+            return torch.cat(out), carry
+
+    def select(self, names: Sequence[str]) -> Segmenter[Carry]:
+        """Return the segmenter for a plan's regions; one that knows single objects (``person:1``) is told which.
+
+        Raises PlanError for names that it does not know; a segmenter of classes leaves that to :func:`resolve`.
+        """
+        return self
+
+    def channels(self, region: int) -> tuple[int, ...]:
+        """Say in which channels :meth:`select` has put a region of the segmenter before it, the likelier first.
+
+        region  its index before the selection, which is its value in label maps
+        """
+        return (region,)
+
+    def skip(self, carry: Carry | None) -> Carry | None:
+        """Return the carry behind a frame that is not looked at; for segmenters that are not ``in_order``."""
+        return carry
+
+    def after_cut(self, carry: Carry | None) -> Carry | None:
+        """Return what is still known when a new scene begins; by default nothing."""
+        return None
+
+    def notes(self, carry: Carry | None) -> list[str]:
+        """Return warnings for the user, at the end of a clip."""
+        return []
+
+    def confidence(self, carry: Carry | None) -> dict[str, tuple[float, ...]]:
+        """Return how sure it was of its regions so far: {name of the region: one value in [0,1] a frame}."""
+        return {}
+
+    def colors(self, carry: Carry | None) -> np.ndarray | None:
+        """Return a palette of its own for label maps, uint8 RGB [K,3], or None for the usual one."""
+        return None
+
+    @property
+    def weights(self) -> dict[str, Path]:
+        """The files of weights that take part: {name: path}."""
+        return {} if self.path is None else {self.name: self.path}
+
+
+AnySegmenter: TypeAlias = Segmenter[Any]  # for those who hand its carry on without looking into it
+SegmenterCarry: TypeAlias = Any  # the carry of such a one
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,48 +135,28 @@ class Prompt:
             raise ValueError("a prompt needs a box, a point or a stroke")
 
 
-class Selector(Protocol):
-    """Cuts one object out of one frame: rgb ``[1,3,H,W]`` float in [0,1] and a prompt -> soft mask ``[1,1,H,W]``.
+class Selector(ABC):
+    """Cuts one object out of one frame.
 
-    Raises UsageError when the prompt lies outside the frame or holds nothing that can be cut out.
+    name  how the user calls it;  path  the file that its weights were loaded from, or None
     """
 
-    name: str
+    path: Path | None = None
 
-    def __call__(self, rgb: Tensor, prompt: Prompt) -> Tensor: ...
+    def __init__(self, name: str, path: Path | None = None) -> None:
+        self.name, self.path = name, path
 
+    @abstractmethod
+    def __call__(self, rgb: Tensor, prompt: Prompt) -> Tensor:
+        """RGB ``[1,3,H,W]`` float in [0,1] and a prompt -> soft mask ``[1,1,H,W]`` in [0,1].
 
-def select_regions(segmenter: Segmenter, names: Sequence[str]) -> Segmenter:
-    """Return the segmenter for a plan's regions: one that knows single objects is told which (``person:1``).
+        Raises UsageError when the prompt lies outside the frame or holds nothing that can be cut out.
+        """
 
-    Its ``select(names)`` does it; segmenters of classes have none and are returned as they are.
-    Raises PlanError for names that it does not know.
-    """
-    select = getattr(segmenter, "select", None)
-    return select(names) if select is not None and names else segmenter
-
-
-def frame_by_frame(one: Callable[[Tensor, Any], tuple[Tensor, Any]], rgb: Tensor, carry: Any) -> tuple[Tensor, Any]:
-    """The calling of a segmenter that takes frames one by one: ``one`` has them [1,3,H,W], with the carry before."""
-    import torch
-
-    out = []
-    for frame in rgb.split(1):  # type: ignore[no-untyped-call]
-        probabilities, carry = one(frame, carry)
-        out.append(probabilities)
-    return torch.cat(out).to(rgb.device), carry
-
-
-def after_cut(segmenter: Segmenter | None, carry: Any) -> Any:
-    """What a segmenter still knows when a new scene begins."""
-    keep = getattr(segmenter, "after_cut", None)
-    return None if keep is None or carry is None else keep(carry)
-
-
-def notes(segmenter: Segmenter | None, carry: Any) -> list[str]:
-    """What a segmenter has to say at the end of a clip."""
-    say = getattr(segmenter, "notes", None)
-    return [] if say is None or carry is None else list(say(carry))
+    @property
+    def weights(self) -> dict[str, Path]:
+        """The files of weights that take part: {name: path}."""
+        return {} if self.path is None else {self.name: self.path}
 
 
 def objects(regions: Sequence[Region]) -> tuple[Region, ...]:

@@ -20,6 +20,7 @@ from segnst.masks.classes import regions_from_names
 from segnst.masks.indexed_png import read_png
 from segnst.masks.label_map import IGNORE, one_object, shows_one_object
 from segnst.pixels import to_bytes
+from segnst.segmentation.base import Segmenter
 from segnst.segmentation.objects.selection import OBJECT
 from segnst.types import Region
 
@@ -27,39 +28,41 @@ CLASSES_FILE = "classes.json"
 Load = Callable[[], np.ndarray]  # label map uint8 [h,w], or probabilities float32 [K,h,w]
 
 
-class FileSegmenter:
-    """A :class:`~segnst.segmentation.base.Segmenter` that reads its masks; the carry is how many frames there were.
+class FileSegmenter(Segmenter[int]):
+    """A segmenter that reads its masks; the carry is how many frames there were.
 
     masks  one a frame, or a single one for all of them
     """
 
     def __init__(self, path: Path, regions: Sequence[Region], masks: Sequence[Load]) -> None:
-        self.name, self.source, self.regions, self.masks = "files", path, tuple(regions), tuple(masks)
+        super().__init__("files", regions)
+        self.source, self.masks = path, tuple(masks)
 
-    def __call__(self, rgb: Tensor, carry: int | None = None) -> tuple[Tensor, int]:
+    def frame(self, rgb: Tensor, carry: int | None) -> tuple[Tensor, int]:
         """Raises InputError: there is no mask for a frame, or one of another shape or with unknown values."""
-        number, out = carry or 0, []
-        for _ in range(len(rgb)):
-            if len(self.masks) > 1 and number >= len(self.masks):
-                raise InputError(f"{self.source} has masks for {len(self.masks)} frames; the input has more.")
-            mask = self.masks[number if len(self.masks) > 1 else 0]()
-            height, width = mask.shape[-2:]
-            if abs(width / height - rgb.shape[3] / rgb.shape[2]) > 0.02:
-                raise InputError(
-                    f"The mask for frame {number} in {self.source} is {width}x{height}, the frame "
-                    f"{rgb.shape[3]}x{rgb.shape[2]}: another shape."
-                )
-            out.append(self._probabilities(mask, number, rgb))
-            number += 1
-        return torch.cat(out), number
+        number = carry or 0
+        if len(self.masks) > 1 and number >= len(self.masks):
+            raise InputError(f"{self.source} has masks for {len(self.masks)} frames; the input has more.")
+        mask = self.masks[number if len(self.masks) > 1 else 0]()
+        height, width = mask.shape[-2:]
+        if abs(width / height - rgb.shape[3] / rgb.shape[2]) > 0.02:
+            raise InputError(
+                f"The mask for frame {number} in {self.source} is {width}x{height}, the frame "
+                f"{rgb.shape[3]}x{rgb.shape[2]}: another shape."
+            )
+        return self._probabilities(mask, number, rgb), number + 1
 
-    def after_cut(self, carry: int) -> int:
+    def skip(self, carry: int | None) -> int:
+        """The mask of a frame that is not looked at is passed over."""
+        return (carry or 0) + 1
+
+    def after_cut(self, carry: int | None) -> int | None:
         """The count of frames goes on."""
         return carry
 
-    def notes(self, carry: int) -> list[str]:
+    def notes(self, carry: int | None) -> list[str]:
         """A warning where masks are left over."""
-        left = len(self.masks) - carry
+        left = len(self.masks) - (carry or 0)
         return (
             [f"{self.source} has masks for {left} more frames than the input has."]
             if carry and left > 0 < len(self.masks) - 1

@@ -15,20 +15,21 @@ from segnst import registry
 from segnst.config import Settings
 from segnst.errors import UsageError
 from segnst.pixels import to_bytes
-from segnst.segmentation.base import FOREGROUND, Segmenter, Selector
+from segnst.segmentation.base import FOREGROUND, AnySegmenter, Selector
 from segnst.segmentation.networks.deeplab import ARCHITECTURE, load_bundled
 from segnst.segmentation.objects.instances import InstanceSegmenter
 from segnst.segmentation.objects.selection import At, Selection, is_selection, parse_selections
-from segnst.segmentation.objects.tracking import Mark, Tracker, TrackingSegmenter, follow_back, working_size
+from segnst.segmentation.objects.tracker import AnyTracker, Mark, follow_back, working_size
+from segnst.segmentation.objects.tracking import TrackingSegmenter
 from segnst.segmentation.wrappers.combined import CombinedSegmenter
-from segnst.segmentation.wrappers.override import REACH, OverrideSegmenter, read_overrides, spread
+from segnst.segmentation.wrappers.override import FIRST, REACH, OverrideSegmenter, read_overrides, spread
 from segnst.video.read import Reader
 from segnst.weights import read_metadata
 
 ONE_LOOK = "deeplab:513"  # a fifth of the time of the bundled segmenter's two
 
 
-def load_segmenter(name: str, device: torch.device, *, offline: bool = False) -> Segmenter:
+def load_segmenter(name: str, device: torch.device, *, offline: bool = False) -> AnySegmenter:
     """A segmenter by registered name (``NAME`` or ``NAME:ARGUMENT``), or a fine-tuned checkpoint by path.
 
     Raises UsageError, WeightsError.
@@ -40,9 +41,9 @@ def load_segmenter(name: str, device: torch.device, *, offline: bool = False) ->
         kind = read_metadata(Path(name)).get("architecture", "")
         # what names no architecture that is known is left to the usual loader, which says what is wrong with it
         loader = registry.get(registry.SEGMENTER_FILES, kind if kind in registry.SEGMENTER_FILES else ARCHITECTURE, "")
-        return cast(Segmenter, loader(name, device=device, offline=offline, weights=Path(name)))
+        return cast(AnySegmenter, loader(name, device=device, offline=offline, weights=Path(name)))
     loader = registry.get(registry.SEGMENTERS, base, "segmenter")
-    return cast(Segmenter, loader(name, device=device, offline=offline))
+    return cast(AnySegmenter, loader(name, device=device, offline=offline))
 
 
 def load_objects(
@@ -62,7 +63,7 @@ def load_objects(
 
 def segmenter_for(
     settings: Settings, device: torch.device, reader: Reader | None = None, regions: Sequence[str] = ()
-) -> Segmenter:
+) -> AnySegmenter:
     """The segmenter that the settings ask for.
 
     reader   the input: what is pointed at, and what corrects frames, is looked up in it before the run
@@ -78,7 +79,7 @@ def segmenter_for(
     if settings.masks_override is not None:
         overrides = read_overrides(Path(settings.masks_override), *_names(_needed(reader)))
     if is_selection(settings):
-        segmenter: Segmenter = _tracking(settings, device, _needed(reader), overrides)
+        segmenter: AnySegmenter = _tracking(settings, device, _needed(reader), overrides)
     elif settings.masks is not None:
         from segnst.segmentation.files import open_masks
 
@@ -99,7 +100,7 @@ def segmenter_for(
     return segmenter
 
 
-def _of_classes(name: str, settings: Settings, device: torch.device) -> Segmenter:
+def _of_classes(name: str, settings: Settings, device: torch.device) -> AnySegmenter:
     quick = settings.fast and name == "deeplab"
     return load_segmenter(ONE_LOOK if quick else name, device, offline=settings.offline)
 
@@ -116,7 +117,7 @@ def _names(reader: Reader) -> tuple[tuple[str, ...], tuple[int, int]]:
     return tuple(p.stem for p in files), (reader.height, reader.width)
 
 
-def _tracking(settings: Settings, device: torch.device, reader: Reader, overrides: dict[int, np.ndarray]) -> Tracker:
+def _tracking(settings: Settings, device: torch.device, reader: Reader, overrides: dict[int, np.ndarray]) -> AnyTracker:
     size = (reader.height, reader.width)
     selections = parse_selections(settings, size, reader.width / reader.info.width)
     empty = _tracker(settings, device)
@@ -130,7 +131,8 @@ def _tracking(settings: Settings, device: torch.device, reader: Reader, override
     # a frame corrected by hand corrects what is known of the object from there on
     for frame, labels in overrides.items():
         for k, each in enumerate(segmenter.names):
-            mask = torch.from_numpy((labels == k + 1).astype(np.float32))[None, None]
+            mine = (labels == k + 1) | (k == 0) & (labels == FIRST)
+            mask = torch.from_numpy(mine.astype(np.float32))[None, None]
             marks = [m for m in marks if (m.name, m.frame) != (each, frame)] + [Mark(each, frame, mask=mask)]
     segmenter = empty.with_marks(marks)
     if frames:
@@ -139,12 +141,12 @@ def _tracking(settings: Settings, device: torch.device, reader: Reader, override
     return segmenter
 
 
-def _tracker(settings: Settings, device: torch.device) -> Tracker:
+def _tracker(settings: Settings, device: torch.device) -> AnyTracker:
     """What follows the objects, without any yet."""
     name, offline = settings.segmenter, settings.offline
     if name.partition(":")[0] in registry.TRACKERS:
         load = registry.get(registry.TRACKERS, name.partition(":")[0], "tracker")
-        tracker = cast(Tracker | None, load(name, device=device, offline=offline))
+        tracker = cast(AnyTracker | None, load(name, device=device, offline=offline))
         if tracker is not None:
             return tracker
     name = name if name in registry.SELECTORS else "grabcut"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -16,10 +17,19 @@ from segnst.types import Motion
 Limits = tuple[tuple[float, float], tuple[float, float]]
 
 
-class Stabilizer(Protocol):
-    """(painted [1,3,H,W], motion or None after a cut, carry) -> (steady [1,3,H,W], carry)."""
+Carry = TypeVar("Carry")
 
-    def __call__(self, painted: Tensor, motion: Motion | None, carry: Any) -> tuple[Tensor, Any]: ...
+
+class Stabilizer(ABC, Generic[Carry]):
+    """Holds paint still. Generic in its carry: what it keeps of the frames before."""
+
+    @abstractmethod
+    def __call__(self, painted: Tensor, motion: Motion | None, carry: Carry | None) -> tuple[Tensor, Carry]:
+        """Painted [1,3,H,W] in [0,1], motion (None where a scene begins) and carry -> steady [1,3,H,W] and carry."""
+
+
+AnyStabilizer: TypeAlias = Stabilizer[Any]  # for those who hand its carry on without looking into it
+StabilizerCarry: TypeAlias = Any  # the carry of such a one
 
 
 CELL = 6  # px; contrast is compared over neighborhoods of about three of these
@@ -72,7 +82,7 @@ class PaintCarry:
 
 
 @dataclass(frozen=True, slots=True)
-class BlendStabilizer:
+class BlendStabilizer(Stabilizer[PaintCarry]):
     """Recursive blending along the flow (Ruder 2016's short-term idea as a post-process), with cubic warping and
     the contrast of each band kept at that of the paint.
 

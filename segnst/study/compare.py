@@ -161,7 +161,7 @@ def _temporal(method: _Method | None, options: CompareOptions, context: Context)
                 error = masked_mean(squared_difference(now[1], last[1], pair.flow), pair.valid)
                 errors += [] if error is None else [1000 * error]
             last = now
-    return (sum(errors) / len(errors) if errors else None), getattr(flow, "name", "truth")
+    return (sum(errors) / len(errors) if errors else None), flow.name
 
 
 @dataclass

@@ -9,7 +9,6 @@ import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -28,6 +27,7 @@ from segnst.perceptual.encoders import Encoder
 from segnst.perceptual.losses import gram
 from segnst.perceptual.objective import STYLE_LAYERS
 from segnst.pixels import from_bytes
+from segnst.segmentation.base import AnySegmenter
 from segnst.segmentation.from_settings import load_segmenter
 from segnst.segmentation.wrappers.two_looks import CloserSegmenter
 from segnst.sheet import write_sheet
@@ -97,7 +97,7 @@ def feature_sections(encoder: Encoder, rgb: Tensor, layers: Sequence[str], chann
 
 
 def saliency_section(
-    segmenter: Any, rgb: Tensor, name: str | None, samples: int, check: Callable[[], None] = lambda: None
+    segmenter: AnySegmenter, rgb: Tensor, name: str | None, samples: int, check: Callable[[], None] = lambda: None
 ) -> Section:
     """Gradient, SmoothGrad and Grad-CAM of a class; ``check`` is called between the samples."""
     regions = choose_class(segmenter, rgb, name)

@@ -7,7 +7,6 @@ no gradient where the segmenter is sure: a clear car would be dark beside one th
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -16,20 +15,18 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from segnst.errors import UsageError
-from segnst.segmentation.base import Segmenter, resolve
+from segnst.segmentation.base import AnySegmenter, resolve
 from segnst.types import Region
 
 Regions = tuple[Region, ...]
 
 
-def probabilities(segmenter: Segmenter, rgb: Tensor) -> Tensor:
-    """[1,3,H,W] -> [1,K,h,w], with gradients: segmenters switch them off for themselves."""
-    call: Callable[..., tuple[Tensor, Any]] = inspect.unwrap(type(segmenter).__call__)
-    found, _ = call(segmenter, rgb, None)
-    return found
+def probabilities(segmenter: AnySegmenter, rgb: Tensor) -> Tensor:
+    """[1,3,H,W] -> [1,K,h,w], with gradients."""
+    return segmenter.frame(rgb, None)[0]
 
 
-def choose_class(segmenter: Segmenter, rgb: Tensor, name: str | None) -> Regions:
+def choose_class(segmenter: AnySegmenter, rgb: Tensor, name: str | None) -> Regions:
     """The regions a name means; without one, the largest thing in the picture that is no background.
 
     Raises PlanError for an unknown name, UsageError when it is nowhere in the picture.
@@ -48,7 +45,7 @@ def choose_class(segmenter: Segmenter, rgb: Tensor, name: str | None) -> Regions
     return (max(things or segmenter.regions, key=lambda r: share[r.index]),)
 
 
-def _answer(segmenter: Segmenter, rgb: Tensor, regions: Regions, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+def _answer(segmenter: AnySegmenter, rgb: Tensor, regions: Regions, mask: Tensor | None) -> tuple[Tensor, Tensor]:
     """y_c, and the mask [1,h,w] of the class's pixels that it was taken over."""
     found = probabilities(segmenter, rgb)
     indices = [r.index for r in regions]
@@ -60,20 +57,20 @@ def _answer(segmenter: Segmenter, rgb: Tensor, regions: Regions, mask: Tensor | 
     return (odds * mask).sum() / mask.sum().clamp_min(1), mask
 
 
-def _gradient(segmenter: Segmenter, rgb: Tensor, regions: Regions, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+def _gradient(segmenter: AnySegmenter, rgb: Tensor, regions: Regions, mask: Tensor | None) -> tuple[Tensor, Tensor]:
     x = rgb.detach().clone().requires_grad_(True)
     answer, mask = _answer(segmenter, x, regions, mask)
     (gradient,) = torch.autograd.grad(answer, x)
     return gradient.abs().amax(1, keepdim=True), mask.detach()
 
 
-def gradient_map(segmenter: Segmenter, rgb: Tensor, regions: Regions) -> Tensor:
+def gradient_map(segmenter: AnySegmenter, rgb: Tensor, regions: Regions) -> Tensor:
     """|∂y_c/∂rgb|, the largest of the three channels (Simonyan 2013, arXiv 1312.6034): [1,3,H,W] -> [1,1,H,W]."""
     return _gradient(segmenter, rgb, regions, None)[0]
 
 
 def smooth_grad(
-    segmenter: Segmenter,
+    segmenter: AnySegmenter,
     rgb: Tensor,
     regions: Regions,
     count: int = 12,
@@ -113,13 +110,13 @@ def _last_features(network: nn.Module, run: Callable[[], Any]) -> nn.Module:
     return [module for width, module in seen if width == coarsest][-1]
 
 
-def grad_cam(segmenter: Segmenter, rgb: Tensor, regions: Regions) -> Tensor:
+def grad_cam(segmenter: AnySegmenter, rgb: Tensor, regions: Regions) -> Tensor:
     """Grad-CAM (Selvaraju 2017, arXiv 1610.02391) at the last wide convolution: [1,3,H,W] -> [1,1,H,W], 0 and above.
 
     Raises UsageError for a segmenter without a network.
     """
-    network = getattr(segmenter, "network", None)
-    if not isinstance(network, nn.Module):
+    network = segmenter.network
+    if network is None:
         raise UsageError(f"The segmenter {segmenter.name} has no network to look into.")
     module = _last_features(network, lambda: probabilities(segmenter, rgb))
     kept: list[Tensor] = []

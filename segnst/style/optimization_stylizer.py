@@ -16,6 +16,7 @@ from segnst.perceptual.encoders import Encoder
 from segnst.perceptual.objective import Objective, StyleRegion
 from segnst.plan import ORIGINAL, Plan
 from segnst.style.optimization import Losses, Optimized, OptimizeSettings, Watch, optimize, resized
+from segnst.style.stylizer import Stylizer
 from segnst.types import LayerMasks
 
 Painted = tuple[str, list[tuple[Tensor, float]], Tensor | None]  # name, paintings with weights, mask
@@ -57,7 +58,7 @@ class OptimizedCarry:
     painted: Tensor
 
 
-class OptimizingStylizer:
+class OptimizingStylizer(Stylizer[OptimizedCarry]):
     """Paints a frame by optimization, each region after its paintings, in one picture, by guided Gram matrices.
 
     paintings   {style of the plan: RGB [1,3,h,w]}
@@ -81,7 +82,7 @@ class OptimizingStylizer:
         watch: Watch | None = None,
     ) -> None:
         self.plan, self.paintings, self.encoder, self.settings = plan, paintings, encoder, settings
-        self.amounts = tuple(0.0 if e.original else e.strength for e in plan.entries)
+        super().__init__([0.0 if e.original else e.strength for e in plan.entries])
         self.flow, self.match, self.demand, self.watch = flow, match, demand, watch
         self.results: list[list[Losses]] = []
         self.current: tuple[Tensor, LayerMasks | None] = (torch.empty(0), None)  # the frame being painted

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -21,21 +22,33 @@ from segnst.style.transformer import SMALLEST
 from segnst.types import LayerMasks
 
 Found = TypeVar("Found")
+StyleCarry = TypeVar("StyleCarry")
 UNSEEN = 1 / 512  # a layer whose mask stays below this nowhere changes an 8-bit pixel
 
 
-class Stylizer(Protocol):
-    """Paints all layers of a frame: (rgb [T,3,H,W], masks, carry, seconds) -> (painted [T,3,H,W], carry).
+class Stylizer(ABC, Generic[StyleCarry]):
+    """Paints all layers of a frame. Generic in its carry: what it keeps of the frames before.
 
-    seconds  since the first frame, for styles that fade. Layers that stay original get the nearest thing to paint
-    that there is; ``amounts`` says for each layer how much of the paint is laid over the source when composing.
+    amounts   for each layer how much of the paint is laid over the source when composing
+    networks  networks of one style, by the style's name, which may be shared with another stylizer
     """
 
-    amounts: tuple[float, ...]
+    def __init__(self, amounts: Sequence[float], networks: Mapping[str, nn.Module] | None = None) -> None:
+        self.amounts, self.networks = tuple(amounts), dict(networks or {})
 
+    @abstractmethod
     def __call__(
-        self, rgb: Tensor, masks: LayerMasks | None, carry: Any = None, seconds: float = 0.0
-    ) -> tuple[Tensor, Any]: ...
+        self, rgb: Tensor, masks: LayerMasks | None, carry: StyleCarry | None = None, seconds: float = 0.0
+    ) -> tuple[Tensor, StyleCarry | None]:
+        """RGB [T,3,H,W] in [0,1], masks (None: one layer) and carry -> painted [T,3,H,W] and carry.
+
+        seconds  since the first frame, for styles that fade. Layers that stay original get the nearest thing to paint
+        that there is.
+        """
+
+
+AnyStylizer: TypeAlias = Stylizer[Any]  # for those who hand its carry on without looking into it
+StylizerCarry: TypeAlias = Any  # the carry of such a one
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +83,7 @@ class Scale:
 Carry = Mapping[str, tuple[Moments, ...]]  # by the collection's path
 
 
-class PlanStylizer:
+class PlanStylizer(Stylizer[Carry]):
     """Carries out a plan: layers whose styles come from one collection share one pass of its network, each layer with
     its own statistics and its own mix; a network of one style is run over the whole frame. Pictures are composed by
     soft mask; a mix across networks is the weighted mean of their pictures.
@@ -87,10 +100,10 @@ class PlanStylizer:
     ) -> None:
         self.plan, self.device, self.dtype, self.scale = plan, device, fast_dtype(device), scale
         self.members = {name: s for name, s in styles.items() if isinstance(s, InCollection)}
-        self.networks = {name: self._ready(s) for name, s in styles.items() if isinstance(s, nn.Module)}
+        networks = {name: self._ready(s) for name, s in styles.items() if isinstance(s, nn.Module)}
         self.collections = {str(m.collection.path): m.collection for m in self.members.values()}
         self.trunks = {path: self._ready(c.net) for path, c in self.collections.items()}
-        self.amounts = tuple(self._amount(e) for e in plan.entries)
+        super().__init__([self._amount(e) for e in plan.entries], networks)
         if scale.tile != "off" and self.networks:
             alone = next(iter(self.networks))
             raise UsageError(f"--tile {scale.tile} needs styles of a collection; '{alone}' is a network of its own.")

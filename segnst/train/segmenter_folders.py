@@ -13,7 +13,7 @@ import torch
 from segnst.errors import InputError
 from segnst.masks import labeled
 from segnst.masks.label_map import PARTIAL, label_map
-from segnst.segmentation.base import Segmenter
+from segnst.segmentation.base import AnySegmenter
 from segnst.train import segmentation_data as data
 from segnst.types import Region
 
@@ -78,7 +78,7 @@ def split_sources(
     return train, held
 
 
-def count_pixels(segmenter: Segmenter, item: labeled.Item, source: data.Source) -> np.ndarray:
+def count_pixels(segmenter: AnySegmenter, item: labeled.Item, source: data.Source) -> np.ndarray:
     """Return int64 [K,3] for one photo: pixels in both, in the union, in the label. 254 rules out, 255 is ignored."""
     assert item.label is not None
     image, label = labeled.read_image(item.image), item.label()

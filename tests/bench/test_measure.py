@@ -11,6 +11,7 @@ from segnst.bench.clips import BenchClip, find_clip
 from segnst.bench.measure import EstimatedFlow, TruthFlow, measuring_flow
 from segnst.bench.truth import Truth, truth_of
 from segnst.errors import InputError, OutputError, WeightsError
+from segnst.flow.base import FlowEstimator
 from tests.bench.make import rendered, shift
 from tests.clips import panning
 
@@ -52,7 +53,9 @@ def test_exact_flow_follows_the_frames_size(tmp_path: Path) -> None:
         flow(3, torch.zeros(1, 3, 48, 64), torch.zeros(1, 3, 48, 64))
 
 
-class Counting:
+class Counting(FlowEstimator):
+    name = "counting"
+
     def __init__(self) -> None:
         self.calls = 0
 

@@ -13,6 +13,7 @@ from segnst import registry
 from segnst.bench.methods import fixed_blend, frozen_norm, local_weights
 from segnst.bench.samples import Bench, Context, NotApplicable, Remembering, Sample
 from segnst.config import Settings
+from segnst.flow.base import FlowEstimator
 from segnst.flow.dis import DisFlow
 from segnst.pipeline import Pipeline
 from segnst.plan import parse_plan
@@ -74,7 +75,9 @@ def test_local_weights_trust_what_looks_the_same() -> None:
     rgb = texture(*SIZE)[None]
     a, b = torch.zeros(1, 3, *SIZE), torch.ones(1, 3, *SIZE)
 
-    class Still:
+    class Still(FlowEstimator):
+        name = "still"
+
         def __call__(self, current: Tensor, previous: Tensor) -> Tensor:
             return torch.zeros(1, 2, *current.shape[-2:])
 

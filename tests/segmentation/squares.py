@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from segnst.segmentation.objects.instances import Found
+from segnst.segmentation.objects.instances import Finder, Found
 from segnst.types import Region
 
 CLASSES = (Region(0, "other"), Region(1, "person", ("people",)), Region(2, "car", ("vehicle",)))
@@ -22,8 +22,9 @@ def frame(*squares: tuple[str, int, int, int]) -> Tensor:
     return rgb
 
 
-class SquareFinder:
-    name, classes = "squares", CLASSES
+class SquareFinder(Finder):
+    def __init__(self) -> None:
+        super().__init__("squares", CLASSES)
 
     def __call__(self, rgb: Tensor) -> Found:
         labels, scores, masks = [], [], []

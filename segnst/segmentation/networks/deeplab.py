@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +12,7 @@ from torch import Tensor
 
 from segnst.errors import UsageError, WeightsError
 from segnst.files import written_whole
+from segnst.segmentation.base import Segmenter
 from segnst.segmentation.networks.deeplab_network import DeepLab
 from segnst.types import Region
 
@@ -28,21 +28,35 @@ def network_size(size: tuple[int, int], long_side: int) -> tuple[int, int]:
     return height, width
 
 
-class DeepLabSegmenter:
-    """A :class:`~segnst.segmentation.base.Segmenter`; looks at each frame alone and carries nothing.
+class DeepLabSegmenter(Segmenter[None]):
+    """Looks at each frame alone and carries nothing.
 
     rgb ``[T,3,H,W]`` float in [0,1], any H and W -> probabilities ``[T,K,h,w]`` at a quarter of ``long_side``.
     """
 
-    path: Path | None = None  # where it was loaded from
+    network: DeepLab
 
-    def __init__(self, name: str, network: DeepLab, regions: Sequence[Region], long_side: int = 513) -> None:
-        self.name, self.regions, self.long_side = name, tuple(regions), long_side
+    def __init__(
+        self,
+        name: str,
+        network: DeepLab,
+        regions: Sequence[Region],
+        long_side: int = 513,
+        path: Path | None = None,
+    ) -> None:
+        super().__init__(name, regions, path)
+        self.long_side = long_side
         self.network = network.eval().to(memory_format=torch.channels_last)
 
+    def frame(self, rgb: Tensor, carry: None) -> tuple[Tensor, None]:
+        return self._probabilities(rgb), None
+
     @torch.inference_mode()
-    def __call__(self, rgb: Tensor, carry: Any = None) -> tuple[Tensor, Any]:
-        return torch.cat([self.network(x).float().softmax(1) for x in self._inputs(rgb, self.long_side)]), None
+    def __call__(self, rgb: Tensor, carry: None = None) -> tuple[Tensor, None]:
+        return self._probabilities(rgb), None
+
+    def _probabilities(self, rgb: Tensor) -> Tensor:
+        return torch.cat([self.network(x).float().softmax(1) for x in self._inputs(rgb, self.long_side)])
 
     @torch.inference_mode()
     def look(self, rgb: Tensor, long_side: int) -> tuple[Tensor, Tensor]:
@@ -123,9 +137,7 @@ def load(
     path = weights if weights is not None else Path(name)
     network, regions, metadata = read(path)
     network.to(device)
-    segmenter = DeepLabSegmenter(name, network, regions, int(metadata.get("long_side", "513")))
-    segmenter.path = path
-    return segmenter
+    return DeepLabSegmenter(name, network, regions, int(metadata.get("long_side", "513")), path)
 
 
 def load_bundled(

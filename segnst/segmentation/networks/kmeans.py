@@ -14,7 +14,7 @@ from torch import Tensor
 
 from segnst.errors import UsageError
 from segnst.pixels import quantized, size_within
-from segnst.segmentation.base import frame_by_frame
+from segnst.segmentation.base import Segmenter
 from segnst.types import Region
 
 SIDE = 160  # px, long side of what is clustered
@@ -23,30 +23,30 @@ SOFTNESS = 40.0  # squared distance by which a pixel may belong to either of two
 ROUNDS = 4  # of Lloyd's, from the last frame's centers
 
 
-class KMeansSegmenter:
-    """A :class:`~segnst.segmentation.base.Segmenter` of ``count`` clusters, regions ``cluster1`` and on.
+class KMeansSegmenter(Segmenter[np.ndarray]):
+    """A segmenter of ``count`` clusters, regions ``cluster1`` and on.
 
     rgb [T,3,H,W] -> probabilities [T,count,h,w]; the carry is the centers, float32 [count,5]: Lab, x, y.
     """
 
+    in_order = True  # a cluster has its number from the frames before
+
     def __init__(self, count: int) -> None:
-        self.name = f"kmeans:{count}"
+        super().__init__(f"kmeans:{count}", [Region(k, f"cluster{k + 1}") for k in range(count)])
         self.count = count
-        self.regions = tuple(Region(k, f"cluster{k + 1}") for k in range(count))
 
-    def __call__(self, rgb: Tensor, carry: np.ndarray | None = None) -> tuple[Tensor, np.ndarray]:
-        return frame_by_frame(self._frame, rgb, carry)
-
-    def _frame(self, rgb: Tensor, carry: np.ndarray | None) -> tuple[Tensor, np.ndarray]:
+    def frame(self, rgb: Tensor, carry: np.ndarray | None) -> tuple[Tensor, np.ndarray]:
         points, size = _points(rgb)
         centers = _begin(points, self.count) if carry is None else _go_on(points, carry)
         distance = ((points[:, None] - centers[None]) ** 2).sum(2)
         soft = torch.from_numpy(distance).neg().div(SOFTNESS).softmax(1)
-        return soft.T.reshape(1, self.count, *size), centers
+        return soft.T.reshape(1, self.count, *size).to(rgb.device), centers
 
-    def colors(self, centers: np.ndarray) -> np.ndarray:
+    def colors(self, carry: np.ndarray | None) -> np.ndarray | None:
         """The clusters' mean colors, uint8 RGB [count,3]: a palette that makes label maps a picture of them."""
-        lab = np.ascontiguousarray(centers[None, :, :3].astype(np.float32))
+        if carry is None:
+            return None
+        lab = np.ascontiguousarray(carry[None, :, :3].astype(np.float32))
         return quantized(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB)[0])
 
 

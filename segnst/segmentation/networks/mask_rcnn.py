@@ -17,26 +17,30 @@ from torch import Tensor, nn
 from segnst.errors import UsageError, WeightsError, did_you_mean
 from segnst.masks.coco_classes import coco_regions
 from segnst.pixels import size_within
-from segnst.segmentation.objects.instances import STILL, Found, InstanceSegmenter
+from segnst.segmentation.objects.instances import STILL, Finder, Found, InstanceSegmenter
 from segnst.types import Region
 
 OFFICIAL = "maskrcnn_resnet50_fpn_v2"
 LONG_SIDE = 640  # of the masks; the network draws each object with 28x28 pixels
 
 
-class MaskRcnn:
-    """Finds objects (a :class:`~segnst.segmentation.objects.instances.Finder`): rgb ``[1,3,H,W]`` in [0,1], any size.
+class MaskRcnn(Finder):
+    """Finds objects: rgb ``[1,3,H,W]`` in [0,1], any size.
 
     The masks are ``[N,h,w]`` with a long side of at most 640. ``numbers`` says which region each of the
     network's class numbers is; without it, they are the same.
     """
 
-    path: Path | None = None  # where it was loaded from
-
     def __init__(
-        self, name: str, network: nn.Module, classes: Sequence[Region], numbers: dict[int, int] | None = None
+        self,
+        name: str,
+        network: nn.Module,
+        classes: Sequence[Region],
+        numbers: dict[int, int] | None = None,
+        path: Path | None = None,
     ) -> None:
-        self.name, self.network, self.classes = name, network.eval(), tuple(classes)
+        super().__init__(name, classes, path)
+        self.network = network.eval()
         self.numbers = numbers or {r.index: r.index for r in self.classes[1:]}
 
     @torch.inference_mode()
@@ -155,10 +159,9 @@ def load(
 
     if weights is not None:
         network, classes, _ = read(weights)
-        finder = MaskRcnn(name, network.to(device), classes)
+        finder = MaskRcnn(name, network.to(device), classes, path=weights)
     else:
         weights = fetch_named(OFFICIAL, offline=offline)
         classes, numbers = coco_regions()
-        finder = MaskRcnn(name, read_official(weights).to(device), classes, numbers)
-    finder.path = weights
+        finder = MaskRcnn(name, read_official(weights).to(device), classes, numbers, weights)
     return InstanceSegmenter(finder)

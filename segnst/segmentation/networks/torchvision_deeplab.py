@@ -7,7 +7,7 @@ PyTorch's address; each file's name carries the first characters of its SHA-256,
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -16,34 +16,34 @@ from torch import Tensor, nn
 from segnst.errors import WeightsError
 from segnst.masks.classes import VOC
 from segnst.pixels import by_imagenet, scaled_size
+from segnst.segmentation.base import Segmenter
 from segnst.types import Region
 
 SHORT_SIDE = 520
 
 
-class TorchvisionSegmenter:
-    """A :class:`~segnst.segmentation.base.Segmenter` round a torchvision segmentation network.
+class TorchvisionSegmenter(Segmenter[None]):
+    """A segmenter round a torchvision segmentation network. It looks at each frame alone and carries nothing.
 
     rgb ``[T,3,H,W]`` float in [0,1] -> probabilities ``[T,21,h,w]``, short side at most 520.
     """
 
-    path: Path | None = None  # where it was loaded from
+    network: nn.Module
 
-    def __init__(self, name: str, network: nn.Module, regions: tuple[Region, ...] = VOC) -> None:
-        self.name, self.regions = name, regions
+    def __init__(
+        self, name: str, network: nn.Module, regions: tuple[Region, ...] = VOC, path: Path | None = None
+    ) -> None:
+        super().__init__(name, regions, path)
         self.network = network.eval().to(memory_format=torch.channels_last)
 
-    @torch.inference_mode()
-    def __call__(self, rgb: Tensor, carry: Any = None) -> tuple[Tensor, Any]:
+    def frame(self, rgb: Tensor, carry: None) -> tuple[Tensor, None]:
         like = next(self.network.parameters())
         scale = min(1.0, SHORT_SIDE / min(rgb.shape[2:]))
         size = scaled_size(rgb.shape[2:], scale, 16)
-        out = []
-        for frame in torch.split(rgb.to(like.device), 1):  # one by one: at 520 a batch of frames takes gigabytes
-            x = F.interpolate(frame.float(), size, mode="bilinear", antialias=True) if scale < 1 else frame.float()
-            x = by_imagenet(x).to(like.dtype).contiguous(memory_format=torch.channels_last)
-            out.append(self.network(x)["out"].float().softmax(1))
-        return torch.cat(out), None
+        x = rgb.to(like.device).float()
+        x = F.interpolate(x, size, mode="bilinear", antialias=True) if scale < 1 else x
+        x = by_imagenet(x).to(like.dtype).contiguous(memory_format=torch.channels_last)
+        return self.network(x)["out"].float().softmax(1), None
 
 
 def load(
@@ -67,6 +67,4 @@ def load(
         network.load_state_dict(tensors)
     except RuntimeError as error:
         raise WeightsError(f"{weights} does not hold the weights of {name}.") from error
-    segmenter = TorchvisionSegmenter(name, network.to(device))
-    segmenter.path = weights
-    return segmenter
+    return TorchvisionSegmenter(name, network.to(device), path=weights)

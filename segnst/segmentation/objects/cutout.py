@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from segnst.pixels import from_bytes, scaled_size
 
 if TYPE_CHECKING:
-    from segnst.segmentation.base import Segmenter
+    from segnst.segmentation.base import AnySegmenter
 
 Box = tuple[float, float, float, float]  # x, y, width, height
 
@@ -70,7 +70,7 @@ def extent(mask: np.ndarray) -> Box | None:
     return left, top, float(columns[-1]) + 1 - left, float(rows[-1]) + 1 - top
 
 
-def class_probabilities(guide: Segmenter, picture: np.ndarray) -> np.ndarray:
+def class_probabilities(guide: AnySegmenter, picture: np.ndarray) -> np.ndarray:
     """uint8 RGB [H,W,3] -> the guide's probabilities, float32 [K,H,W]."""
     found, _ = guide(from_bytes(picture)[None])
     whole = F.interpolate(found.cpu().float(), picture.shape[:2], mode="bilinear", align_corners=True)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from segnst import registry
 from segnst.errors import PlanError, SegnstWarning, UsageError, WeightsError
 from segnst.segmentation.base import Prompt, Selector, resolve
-from segnst.segmentation.objects.instances import Found, InstanceSegmenter
+from segnst.segmentation.objects.instances import Finder, Found, InstanceSegmenter
 from segnst.types import Region
 
 if TYPE_CHECKING:
@@ -32,30 +33,40 @@ class Detection:
     box: tuple[float, float, float, float]
 
 
-class Detector(Protocol):
-    """Draws boxes round the objects of a frame: rgb ``[1,3,H,W]`` float in [0,1] -> detections, in no order.
+class Detector(ABC):
+    """Draws boxes round the objects of a frame.
 
-    ``classes[0]`` is none of them. ``wanted`` are the indices of the classes to look for.
+    name     how the user calls it
+    classes  what it tells apart; ``classes[0]`` is none of them
+    path     the file that its weights were loaded from, or None
     """
 
-    name: str
-    classes: tuple[Region, ...]
+    def __init__(self, name: str, classes: Sequence[Region], path: Path | None = None) -> None:
+        self.name, self.classes, self.path = name, tuple(classes), path
 
-    def __call__(self, rgb: Tensor, wanted: frozenset[int]) -> list[Detection]: ...
+    @abstractmethod
+    def __call__(self, rgb: Tensor, wanted: frozenset[int]) -> list[Detection]:
+        """RGB ``[1,3,H,W]`` float in [0,1] -> detections, in no order.
+
+        wanted  the indices of the classes to look for
+        """
+
+    @property
+    def weights(self) -> dict[str, Path]:
+        """The files of weights that take part: {name: path}."""
+        return {} if self.path is None else {self.name: self.path}
 
 
-class DetectThenMask:
-    """A finder (:class:`~segnst.segmentation.objects.instances.Finder`) of the objects called ``names``.
+class DetectThenMask(Finder):
+    """A finder of the objects called ``names``.
 
     Its classes are these names, as they were asked for (None: all that the detector knows). Masks have the frame's
     size. A box in which the selector finds nothing is left out.
     """
 
     def __init__(self, detector: Detector, selector: Selector, names: Sequence[str] | None = None) -> None:
+        super().__init__(f"{detector.name}+{selector.name}", detector.classes, detector.path)
         self.detector, self.selector = detector, selector
-        self.name = f"{detector.name}+{selector.name}"
-        self.path = getattr(detector, "path", None)
-        self.classes = detector.classes
         self.members = [frozenset({r.index}) for r in detector.classes[1:]]  # the detector's classes of each of ours
         if names is not None:
             words = list(dict.fromkeys(n.strip().lower() for n in names))
@@ -67,6 +78,10 @@ class DetectThenMask:
         narrow = copy(self)
         narrow.members = [m if k in classes else frozenset() for k, m in enumerate(self.members, 1)]
         return narrow
+
+    @property
+    def weights(self) -> dict[str, Path]:
+        return {**super().weights, **self.selector.weights}
 
     def __call__(self, rgb: Tensor) -> Found:
         import torch

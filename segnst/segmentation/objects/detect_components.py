@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
 from segnst import registry
-from segnst.segmentation.base import Segmenter
-from segnst.segmentation.objects.detect import Detection
+from segnst.segmentation.base import AnySegmenter
+from segnst.segmentation.objects.detect import Detection, Detector
 
 SMALLEST = 0.002  # share of the frame
 MARGIN = 0.02  # of its sides, round a box: the network's edge is a little soft
 
 
-class ComponentDetector:
-    """A :class:`~segnst.segmentation.objects.detect.Detector` round a segmenter. Objects that touch are one box."""
+class ComponentDetector(Detector):
+    """A detector round a segmenter. Objects that touch are one box."""
 
-    def __init__(self, name: str, segmenter: Segmenter) -> None:
-        self.name, self.segmenter, self.classes = name, segmenter, segmenter.regions
-        self.path: Path | None = getattr(segmenter, "path", None)
+    def __init__(self, name: str, segmenter: AnySegmenter) -> None:
+        super().__init__(name, segmenter.regions, segmenter.path)
+        self.segmenter = segmenter
 
     def __call__(self, rgb: Tensor, wanted: frozenset[int]) -> list[Detection]:
         p = self.segmenter(rgb)[0][0].float().cpu().numpy()

@@ -14,19 +14,18 @@ from torch import Tensor, nn
 
 from segnst.errors import WeightsError
 from segnst.masks.coco_classes import coco_regions
-from segnst.segmentation.objects.detect import Detection
+from segnst.segmentation.objects.detect import Detection, Detector
 
 SURE = 0.5
 
 
-class FasterRcnn:
-    """A detector (``segnst.segmentation.objects.detect.Detector``) round a torchvision network of COCO's 91 numbers."""
+class FasterRcnn(Detector):
+    """A detector round a torchvision network of COCO's 91 numbers."""
 
-    path: Path | None = None  # where it was loaded from
-
-    def __init__(self, name: str, network: nn.Module) -> None:
-        self.name, self.network = name, network.eval()
-        self.classes, self.numbers = coco_regions()
+    def __init__(self, name: str, network: nn.Module, path: Path | None = None) -> None:
+        classes, self.numbers = coco_regions()
+        super().__init__(name, classes, path)
+        self.network = network.eval()
 
     @torch.inference_mode()
     def __call__(self, rgb: Tensor, wanted: frozenset[int]) -> list[Detection]:
@@ -67,6 +66,4 @@ def load(name: str, *, device: str | torch.device, offline: bool = False) -> Fas
     from segnst.catalog import fetch_named
 
     path = fetch_named(name, offline=offline)
-    detector = FasterRcnn(name, read(path, name).to(device))
-    detector.path = path
-    return detector
+    return FasterRcnn(name, read(path, name).to(device), path)

@@ -5,7 +5,7 @@ Without such a class (or without a segmenter) the box, clicks and strokes alone 
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from segnst.errors import UsageError
 from segnst.pixels import to_bytes
-from segnst.segmentation.base import Prompt, Segmenter, objects, resolve
+from segnst.segmentation.base import AnySegmenter, Prompt, Selector, objects, resolve
 from segnst.segmentation.networks.deeplab import load_bundled
 from segnst.segmentation.objects.cutout import Box, Window, class_probabilities, connected, extent, follow_edges
 
@@ -26,12 +26,11 @@ GUIDED = 0.6  # share of the segmenter's word in the result, where it sees a cla
 CLICK = 0.03  # radius of what a click surely marks, of the window's short side
 
 
-class GrabCut:
-    """A :class:`~segnst.segmentation.base.Selector`. ``guide`` is a segmenter that may know the object's class."""
+class GrabCut(Selector):
+    """A selector. ``guide`` is a segmenter that may know the object's class."""
 
-    name = "grabcut"
-
-    def __init__(self, guide: Segmenter | None = None, iterations: int = 3) -> None:
+    def __init__(self, guide: AnySegmenter | None = None, iterations: int = 3) -> None:
+        super().__init__("grabcut")
         self.guide, self.iterations = guide, iterations
 
     @torch.inference_mode()
@@ -62,6 +61,10 @@ class GrabCut:
         if not (mask > 0.5).any():
             raise UsageError("Nothing could be cut out there; draw a larger box, or mark the object with --foreground.")
         return torch.from_numpy(window.put(mask, size))[None, None].to(rgb)
+
+    @property
+    def weights(self) -> dict[str, Path]:
+        return {} if self.guide is None else self.guide.weights
 
     def _where(self, prompt: Prompt, size: tuple[int, int], everywhere: np.ndarray | None) -> tuple[Box, bool]:
         """The box to look into, and whether nothing outside of it belongs to the object."""
@@ -203,7 +206,7 @@ def _alike(view: np.ndarray, yes: np.ndarray, no: np.ndarray) -> np.ndarray:
 
 
 def _object_prior(
-    probabilities: np.ndarray, guide: Segmenter, name: str | None, inside: np.ndarray, yes: np.ndarray
+    probabilities: np.ndarray, guide: AnySegmenter, name: str | None, inside: np.ndarray, yes: np.ndarray
 ) -> np.ndarray | None:
     """How likely each pixel is of the class that fits the box best, or None where none is visible.
 
@@ -217,7 +220,7 @@ def _object_prior(
         known = {n for r in guide.regions for n in (r.name, *r.aliases)}
         if word in known:
             candidates = [tuple(r.index for r in resolve(word, guide.regions))]
-    best: tuple[float, float, Any] = (-1.0, 0.0, None)
+    best: tuple[float, float, np.ndarray | None] = (-1.0, 0.0, None)
     for indices in candidates:
         prior = probabilities[list(indices)].sum(0)
         found = prior > 0.5

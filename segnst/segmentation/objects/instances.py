@@ -19,15 +19,16 @@ a known one was (as in ByteTrack, Zhang et al. 2022, arXiv:2110.06864).
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from segnst.errors import PlanError
-from segnst.segmentation.base import resolve
+from segnst.segmentation.base import Segmenter, resolve
 from segnst.types import Region
 
 SURE = 0.5  # score from which an object is believed at first sight
@@ -54,16 +55,29 @@ class Found:
     masks: Tensor
 
 
-class Finder(Protocol):
-    """Finds the objects of one frame: rgb ``[1,3,H,W]`` in [0,1] -> :class:`Found`. ``classes[0]`` is none of them.
+class Finder(ABC):
+    """Finds the objects of one frame.
 
-    It should report what it is sure of by more than ``STILL``.
+    name     how the user calls it
+    classes  what it tells apart; ``classes[0]`` is none of them
+    path     the file that its weights were loaded from, or None
     """
 
-    name: str
-    classes: tuple[Region, ...]
+    def __init__(self, name: str, classes: Sequence[Region], path: Path | None = None) -> None:
+        self.name, self.classes, self.path = name, tuple(classes), path
 
-    def __call__(self, rgb: Tensor) -> Found: ...
+    @abstractmethod
+    def __call__(self, rgb: Tensor) -> Found:
+        """RGB ``[1,3,H,W]`` in [0,1] -> the objects. It should report what it is sure of by more than ``STILL``."""
+
+    def only(self, classes: frozenset[int]) -> Finder:
+        """Return a finder that need not look for other classes than these, where each costs time."""
+        return self
+
+    @property
+    def weights(self) -> dict[str, Path]:
+        """The files of weights that take part: {name: path}."""
+        return {} if self.path is None else {self.name: self.path}
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,18 +182,19 @@ def follow(found: Found, carry: InstanceCarry) -> tuple[Found, tuple[int, ...], 
     return believed, tuple(number[i] for i in kept), InstanceCarry((*now, *gone), tuple(seen), carry.chosen)
 
 
-class InstanceSegmenter:
-    """A :class:`~segnst.segmentation.base.Segmenter` of single objects round a finder.
+class InstanceSegmenter(Segmenter[InstanceCarry]):
+    """A segmenter of single objects round a finder.
 
     Its regions are the finder's classes, each all objects of one; :meth:`select` gives a segmenter for the
     regions of a plan. Probabilities: where objects overlap, the surer lies in front.
     """
 
+    in_order = True  # an object has its number from the frames before
+
     def __init__(self, finder: Finder, requests: Sequence[tuple[Request, tuple[str, ...]]] = ()) -> None:
-        self.finder, self.name = finder, finder.name
-        self.path = getattr(finder, "path", None)  # where it was loaded from
+        super().__init__(finder.name, finder.classes, finder.path)
+        self.finder = finder
         self.requests = tuple(request for request, _ in requests)
-        self.regions = finder.classes
         if requests:
             asked = [
                 Region(i, r.name, names, r.which if isinstance(r.which, int) else None)
@@ -198,26 +213,31 @@ class InstanceSegmenter:
                 request = parse_request(name, self.finder.classes)
                 first, also = asked.get((request.classes, request.which), (request, ()))
                 asked[(request.classes, request.which)] = (first, (*also, name))
-        only = getattr(self.finder, "only", None)  # a finder for which every class costs time
-        if only is not None and asked:
-            return InstanceSegmenter(
-                only(frozenset().union(*(r.classes for r, _ in asked.values()))), [*asked.values()]
-            )
-        return InstanceSegmenter(self.finder, [*asked.values()])
+        if not asked:
+            return InstanceSegmenter(self.finder)
+        wanted = frozenset[int]().union(*(r.classes for r, _ in asked.values()))
+        return InstanceSegmenter(self.finder.only(wanted), [*asked.values()])
+
+    def channels(self, region: int) -> tuple[int, ...]:
+        """A class is found in the regions that were asked for of it, in their order, and among all other objects."""
+        if not self.requests or region == 0:
+            return (region,)
+        mine = [k for k, request in enumerate(self.requests, 1) if region in request.classes]
+        return (*mine, len(self.requests) + 1)
+
+    @property
+    def weights(self) -> dict[str, Path]:
+        return self.finder.weights
 
     @torch.inference_mode()
     def objects(self, rgb: Tensor, carry: InstanceCarry | None) -> tuple[Found, tuple[int, ...], InstanceCarry]:
         """What is seen in one frame [1,3,H,W], and the number of each object in order of first sight, from 0."""
         return follow(without_duplicates(self.finder(rgb)), carry or InstanceCarry())
 
-    @torch.inference_mode()
-    def __call__(self, rgb: Tensor, carry: Any = None) -> tuple[Tensor, Any]:
-        out = []
-        for frame in torch.split(rgb, 1):
-            found, numbers, carry = self.objects(frame, carry)
-            owners, carry = self._owners(found, numbers, carry)
-            out.append(compose(found, owners, len(self.regions)))
-        return torch.stack(out), carry
+    def frame(self, rgb: Tensor, carry: InstanceCarry | None) -> tuple[Tensor, InstanceCarry]:
+        found, numbers, carry = self.objects(rgb, carry)
+        owners, carry = self._owners(found, numbers, carry)
+        return compose(found, owners, len(self.regions))[None], carry
 
     def _owners(
         self, found: Found, numbers: tuple[int, ...], carry: InstanceCarry

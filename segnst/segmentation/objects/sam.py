@@ -23,22 +23,21 @@ from segnst import registry
 from segnst.errors import SegnstWarning, UsageError, WeightsError
 from segnst.pixels import by_imagenet, scaled_size
 from segnst.segmentation.base import Prompt, Selector
+from segnst.segmentation.objects.clicks import points_of
 
 WEIGHTS = {"sam": "mobile_sam", "sam_vit_b": "sam_vit_b"}
 SIDE = 1024  # the network's input, padded at the right and the bottom
-STROKE_POINTS = 8  # clicks that stand for a stroke
 
 
-class SamSelector:
-    """A :class:`~segnst.segmentation.base.Selector` round kornia's ``Sam``.
+class SamSelector(Selector):
+    """A selector round kornia's ``Sam``.
 
     Strokes become clicks, evenly spread over them. Several prompts on one frame look at it once.
     """
 
-    path: Path | None = None  # where it was loaded from
-
-    def __init__(self, name: str, network: nn.Module) -> None:
-        self.name, self.network = name, network.eval()
+    def __init__(self, name: str, network: nn.Module, path: Path | None = None) -> None:
+        super().__init__(name, path)
+        self.network = network.eval()
         self._frame: Tensor | None = None
         self._features: Tensor | None = None
 
@@ -88,17 +87,6 @@ class SamSelector:
         return self._features
 
 
-def points_of(prompt: Prompt) -> list[tuple[float, float, bool]]:
-    """The clicks of a prompt, and some along its strokes."""
-    points = list(prompt.points)
-    for stroke, belongs in ((prompt.foreground, True), (prompt.background, False)):
-        if stroke is not None:
-            at = stroke[0, 0].nonzero()
-            for k in torch.linspace(0, len(at) - 1, min(STROKE_POINTS, len(at))).round().long().tolist():
-                points.append((float(at[k, 1]), float(at[k, 0]), belongs))
-    return points
-
-
 def _check(prompt: Prompt, points: list[tuple[float, float, bool]], height: int, width: int) -> None:
     if prompt.box is not None:
         x, y, w, h = prompt.box
@@ -144,6 +132,4 @@ def load(name: str, *, device: str | torch.device, offline: bool = False) -> Sel
             "grabcut", device=device, offline=offline
         )
         return stand_in
-    selector = SamSelector(name, read(path, kind).to(device))
-    selector.path = path
-    return selector
+    return SamSelector(name, read(path, kind).to(device), path)

@@ -21,9 +21,9 @@ from torch import Tensor
 
 from segnst.errors import SegnstWarning, WeightsError
 from segnst.pixels import by_imagenet
-from segnst.segmentation.base import Prompt, frame_by_frame
-from segnst.segmentation.objects.sam import points_of
-from segnst.segmentation.objects.tracking import Earlier, Mark, doubts, object_regions, shared
+from segnst.segmentation.base import Prompt
+from segnst.segmentation.objects.clicks import points_of
+from segnst.segmentation.objects.tracker import Earlier, Mark, Tracker, shared
 from segnst.weights import home_dir
 
 FOLDER = "sam2.1-hiera-tiny"
@@ -42,40 +42,39 @@ class Sam2Carry:
     confidence: tuple[tuple[float, ...], ...] = ()
 
 
-class Sam2Segmenter:
-    """A :class:`~segnst.segmentation.base.Segmenter` of selected objects, as ``TrackingSegmenter`` is, by SAM 2.
+class Sam2Segmenter(Tracker[Sam2Carry]):
+    """A tracker of selected objects by SAM 2.
 
     network  transformers' ``Sam2VideoModel`` or one of its kind
     marks    the objects on the frames where they were selected; parts of an object are followed each by itself
     before   {frame: {name: where it was}} for frames before an object's first mark
     """
 
+    network: Any
+
     def __init__(
-        self, network: Any, marks: Sequence[Mark], before: Mapping[int, Mapping[str, Earlier]] | None = None
+        self,
+        network: Any,
+        marks: Sequence[Mark],
+        before: Mapping[int, Mapping[str, Earlier]] | None = None,
+        path: Path | None = None,
     ) -> None:
-        self.name, self.path = "sam2", getattr(network, "path", None)
-        self.network, self.marks, self.before = network.eval(), tuple(marks), dict(before or {})
-        self.names, self.regions = object_regions(marks)
+        super().__init__("sam2", marks, before, path)
+        self.network = network.eval()
         self.kept = max(network.config.num_maskmem, network.config.max_object_pointers_in_encoder)
 
     def with_marks(self, marks: Sequence[Mark]) -> Sam2Segmenter:
-        """The same network with other marks."""
-        return Sam2Segmenter(self.network, marks)
+        return Sam2Segmenter(self.network, marks, path=self.path)
 
-    @torch.inference_mode()
-    def __call__(self, rgb: Tensor, carry: Sam2Carry | None = None) -> tuple[Tensor, Sam2Carry]:
-        """RGB [T,3,H,W] in [0,1] -> probabilities [T,1+N,H,W]."""
-        return frame_by_frame(self._frame, rgb, carry or Sam2Carry())
-
-    def after_cut(self, carry: Sam2Carry) -> Sam2Carry:
+    def after_cut(self, carry: Sam2Carry | None) -> Sam2Carry | None:
         """All of it: the memory holds what the objects look like, and no place."""
         return carry
 
-    def notes(self, carry: Sam2Carry | None) -> list[str]:
-        """Where an object was hardly recognized or not at all: a warning for each object."""
-        return doubts(self.names, carry.confidence if carry else ())
+    def certainty(self, carry: Sam2Carry | None) -> tuple[tuple[float, ...], ...]:
+        return carry.confidence if carry else ()
 
-    def _frame(self, rgb: Tensor, carry: Sam2Carry) -> tuple[Tensor, Sam2Carry]:
+    def frame(self, rgb: Tensor, carry: Sam2Carry | None) -> tuple[Tensor, Sam2Carry]:
+        carry = carry or Sam2Carry()
         full, number = (rgb.shape[2], rgb.shape[3]), carry.frame
         like = next(self.network.parameters())
         session = carry.session or self._session(like)
@@ -97,7 +96,7 @@ class Sam2Segmenter:
         for name, mask in ((name, m.mask) for name, marks in here.items() for m in marks if m.mask is not None):
             drawn[name], sure[name] = mask.cpu().float(), 1.0
         confidence = (*carry.confidence, tuple(sure[n] for n in self.names))
-        return shared([drawn[n] for n in self.names]), Sam2Carry(number + 1, session, confidence)
+        return shared([drawn[n] for n in self.names]).to(rgb.device), Sam2Carry(number + 1, session, confidence)
 
     def _session(self, like: Tensor) -> Any:
         from transformers.models.sam2_video.modeling_sam2_video import Sam2VideoInferenceSession
@@ -180,7 +179,6 @@ def read(folder: Path) -> Any:
         raise WeightsError(f"{folder} does not hold the weights of SAM 2 ({str(error).splitlines()[0]}).") from error
     if seen["missing_keys"] or seen["mismatched_keys"]:
         raise WeightsError(f"{folder} does not hold all weights of SAM 2.")
-    network.path = folder / "model.safetensors"
     return network
 
 
@@ -199,4 +197,4 @@ def load(name: str, *, device: torch.device, offline: bool = False) -> Sam2Segme
             raise
         warnings.warn(f"{error} GrabCut and optical flow take the place of SAM 2.", SegnstWarning, stacklevel=2)
         return None
-    return Sam2Segmenter(network, ())
+    return Sam2Segmenter(network, (), path=folder / "model.safetensors")

@@ -3,41 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Generic, TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from segnst.segmentation.base import FOREGROUND, Segmenter, after_cut, notes, objects, resolve, select_regions
+from segnst.segmentation.base import FOREGROUND, Segmenter, objects, resolve
+from segnst.segmentation.wrapped import Wrapped, WrappedCarry
 from segnst.types import Region
 
-
-@dataclass(frozen=True, slots=True)
-class CombinedCarry:
-    """The carries of both."""
-
-    selection: Any = None
-    classes: Any = None
+Classes = TypeVar("Classes")
+Selected = TypeVar("Selected")
+Carry = WrappedCarry[Classes, Selected]
 
 
-class CombinedSegmenter:
-    """A :class:`~segnst.segmentation.base.Segmenter`: the objects of one, and of another the classes that a plan names.
+class CombinedSegmenter(Wrapped[Classes, Selected], Generic[Classes, Selected]):
+    """The objects of one segmenter, and of another the classes that a plan names.
 
-    selection  region 0 is its background, all others are objects
+    selection  region 0 is its background, all others are objects; its carry is the wrapper's own
+    classes    the segmenter inside
     names      regions of the plan; those that are no object are looked up among the classes
 
     Its regions are "unlabeled", the classes that are named, then the objects; probabilities ``[T,1+C+N,H,W]`` have the
     selection's size. Where an object is, no class is. Raises PlanError for a name that neither knows.
     """
 
-    def __init__(self, selection: Segmenter, classes: Segmenter, names: Sequence[str]) -> None:
+    def __init__(self, selection: Segmenter[Selected], classes: Segmenter[Classes], names: Sequence[str]) -> None:
         mine = selection.regions[1:]
         taken = {r.name for r in mine}
         wanted = [n for n in names if n not in taken and n != FOREGROUND]
-        self.selection, self.classes = selection, select_regions(classes, wanted)
-        self.name, self.path = classes.name, getattr(classes, "path", None)
+        super().__init__(classes.select(wanted) if wanted else classes)
+        self.selection, self.classes, self.names = selection, self.inner, tuple(names)
+        self.in_order = classes.in_order or selection.in_order
         found: dict[int, str] = {}  # index among the classes: what the plan calls it
         for name in wanted:
             for region in resolve(name, (*mine, *self.classes.regions)):
@@ -55,21 +54,46 @@ class CombinedSegmenter:
         regions += [Region(len(regions) + k, r.name) for k, r in enumerate(mine)]
         self.regions = tuple(regions)
 
-    @torch.inference_mode()
-    def __call__(self, rgb: Tensor, carry: CombinedCarry | None = None) -> tuple[Tensor, CombinedCarry]:
-        carry = carry or CombinedCarry()
-        selected, first = self.selection(rgb, carry.selection)
-        classes, second = self.classes(rgb, carry.classes)
+    def around(self, inner: Segmenter[Classes]) -> CombinedSegmenter[Classes, Selected]:
+        return CombinedSegmenter(self.selection, inner, self.names)
+
+    def select(self, names: Sequence[str]) -> CombinedSegmenter[Classes, Selected]:
+        """Return the same objects with the classes that another plan names."""
+        return CombinedSegmenter(self.selection, self.classes, names)
+
+    def channels(self, region: int) -> tuple[int, ...]:
+        return (region,)
+
+    def look(
+        self, rgb: Tensor, inner: Classes | None, own: Selected | None
+    ) -> tuple[Tensor, Classes | None, Selected | None]:
+        selected, own = self.selection.frame(rgb, own)
+        classes, inner = self.classes.frame(rgb, inner)
         size = (selected.shape[2], selected.shape[3])
         left = selected[:, :1]  # of each pixel, by the objects
         # only what the plan names is ever at the frame's size
         wanted = F.interpolate(classes[:, list(self.indices)], size, mode="bilinear", align_corners=True)
         wanted = left * wanted.to(left).clamp(0, 1)
         unlabeled = (left - wanted.sum(1, keepdim=True)).clamp_min(0)
-        return torch.cat((unlabeled, wanted, selected[:, 1:]), 1), CombinedCarry(first, second)
+        return torch.cat((unlabeled, wanted, selected[:, 1:]), 1), inner, own
 
-    def after_cut(self, carry: CombinedCarry) -> CombinedCarry:
-        return CombinedCarry(after_cut(self.selection, carry.selection), after_cut(self.classes, carry.classes))
+    def own_skip(self, own: Selected | None) -> Selected | None:
+        return self.selection.skip(own)
 
-    def notes(self, carry: CombinedCarry) -> list[str]:
-        return [*notes(self.selection, carry.selection), *notes(self.classes, carry.classes)]
+    def own_after_cut(self, own: Selected | None) -> Selected | None:
+        return self.selection.after_cut(own)
+
+    def notes(self, carry: Carry[Classes, Selected] | None) -> list[str]:
+        return [*self.selection.notes(carry.own if carry else None), *super().notes(carry)]
+
+    def confidence(self, carry: Carry[Classes, Selected] | None) -> dict[str, tuple[float, ...]]:
+        """Of the objects; what the classes say of themselves has no place among other regions."""
+        return self.selection.confidence(carry.own if carry else None)
+
+    def colors(self, carry: Carry[Classes, Selected] | None) -> None:
+        """None: a palette of the classes does not fit these regions."""
+        return None
+
+    @property
+    def weights(self) -> dict[str, Path]:
+        return {**self.selection.weights, **self.classes.weights}

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Generic, TypeVar
 
 import cv2
 import numpy as np
@@ -18,19 +18,25 @@ from segnst.errors import InputError
 from segnst.flow.base import FlowEstimator, estimate_motion
 from segnst.flow.warp import warp
 from segnst.masks.indexed_png import read_png
-from segnst.masks.label_map import one_object, shows_one_object
-from segnst.segmentation.base import Segmenter, after_cut, notes
+from segnst.masks.label_map import shows_one_object
+from segnst.segmentation.base import Segmenter
+from segnst.segmentation.wrapped import Wrapped
 
 REACH = 6  # frames before and after a corrected one
 FADE = 0.85  # of its say, from one frame to the next
+FIRST = 255  # in a mask of 0 and 255: the first region of the segmenter in use, whatever a plan has selected
+SEEN = 0.25  # probability from which an object is seen somewhere
+MOST = 1 << 25  # numbers of one answer, 128 MB; nine classes of a frame of 1080p are 19 million
+
+Inner = TypeVar("Inner")
 
 
 def read_overrides(folder: Path, names: Sequence[str], size: tuple[int, int]) -> dict[int, np.ndarray]:
     """{frame number: label map uint8 [H,W]} from PNGs called as the input's frames, or by number as `segnst segment`
     calls them.
 
-    names  stems of the input's frames, empty for a video;  size  (H, W) of the frames. Masks of 0 and 255 mean region
-    1; label maps of another size are scaled. Raises InputError.
+    names  stems of the input's frames, empty for a video;  size  (H, W) of the frames. Masks of 0 and 255 mean the
+    first region and keep the 255 (``FIRST``); label maps of another size are scaled. Raises InputError.
     """
     files = sorted(folder.glob("*.png")) if folder.is_dir() else []
     if not files:
@@ -49,8 +55,6 @@ def read_overrides(folder: Path, names: Sequence[str], size: tuple[int, int]) ->
             raise InputError(
                 f"{file} is {labels.shape[1]}x{labels.shape[0]}, the frames are {size[1]}x{size[0]}: another shape."
             )
-        if shows_one_object(labels):
-            labels = one_object(labels)
         found[number] = cv2.resize(labels, size[::-1], interpolation=cv2.INTER_NEAREST)
     return found
 
@@ -93,47 +97,104 @@ def spread(
     return hints
 
 
-class OverrideSegmenter:
-    """Another segmenter, with some frames corrected. The carry is (frames so far, the other's carry)."""
+class OverrideSegmenter(Wrapped[Inner, int], Generic[Inner]):
+    """Another segmenter, with some frames corrected. Its own carry is the number of frames so far.
 
-    def __init__(self, inner: Segmenter, overrides: Mapping[int, np.ndarray], hints: Mapping[int, Hint]) -> None:
-        self.inner, self.overrides, self.hints = inner, overrides, hints
-        self.name, self.regions = inner.name, inner.regions
-        self.path = getattr(inner, "path", None)
-        count = len(inner.regions)
+    overrides  {number of a frame: label map uint8 [H,W]}, at the size of the frames
+    hints      {number of a frame: what the corrected frames say about it}
+
+    Values of label maps are the regions of ``inner`` as it was before a selection, so that a label map means the same
+    under every plan; ``channels`` says what :meth:`select` made of them. Answers are as large as the frames, so that
+    what was drawn is kept; of many regions or of large frames they are smaller, but never smaller than the answers of
+    ``inner``. Raises InputError for a value that is no region.
+    """
+
+    def __init__(
+        self,
+        inner: Segmenter[Inner],
+        overrides: Mapping[int, np.ndarray],
+        hints: Mapping[int, Hint],
+        count: int | None = None,
+    ) -> None:
+        super().__init__(inner)
+        self.overrides, self.hints = overrides, hints
+        self.count = len(inner.regions) if count is None else count  # of regions before a selection
         for number, labels in overrides.items():
-            if labels.max() >= count:
+            highest = int(labels.max())
+            if highest == FIRST and shows_one_object(labels):
+                highest = 1
+            if highest >= self.count:
                 raise InputError(
-                    f"The mask for frame {number} holds the value {labels.max()}; '{self.name}' has {count} regions."
+                    f"The mask for frame {number} holds the value {highest}; '{self.name}' has {self.count} regions."
                 )
 
-    def __call__(self, rgb: Tensor, carry: Any = None) -> tuple[Tensor, Any]:
-        number, inner = carry or (0, None)
-        out = []
-        for frame in rgb.split(1):  # type: ignore[no-untyped-call]
-            probabilities, inner = self.inner(frame, inner)
-            if number in self.overrides:
-                probabilities = self._exact(self.overrides[number], probabilities)
-            elif number in self.hints:
-                hint = self.hints[number]
-                size = (probabilities.shape[2], probabilities.shape[3])
-                exact = self._exact(hint.labels, probabilities)
-                exact = F.interpolate(exact, size, mode="bilinear", align_corners=True)
-                weight = torch.from_numpy(hint.weight)[None, None].to(exact)
-                weight = F.interpolate(weight, size, mode="bilinear", align_corners=True)
-                probabilities = torch.lerp(probabilities, exact, weight)
-            out.append(probabilities)
-            number += 1
-        shape = out[0].shape
-        out = [p if p.shape == shape else F.interpolate(p, shape[2:], mode="bilinear", align_corners=True) for p in out]
-        return torch.cat(out), (number, inner)
+    def around(self, inner: Segmenter[Inner]) -> OverrideSegmenter[Inner]:
+        return OverrideSegmenter(inner, self.overrides, self.hints, self.count)
 
-    def after_cut(self, carry: tuple[int, Any]) -> tuple[int, Any]:
-        return carry[0], after_cut(self.inner, carry[1])
+    def own_skip(self, own: int | None) -> int:
+        return (own or 0) + 1
 
-    def notes(self, carry: tuple[int, Any]) -> list[str]:
-        return notes(self.inner, carry[1])
+    def own_after_cut(self, own: int | None) -> int | None:
+        """The count of frames goes on."""
+        return own
 
-    def _exact(self, labels: np.ndarray, like: Tensor) -> Tensor:
-        index = torch.from_numpy(labels.astype(np.int64))
-        return F.one_hot(index, len(self.regions)).permute(2, 0, 1)[None].to(like)
+    def look(self, rgb: Tensor, inner: Inner | None, own: int | None) -> tuple[Tensor, Inner | None, int]:
+        number = own or 0
+        found, inner = self.inner.frame(rgb, inner)
+        found = _resized(found, _answer_size(found, (rgb.shape[2], rgb.shape[3])))
+        if number in self.overrides:
+            found = self._exact(self.overrides[number], found)
+        elif number in self.hints:
+            hint = self.hints[number]
+            weight = torch.from_numpy(hint.weight)[None, None].to(found)
+            size = (found.shape[2], found.shape[3])
+            found = torch.lerp(found, self._exact(hint.labels, found), _resized(weight, size))
+        return found, inner, number + 1
+
+    def _exact(self, labels: np.ndarray, seen: Tensor) -> Tensor:
+        """A label map as probabilities of the size of what the segmenter saw itself, [1,K,h,w]."""
+        index = torch.from_numpy(self._assigned(labels, seen).astype(np.int64)).to(seen.device)
+        exact = F.one_hot(index, len(self.regions)).permute(2, 0, 1)[None].to(seen)
+        return _resized(exact, (seen.shape[2], seen.shape[3]))
+
+    def _assigned(self, labels: np.ndarray, seen: Tensor) -> np.ndarray:
+        """Regions before a selection -> channels behind it, both uint8 [H,W].
+
+        Where several channels share a region (``person:1`` and ``person:2`` are both people), a pixel goes to the one
+        that the segmenter sees there; where it sees none of them, to the one that it sees most of in the same connected
+        part; and where there is nothing to see, to the likeliest by itself.
+        """
+        out = labels.copy()
+        for value in np.unique(labels).tolist():
+            if value == FIRST:
+                out[labels == FIRST] = 1
+                continue
+            places = self.inner.channels(value)
+            here = labels == value
+            out[here] = places[0]
+            if len(places) == 1:
+                continue
+            rivals = _resized(seen[:, list(places)], labels.shape)[0].float().cpu().numpy()
+            channels = np.array(places, np.uint8)
+            count, parts = cv2.connectedComponents(here.astype(np.uint8))
+            for part in range(1, count):
+                area = parts == part
+                shares = rivals[:, area]
+                most = shares.sum(1) if (shares > SEEN).any() else np.eye(len(places))[0]
+                out[area] = np.where(shares.max(0) > SEEN, channels[shares.argmax(0)], channels[most.argmax()])
+        return out
+
+
+def _answer_size(found: Tensor, frame: tuple[int, int]) -> tuple[int, int]:
+    """(h, w) of the answers for frames of (H, W): theirs, as long as all regions together hold ``MOST`` numbers."""
+    scale = min(1.0, (MOST / (found.shape[1] * frame[0] * frame[1])) ** 0.5)
+    return max(found.shape[2], round(scale * frame[0])), max(found.shape[3], round(scale * frame[1]))
+
+
+def _resized(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """[1,C,h,w] at another size, corners aligned; averaged where it becomes smaller both ways."""
+    if (x.shape[2], x.shape[3]) == size:
+        return x
+    if x.shape[2] >= size[0] and x.shape[3] >= size[1]:
+        return F.interpolate(x, size, mode="area")
+    return F.interpolate(x, size, mode="bilinear", align_corners=True)

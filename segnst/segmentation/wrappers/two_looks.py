@@ -10,14 +10,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from segnst.segmentation.base import frame_by_frame, objects
+from segnst.segmentation.base import Segmenter, objects
 from segnst.segmentation.networks.deeplab import DeepLabSegmenter, load_bundled
+from segnst.segmentation.wrapped import Wrapped
 
 CLOSE = 2  # times as many pixels a side
 CELL = 4  # sizes are reckoned in squares of so many pixels of the answer
@@ -35,31 +35,38 @@ class CloserCarry:
     small: bool = False
 
 
-class CloserSegmenter:
-    """A :class:`~segnst.segmentation.base.Segmenter` that looks twice with the network of another.
+class CloserSegmenter(Wrapped[None, CloserCarry]):
+    """A segmenter that looks twice with the network of another.
 
     rgb ``[T,3,H,W]`` in [0,1] -> probabilities ``[T,K,h,w]`` at a quarter of ``CLOSE`` times the other's size. The
-    closer look takes four times as long as the first, and is left out of frames where nothing is small.
+    closer look takes four times as long as the first, and is left out of frames where nothing is small. What it carries
+    decides about that alone, so that a frame may also be asked for without those before it.
     """
 
     def __init__(self, first: DeepLabSegmenter) -> None:
-        self.first, self.name, self.regions, self.path = first, first.name, first.regions, first.path
+        super().__init__(first)
+        self.first = first
         self.closer = DeepLabSegmenter(first.name, first.network, first.regions, CLOSE * (first.long_side - 1) + 1)
         self.things = [r.index for r in objects(first.regions)]
         self.stuff = [r.index for r in first.regions if r.index not in self.things]
 
-    @torch.inference_mode()
-    def __call__(self, rgb: Tensor, carry: Any = None) -> tuple[Tensor, Any]:
-        return frame_by_frame(self._frame, rgb, carry)
+    def around(self, inner: Segmenter[None]) -> CloserSegmenter:
+        if not isinstance(inner, DeepLabSegmenter):
+            raise TypeError(f"only a DeepLabSegmenter can look closer, not {type(inner).__name__}")
+        return CloserSegmenter(inner)
 
-    def _frame(self, rgb: Tensor, carry: CloserCarry | None) -> tuple[Tensor, CloserCarry]:
-        found, _ = self.first(rgb)
+    def own_skip(self, own: CloserCarry | None) -> CloserCarry | None:
+        """Behind a frame that was not seen it looks closely, as at the beginning of a scene."""
+        return None
+
+    def look(self, rgb: Tensor, inner: None, own: CloserCarry | None) -> tuple[Tensor, None, CloserCarry]:
+        found, _ = self.first.frame(rgb, None)
         grid = self.closer.grid((rgb.shape[2], rgb.shape[3]))
         found = F.interpolate(found, grid, mode="bilinear", align_corners=True)
-        past = carry or CloserCarry()
+        past = own or CloserCarry()
         if past.small or past.frames % PERIOD == 0 or self._small(found) > SEEN:
-            found = self._merge(found, self.closer(rgb)[0])
-        return found, CloserCarry(past.frames + 1, self._small(found) > SEEN)
+            found = self._merge(found, self.closer.frame(rgb, None)[0])
+        return found.to(rgb.device), None, CloserCarry(past.frames + 1, self._small(found) > SEEN)
 
     def _small(self, probabilities: Tensor) -> float:
         """How surely something small is anywhere in [1,K,h,w]."""

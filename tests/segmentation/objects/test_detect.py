@@ -14,7 +14,7 @@ from segnst import registry
 from segnst.errors import OutputError, PlanError, SegnstWarning, UsageError, WeightsError
 from segnst.jobs.segment_objects import objects_to_folder
 from segnst.masks.indexed_png import read_png
-from segnst.segmentation.base import resolve
+from segnst.segmentation.base import Segmenter, resolve
 from segnst.segmentation.from_settings import load_objects, load_segmenter
 from segnst.segmentation.objects import detect_torchvision
 from segnst.segmentation.objects.detect import DetectThenMask
@@ -24,12 +24,13 @@ from tests.segmentation.objects.test_sam import _Box
 from tests.segmentation.squares import CLASSES, frame
 
 
-class ColorSegmenter:
+class ColorSegmenter(Segmenter[None]):
     """Red is a person, green is a car, at half the frame's size."""
 
-    name, regions = "colors", CLASSES
+    def __init__(self) -> None:
+        super().__init__("colors", CLASSES)
 
-    def __call__(self, rgb: Tensor, carry: object = None) -> tuple[Tensor, object]:
+    def frame(self, rgb: Tensor, carry: None) -> tuple[Tensor, None]:
         small = torch.nn.functional.avg_pool2d(rgb, 2)[:, :2]
         return torch.cat([1 - small.amax(1, keepdim=True), small], 1), carry
 

@@ -10,7 +10,7 @@ from segnst.errors import PlanError
 from segnst.masks.classes import STREET
 from segnst.pipeline import plan_regions
 from segnst.plan import parse_plan
-from segnst.segmentation.base import resolve, select_regions
+from segnst.segmentation.base import resolve
 from segnst.segmentation.networks.deeplab import DeepLabSegmenter
 from segnst.segmentation.networks.deeplab_network import DeepLab
 from segnst.segmentation.objects.instances import (
@@ -159,6 +159,6 @@ def test_a_wrong_request_says_what_is_wrong(name: str, words: str) -> None:
 
 def test_a_segmenter_of_classes_names_the_one_that_knows_objects() -> None:
     segmenter = DeepLabSegmenter("deeplab", DeepLab(9, 16, 8, 8), STREET)
-    assert select_regions(segmenter, ["person:1"]) is segmenter
+    assert segmenter.select(["person:1"]) is segmenter
     with pytest.raises(PlanError, match=r"cannot tell one person from another.*--segmenter mask_rcnn"):
         plan_regions(parse_plan(["person:1=x"]), segmenter)

@@ -12,8 +12,9 @@ from torch import Tensor
 
 from segnst import catalog, registry
 from segnst.errors import SegnstWarning, UsageError, WeightsError
-from segnst.segmentation.base import Prompt
+from segnst.segmentation.base import Prompt, Selector
 from segnst.segmentation.objects import sam
+from segnst.segmentation.objects.clicks import points_of
 from segnst.weights import find
 from tests.loopback import serve
 
@@ -65,7 +66,7 @@ def test_prompts_are_scaled_with_the_frame(tiny: sam.SamSelector) -> None:
 def test_a_stroke_is_a_few_clicks_along_it() -> None:
     stroke = torch.zeros(1, 1, 60, 90, dtype=torch.bool)
     stroke[..., 30, 20:40] = True
-    points = sam.points_of(Prompt(points=((1, 2, False),), foreground=stroke))
+    points = points_of(Prompt(points=((1, 2, False),), foreground=stroke))
     assert points[0] == (1, 2, False)
     assert [p[0] for p in points[1:]] == [20, 23, 25, 28, 31, 34, 36, 39]
     assert {p[1:] for p in points[1:]} == {(30, True)}
@@ -116,10 +117,11 @@ def test_the_weights_are_fetched_checked_and_filled(served: Path, monkeypatch: p
         sam.read(served / "other.pt", "vit_b")
 
 
-class _Box:
+class _Box(Selector):
     """Stands where GrabCut does: everything in the box."""
 
-    name = "grabcut"
+    def __init__(self) -> None:
+        super().__init__("grabcut")
 
     def __call__(self, rgb: Tensor, prompt: Prompt) -> Tensor:
         assert prompt.box is not None

@@ -15,7 +15,8 @@ from segnst.errors import SegnstWarning, UsageError, WeightsError
 from segnst.segmentation.base import Prompt
 from segnst.segmentation.from_settings import load_segmenter, segmenter_for
 from segnst.segmentation.objects import sam2_video
-from segnst.segmentation.objects.tracking import Mark, TrackingSegmenter, follow_back
+from segnst.segmentation.objects.tracker import Mark, follow_back
+from segnst.segmentation.objects.tracking import TrackingSegmenter
 from segnst.video.read import open_reader
 from tests.segmentation.scenes import moving_disk, write_frames
 

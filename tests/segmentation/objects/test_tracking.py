@@ -12,7 +12,8 @@ from segnst.segmentation.base import Prompt
 from segnst.segmentation.from_settings import load_segmenter
 from segnst.segmentation.networks.deeplab import DeepLabSegmenter
 from segnst.segmentation.objects.grabcut import GrabCut
-from segnst.segmentation.objects.tracking import Mark, TrackCarry, TrackingSegmenter, follow_back
+from segnst.segmentation.objects.tracker import Mark, follow_back
+from segnst.segmentation.objects.tracking import TrackCarry, TrackingSegmenter
 from tests.segmentation.scenes import iou, moving_disk
 
 

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -13,27 +12,29 @@ from segnst.errors import PlanError
 from segnst.masks.classes import STREET
 from segnst.pipeline import State, plan_regions
 from segnst.plan import parse_plan
+from segnst.segmentation.base import Segmenter
 from segnst.segmentation.wrappers.combined import CombinedSegmenter
 from segnst.types import Region
 from segnst.video.read import open_reader
 from tests.segmentation.scenes import iou, moving_disk, write_frames
 
 
-class Fixed:
+class Fixed(Segmenter[int]):
     """A segmenter whose answer is known; its carry counts the frames."""
 
     def __init__(self, regions: tuple[Region, ...], answer: Tensor) -> None:
-        self.name, self.regions, self.answer = "fixed", regions, answer
+        super().__init__("fixed", regions)
+        self.answer = answer
 
-    def __call__(self, rgb: Tensor, carry: Any = None) -> tuple[Tensor, Any]:
-        return self.answer.expand(len(rgb), -1, -1, -1), (carry or 0) + len(rgb)
+    def frame(self, rgb: Tensor, carry: int | None) -> tuple[Tensor, int]:
+        return self.answer, (carry or 0) + 1
 
 
 class Counting(Fixed):
-    def after_cut(self, carry: int) -> int:
+    def after_cut(self, carry: int | None) -> int | None:
         return carry
 
-    def notes(self, carry: int) -> list[str]:
+    def notes(self, carry: int | None) -> list[str]:
         return [f"{carry} frames"]
 
 

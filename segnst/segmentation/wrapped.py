@@ -1,0 +1,89 @@
+"""A segmenter round another one: what it does not change itself, it hands through."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from segnst.segmentation.base import Segmenter
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
+Inner = TypeVar("Inner")
+Own = TypeVar("Own")
+
+
+@dataclass(frozen=True, slots=True)
+class WrappedCarry(Generic[Inner, Own]):
+    """The carry of the segmenter inside, and the wrapper's own; None before the first frame."""
+
+    inner: Inner | None = None
+    own: Own | None = None
+
+
+class Wrapped(Segmenter[WrappedCarry[Inner, Own]], Generic[Inner, Own]):
+    """Base of wrappers. A wrapper says in :meth:`look` what it makes of a frame, and in :meth:`around` how it wraps.
+
+    A wrapper that carries something of its own says in ``own_skip`` and ``own_after_cut`` what becomes of it; by
+    default a frame that is skipped leaves it as it is, and a cut ends it.
+    """
+
+    def __init__(self, inner: Segmenter[Inner]) -> None:
+        super().__init__(inner.name, inner.regions, inner.path)
+        self.inner, self.network, self.in_order = inner, inner.network, inner.in_order
+
+    @abstractmethod
+    def look(self, rgb: Tensor, inner: Inner | None, own: Own | None) -> tuple[Tensor, Inner | None, Own | None]:
+        """One frame ``[1,3,H,W]`` with both carries -> probabilities ``[1,K,h,w]`` and both carries."""
+
+    @abstractmethod
+    def around(self, inner: Segmenter[Inner]) -> Wrapped[Inner, Own]:
+        """Return the same wrapper round another segmenter, which was selected from the one inside."""
+
+    def own_skip(self, own: Own | None) -> Own | None:
+        """Return the wrapper's carry behind a frame that is not looked at."""
+        return own
+
+    def own_after_cut(self, own: Own | None) -> Own | None:
+        """Return what the wrapper still knows when a new scene begins."""
+        return None
+
+    def frame(
+        self, rgb: Tensor, carry: WrappedCarry[Inner, Own] | None
+    ) -> tuple[Tensor, WrappedCarry[Inner, Own] | None]:
+        past = carry or WrappedCarry()
+        probabilities, inner, own = self.look(rgb, past.inner, past.own)
+        return probabilities, WrappedCarry(inner, own)
+
+    def select(self, names: Sequence[str]) -> Segmenter[WrappedCarry[Inner, Own]]:
+        chosen = self.inner.select(names)
+        return self if chosen is self.inner else self.around(chosen)
+
+    def channels(self, region: int) -> tuple[int, ...]:
+        return self.inner.channels(region)
+
+    def skip(self, carry: WrappedCarry[Inner, Own] | None) -> WrappedCarry[Inner, Own] | None:
+        past = carry or WrappedCarry()
+        return WrappedCarry(self.inner.skip(past.inner), self.own_skip(past.own))
+
+    def after_cut(self, carry: WrappedCarry[Inner, Own] | None) -> WrappedCarry[Inner, Own] | None:
+        past = carry or WrappedCarry()
+        return WrappedCarry(self.inner.after_cut(past.inner), self.own_after_cut(past.own))
+
+    def notes(self, carry: WrappedCarry[Inner, Own] | None) -> list[str]:
+        return self.inner.notes(carry.inner if carry else None)
+
+    def confidence(self, carry: WrappedCarry[Inner, Own] | None) -> dict[str, tuple[float, ...]]:
+        return self.inner.confidence(carry.inner if carry else None)
+
+    def colors(self, carry: WrappedCarry[Inner, Own] | None) -> np.ndarray | None:
+        return self.inner.colors(carry.inner if carry else None)
+
+    @property
+    def weights(self) -> dict[str, Path]:
+        return self.inner.weights
