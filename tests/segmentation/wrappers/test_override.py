@@ -118,6 +118,6 @@ def test_confidence_is_told_under_an_override(run: Run, tmp_path: Path) -> None:
     assert code == 0, err
     assert len(json.loads(out)["confidence"]["cup"]) == 3
     assert iou(read_png(tmp_path / "masks/000001.png") == 1, truth[1]) > 0.95
-    code, out, err = run(*command, "-o", "checked", "--check", "kmeans:2", "--json")
+    code, out, err = run(*command, "-o", "checked", "--check", "files:masks", "--json")
     assert code == 0, err
     assert len(json.loads(out)["confidence"]["cup"]) == 3
