@@ -12,6 +12,7 @@ from segnst.bench.masks import evaluate_masks, table
 from segnst.errors import UsageError
 from segnst.masks.classes import STREET, VOC
 from segnst.masks.indexed_png import write_png
+from segnst.segmentation.base import Segmenter
 from segnst.segmentation.networks.kmeans import KMeansSegmenter
 from segnst.types import Region
 
@@ -48,15 +49,15 @@ def test_classes_of_two_segmenters_are_matched_by_meaning() -> None:
     assert names["bus"] == "vehicle" and names["cat"] == "animal" and names["sofa"] == "other"
 
 
-class Says:
+class Says(Segmenter[None]):
     """A segmenter of one answer: the left half is of one region, the right half of another."""
 
     def __init__(self, names: tuple[str, ...], left: int, right: int) -> None:
-        self.name, self.regions = "/".join(names), tuple(Region(k, n) for k, n in enumerate(names))
+        super().__init__("/".join(names), [Region(k, n) for k, n in enumerate(names)])
         self.answer = torch.zeros(1, len(names), 8, 12)
         self.answer[:, left, :, :6] = self.answer[:, right, :, 6:] = 1
 
-    def __call__(self, rgb: torch.Tensor, carry: object = None) -> tuple[torch.Tensor, None]:
+    def frame(self, rgb: torch.Tensor, carry: None) -> tuple[torch.Tensor, None]:
         return self.answer, None
 
 

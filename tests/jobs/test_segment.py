@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -13,19 +12,18 @@ from segnst.errors import InputError, OutputError
 from segnst.jobs.events import Context, Event, Frames
 from segnst.jobs.segment import segment_to_folder
 from segnst.masks.indexed_png import read_png
+from segnst.segmentation.base import Segmenter
 from segnst.types import Region
 
 
-class ByBrightness:
+class ByBrightness(Segmenter[int]):
     """Dark, middle, bright: a segmenter whose answers are known. Counts its frames in the carry."""
 
-    name = "brightness"
-    regions = (Region(0, "dark"), Region(1, "middle"), Region(2, "bright"))
-
     def __init__(self) -> None:
-        self.carries: list[Any] = []
+        super().__init__("brightness", (Region(0, "dark"), Region(1, "middle"), Region(2, "bright")))
+        self.carries: list[int | None] = []
 
-    def __call__(self, rgb: Tensor, carry: Any = None) -> tuple[Tensor, Any]:
+    def frame(self, rgb: Tensor, carry: int | None) -> tuple[Tensor, int]:
         self.carries.append(carry)
         gray = rgb.mean(1)
         p = torch.stack([gray < 0.33, (gray >= 0.33) & (gray < 0.66), gray >= 0.66], 1).float()

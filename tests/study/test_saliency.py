@@ -1,21 +1,20 @@
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
+from segnst.segmentation.base import Segmenter
 from segnst.study.saliency import gradient_map
 from segnst.types import Region
 
 
-class ByRed:
+class ByRed(Segmenter[None]):
     """Red is a car: the redder, the surer."""
 
-    name = "by red"
-    regions = (Region(0, "other"), Region(1, "car"))
+    def __init__(self) -> None:
+        super().__init__("by red", (Region(0, "other"), Region(1, "car")))
 
-    def __call__(self, rgb: Tensor, carry: Any = None) -> tuple[Tensor, Any]:
+    def frame(self, rgb: Tensor, carry: None) -> tuple[Tensor, None]:
         car = 20 * (rgb[:, 0] - 0.4)
         return torch.stack((torch.zeros_like(car), car), 1).softmax(1), None
 
