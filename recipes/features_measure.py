@@ -15,8 +15,10 @@ from pathlib import Path
 import torch
 
 from segnst.perceptual.encoders import Encoder, load_encoder
-from segnst.perceptual.objective import LossWeights, Objective, StyleRegion
-from segnst.style.optimization import OptimizeSettings, optimize, resized
+from segnst.perceptual.loss_weights import LossWeights
+from segnst.perceptual.objective import Objective, StyleRegion
+from segnst.style.optimization import optimize, resized
+from segnst.style.optimization_settings import OptimizeSettings
 from segnst.video.pictures import read_picture, write_picture
 from segnst.weights import sha256
 

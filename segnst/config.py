@@ -6,79 +6,127 @@ import dataclasses
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from segnst.errors import InputError, PlanError, UsageError, did_you_mean
+from segnst.setting import check, setting
+
+WHAT, WHERE, LOOK, STEADINESS = "What", "Where", "Look", "Steadiness"
+FILES, RUNNING = "Reading and writing", "Running"
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Settings of a styling run.
+    """Settings of a styling run. Times are seconds, half-open; points and boxes are upright pixels of the input.
 
-    styles       entries of the plan (segnst.plan)
-    segmenter    registered name (NAME or NAME:ARGUMENT), or path of a fine-tuned checkpoint
-    box, point, not_point   what is pointed at, ``[NAME:]x,y,…[@TIME]`` in the input's upright pixels, and followed
-                 through the clip as the region NAME (``object`` without one)
-    foreground, background   files of strokes on it and beside it
-    at           where in the clip, unless the box or point says so: seconds (2.5) or a frame (60f)
-    masks        masks from a file instead of a segmenter;  masks_override  label maps that win on their frames;
-                 mask_classes  names of the values in masks, in order, separated by commas
-    flow         optical flow that steadies masks and paint
-    edge         how borders between layers are drawn: guided, feather:PX, hard, threshold:X
-    stabilize    whether anything of the past is used;  stability  how much, 0…1
-    fast         the narrower network of a collection, and one look by the bundled segmenter: about a third of the time
-    tile         off, exact or auto: painting in pieces, for frames that memory does not hold
-    stroke_size  size of the strokes, 1 as they come
-    keep_colors  keep the source's colors, paint its luminance only
-    keep_colors_of  the same for the layers of some regions only, separated by commas
-    start, end   seconds, half-open;  max_size  px of the long side
-    codec, crf, preset, audio   how it is written;  fps  of a folder of frames
+    The names are those of the plan file; every field says what it is (``segnst.setting``).
+    Raises UsageError for a value that its field does not allow.
     """
 
-    styles: tuple[str, ...] = ()
-    segmenter: str = "deeplab"
-    box: tuple[str, ...] = ()
-    point: tuple[str, ...] = ()
-    not_point: tuple[str, ...] = ()
-    foreground: str | None = None
-    background: str | None = None
-    at: str | None = None
-    masks: str | None = None
-    masks_override: str | None = None
-    mask_classes: str | None = None
-    flow: str = "dis"
-    edge: str = "guided"
-    stabilize: bool = True
-    stability: float = 0.9
-    fast: bool = False
-    tile: str = "off"
-    stroke_size: float = 1.0
-    keep_colors: bool = False
-    keep_colors_of: str = ""
-    start: float | None = None
-    end: float | None = None
-    max_size: int | None = None
-    fps: float | None = None
-    codec: str | None = None
-    crf: int | None = None
-    preset: str | None = None
-    audio: bool = True
-    device: str = "auto"
-    offline: bool = False
+    styles: tuple[str, ...] = setting(
+        (),
+        "Which region gets which style; a STYLE without REGION= is for the whole frame. Repeat it.",
+        metavar="REGION[,REGION]=STYLE[@STRENGTH]",
+        group=WHAT,
+        options=("-s", "--style"),
+        repeat=True,
+        complete="plan",
+    )
+    segmenter: str = setting(
+        "deeplab",
+        "What finds the regions: a name (deeplab, deeplab:PX, mask_rcnn, kmeans:K, files:PATH …), or the path of a "
+        "trained one.",
+        metavar="NAME|PATH",
+        group=WHERE,
+        complete="segmenter",
+    )
+    box: tuple[str, ...] = setting(
+        (),
+        "An object, by a box around it (px), followed through the clip as the region NAME (object). Repeat it.",
+        metavar="[NAME:]X,Y,W,H[@TIME]",
+        group=WHERE,
+        repeat=True,
+    )
+    point: tuple[str, ...] = setting(
+        (), "A pixel of the object. Repeat it.", metavar="[NAME:]X,Y[@TIME]", group=WHERE, repeat=True
+    )
+    not_point: tuple[str, ...] = setting(
+        (), "A pixel beside the object. Repeat it.", metavar="[NAME:]X,Y[@TIME]", group=WHERE, repeat=True
+    )
+    foreground: str | None = setting(
+        None, "Strokes on the object (not black) of the frame's shape.", metavar="MASK.png", group=WHERE
+    )
+    background: str | None = setting(None, "Strokes beside the object.", metavar="MASK.png", group=WHERE)
+    at: str | None = setting(
+        None, "Where in the clip it was pointed: seconds (2.5) or a frame (60f).", metavar="TIME", group=WHERE
+    )
+    masks: str | None = setting(
+        None, "Masks from files: a folder of PNGs, a mask video, a still, COCO JSON.", metavar="PATH", group=WHERE
+    )
+    masks_override: str | None = setting(
+        None,
+        "Label maps (000012.png) that win on their frames and tell those beside them. In a mask of 0 and 255, 255 is the "
+        "first region; else values are the segmenter's classes.",
+        metavar="DIR",
+        group=WHERE,
+    )
+    mask_classes: str | None = setting(
+        None, "Names of the values in --masks, in order.", metavar="NAME,NAME…", group=WHERE
+    )
+    flow: str = setting("dis", "Optical flow: dis or raft.", metavar="NAME", group=STEADINESS, complete="flow")
+    edge: str = setting(
+        "guided",
+        "How borders between regions are drawn: guided, feather:PX, hard, threshold:X.",
+        metavar="HOW",
+        group=LOOK,
+        complete="edge",
+    )
+    stabilize: bool = setting(True, "Hold the paint steady.", group=STEADINESS)
+    stability: float = setting(0.9, "How steady.", metavar="X", group=STEADINESS, min=0, max=1)
+    fast: bool = setting(
+        False,
+        "For speed: the bundled styles' narrower network, one look at what is where.",
+        group=RUNNING,
+    )
+    tile: Literal["off", "exact", "auto"] = setting(
+        "off",
+        "Paint in pieces, for 4K and above: exact (the same picture), auto (faster), off.",
+        group=RUNNING,
+    )
+    stroke_size: float = setting(
+        1.0, "Size of the strokes; 1 is as they were learned.", metavar="X", group=LOOK, min=0.25, max=8
+    )
+    keep_colors: bool = setting(False, "Keep the colors of the input and paint its luminance only.", group=LOOK)
+    keep_colors_of: str = setting(
+        "", "The same for these regions only, separated by commas.", metavar="REGION,…", group=LOOK
+    )
+    start: float | None = setting(None, "First second.", metavar="SECONDS", group=FILES, min=0, unit="seconds")
+    end: float | None = setting(None, "Second to stop before.", metavar="SECONDS", group=FILES)
+    max_size: int | None = setting(None, "Reduce the long side to this.", metavar="PX", group=FILES, min=16, unit="px")
+    fps: float | None = setting(
+        None, "Frames a second of a folder of frames (25).", metavar="N", group=FILES, above=0, max=1000
+    )
+    codec: str | None = setting(
+        None,
+        "h264, hevc, vp9, av1, ffv1 … Default: by the output's suffix.",
+        metavar="NAME",
+        group=FILES,
+        complete="codec",
+    )
+    crf: int | None = setting(None, "Quality of the encoder; lower is better.", metavar="N", group=FILES, min=0, max=63)
+    preset: str | None = setting(
+        None, "Speed of the encoder: ultrafast to placebo.", metavar="NAME", group=FILES, complete="preset"
+    )
+    audio: bool = setting(True, "Copy the sound tracks.", group=FILES, options=("--keep-audio/--no-audio",))
+    device: str = setting(
+        "auto", "Where to compute: auto, cpu, cuda, cuda:N or mps.", metavar="NAME", group=RUNNING, complete="device"
+    )
+    offline: bool = setting(False, "Fetch nothing.", group=RUNNING)
 
     def __post_init__(self) -> None:
-        if not 0 <= self.stability <= 1:
-            raise UsageError(f"--stability must lie between 0 and 1, got {self.stability:g}.")
-        if self.start is not None and not self.start >= 0:
-            raise UsageError(f"--start must be 0 or more seconds, got {self.start:g}.")
+        check(self)
         if self.end is not None and not self.end > (self.start or 0):
             raise UsageError(f"--end ({self.end:g} s) must lie after --start ({self.start or 0:g} s).")
-        if self.max_size is not None and self.max_size < 16:
-            raise UsageError(f"--max-size must be at least 16 px, got {self.max_size}.")
-        if self.fps is not None and not 0 < self.fps <= 1000:
-            raise UsageError(f"--fps must lie between 0 and 1000, got {self.fps:g}.")
-        if self.crf is not None and not 0 <= self.crf <= 63:
-            raise UsageError(f"--crf must lie between 0 (best) and 63, got {self.crf}.")
 
 
 def read_plan_file(path: Path) -> dict[str, Any]:

@@ -16,9 +16,11 @@ import torch
 from torch import Tensor
 
 from segnst.perceptual.encoders import Encoder
+from segnst.perceptual.loss_weights import LossWeights
 from segnst.perceptual.losses import gram
-from segnst.perceptual.objective import LossWeights, Objective, StyleRegion, choose_layers
-from segnst.style.optimization import OptimizeSettings, optimize, resized
+from segnst.perceptual.objective import Objective, StyleRegion, choose_layers
+from segnst.style.optimization import optimize, resized
+from segnst.style.optimization_settings import OptimizeSettings
 
 
 def reference(encoder: Encoder, content: Tensor, painting: Tensor, weights: LossWeights, steps: int) -> Tensor:

@@ -25,6 +25,7 @@ from segnst.cli import (
     train,
     train_segmentation,
 )
+from segnst.cli.help import GroupedCommand
 from segnst.errors import SegnstError, SegnstWarning
 from segnst.memory import keep_freed_memory
 
@@ -34,27 +35,26 @@ app = typer.Typer(
     name="segnst",
     help="Style video per segment: the car as one painting, the background as another, steady and with its sound.",
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-app.command("style")(style.style)
-app.command("optimize")(optimize.optimize)
-app.command("reconstruct")(optimize.reconstruct)
-app.command("inspect")(inspect.inspect)
-app.command("compare")(compare.compare)
-app.command("segment")(segment.segment)
+app.command("style", cls=GroupedCommand)(style.style)
+app.command("optimize", cls=GroupedCommand)(optimize.optimize)
+app.command("reconstruct", cls=GroupedCommand)(optimize.reconstruct)
+app.command("inspect", cls=GroupedCommand)(inspect.inspect)
+app.command("compare", cls=GroupedCommand)(compare.compare)
+app.command("segment", cls=GroupedCommand)(segment.segment)
 for command in (train_segmentation.segmenter, train_segmentation.instances, train_segmentation.features):
-    train.app.command()(command)
-bench.app.command()(bench_front.front)
-bench.app.command()(bench_stability.stability)
+    train.app.command(cls=GroupedCommand)(command)
+bench.app.command(cls=GroupedCommand)(bench_front.front)
+bench.app.command(cls=GroupedCommand)(bench_stability.stability)
 app.add_typer(train.app, name="train")
 app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(bench.app, name="bench")
-app.command("styles")(info.styles)
-app.command("classes")(info.classes)
+app.command("styles", cls=GroupedCommand)(info.styles)
+app.command("classes", cls=GroupedCommand)(info.classes)
 app.add_typer(info.models_app, name="models")
-app.command("doctor")(info.doctor)
+app.command("doctor", cls=GroupedCommand)(info.doctor)
 
 
 def _version(wanted: bool) -> None:

@@ -9,8 +9,13 @@ from typing import Annotated, Any
 
 import typer
 
-from segnst.cli.options import Device, Offline, Quiet, tell
+from segnst.cli.from_settings import option
+from segnst.cli.help import GroupedCommand
+from segnst.cli.options import Device, Features, Json, Offline, Overwrite, Quiet, tell
 from segnst.cli.printer import Printer
+from segnst.config import FILES, WHAT
+
+MEASURE = "Measuring"
 
 app = typer.Typer(help="Benchmarks.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -47,28 +52,33 @@ def _give(text: str, report: dict[str, Any], output: Path | None, json: bool, qu
     tell(list(files), quiet)
 
 
-@app.command()
+@app.command(cls=GroupedCommand)
 def collection(
     paintings: Annotated[Path, typer.Argument(metavar="PAINTINGS", help="Folder of the styles' paintings.")],
     listing: Annotated[
-        Path | None, typer.Option("--list", help="Which painting is which style (TOML), as it was trained with.")
+        Path | None,
+        option("Which painting is which style (TOML), as it was trained with.", "--list", metavar="FILE", group=WHAT),
     ] = None,
-    file: Annotated[Path | None, typer.Option("--collection", help="The collection. Default: the bundled one.")] = None,
+    file: Annotated[
+        Path | None, option("The collection. Default: the bundled one.", "--collection", metavar="FILE", group=WHAT)
+    ] = None,
     singles: Annotated[
         list[str] | None,
-        typer.Option("--single", metavar="STYLE=FILE", help="A network trained for one style alone. Repeat it."),
+        option("A network trained for one style alone. Repeat it.", "--single", metavar="STYLE=FILE", group=WHAT),
     ] = None,
     photos: Annotated[
         Path | None,
-        typer.Option(help="Photos to paint, none of the training's. Default: frames of the rendered clips."),
+        option(
+            "Photos to paint, none of the training's. Default: frames of the rendered clips.",
+            metavar="DIR",
+            group=WHAT,
+        ),
     ] = None,
-    count: Annotated[int, typer.Option(min=1, help="How many of them.")] = 8,
-    features: Annotated[
-        str, typer.Option(help="Perceptual network that judges: vgg19 (fetched), or a file.")
-    ] = "vgg19",
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write X.json and X.md.")] = None,
+    count: Annotated[int, option("How many of them.", metavar="N", group=WHAT, min=1)] = 8,
+    features: Features = "vgg19",
+    output: Annotated[Path | None, option("Write X.json and X.md.", "-o", "--output", metavar="X", group=FILES)] = None,
     offline: Offline = False,
-    json: Annotated[bool, typer.Option("--json", help="Figures on stdout as JSON instead of tables.")] = False,
+    json: Json = False,
 ) -> None:
     """Losses, artifacts, strength and speed of a collection; against single networks and a pass for each style."""
     from segnst.bench.collection import Alone, Judge, Picture, frames_of_clips, markdown, measure
@@ -104,18 +114,20 @@ def collection(
     _give(markdown(report), report, output, json, quiet=True, both=True)
 
 
-@app.command()
+@app.command(cls=GroupedCommand)
 def gatys(
     content: Annotated[Path, typer.Argument(metavar="CONTENT", help="A picture.")],
     painting: Annotated[Path, typer.Argument(metavar="PAINTING", help="A painting.")],
-    steps: Annotated[int, typer.Option(min=1, help="Evaluations of loss and gradient.")] = 300,
-    max_size: Annotated[int, typer.Option(min=32, metavar="PX", help="Long side.")] = 512,
-    repeats: Annotated[int, typer.Option(min=1, help="Runs of each, in turn.")] = 1,
-    features: Annotated[str, typer.Option(help="vgg19, vgg16, small or a weights file.")] = "vgg19",
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="The figures as JSON.")] = None,
+    steps: Annotated[int, option("Evaluations of loss and gradient.", metavar="N", group=MEASURE, min=1)] = 300,
+    max_size: Annotated[int, option("Long side.", metavar="PX", group=MEASURE, min=32)] = 512,
+    repeats: Annotated[int, option("Runs of each, in turn.", metavar="N", group=MEASURE, min=1)] = 1,
+    features: Features = "vgg19",
+    output: Annotated[
+        Path | None, option("The figures as JSON.", "-o", "--output", metavar="FILE", group=FILES)
+    ] = None,
     device: Device = "auto",
     offline: Offline = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an output that exists.")] = False,
+    overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> None:
     """`segnst optimize` against a plain optimization loop: time, and loss at full size."""
@@ -143,15 +155,17 @@ def gatys(
     print(text)
 
 
-@app.command()
+@app.command(cls=GroupedCommand)
 def tracking(
     clips: Annotated[
         list[Path], typer.Argument(metavar="DIR…", help="Folders of frames with NAME_mask.png beside each frame.")
     ],
-    frames: Annotated[int | None, typer.Option(min=2, help="Only the first so many frames.")] = None,
+    frames: Annotated[int | None, option("Only the first so many frames.", metavar="N", group=FILES, min=2)] = None,
     device: Device = "auto",
-    output: Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE", help="Also write JSON here.")] = None,
-    json: Annotated[bool, typer.Option("--json", help="Figures on stdout as JSON instead of a table.")] = False,
+    output: Annotated[
+        Path | None, option("Also write JSON here.", "-o", "--output", metavar="FILE", group=FILES)
+    ] = None,
+    json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Follow an object whose true mask is given on the first frame; J and F of the frames that follow."""
@@ -165,19 +179,27 @@ def tracking(
     _give(table(report), report, output, json, quiet, both=False)
 
 
-@app.command()
+@app.command(cls=GroupedCommand)
 def selection(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="images/ with labels/ (values: `segnst classes`).")],
-    region: Annotated[str, typer.Option(help="Whose label is cut out.")] = "person",
-    objects: Annotated[int, typer.Option(min=0, help="Only photos with so many of them; 0: all.")] = 2,
-    least: Annotated[float, typer.Option(min=0, max=1, help="Share of the picture that counts as one.")] = 0.03,
-    every: Annotated[int, typer.Option(min=0, help="Every n-th photo by its name was held back from training.")] = 8,
-    held_back: Annotated[bool, typer.Option("--held-back", help="Only those.")] = False,
-    selector: Annotated[str, typer.Option(help="grabcut, sam or sam_vit_b.")] = "grabcut",
+    region: Annotated[str, option("Whose label is cut out.", metavar="REGION", group=WHAT)] = "person",
+    objects: Annotated[int, option("Only photos with so many of them; 0: all.", metavar="N", group=WHAT, min=0)] = 2,
+    least: Annotated[
+        float, option("Share of the picture that counts as one.", metavar="X", group=WHAT, min=0, max=1)
+    ] = 0.03,
+    every: Annotated[
+        int, option("Every N-th photo by its name was held back from training.", metavar="N", group=WHAT, min=0)
+    ] = 8,
+    held_back: Annotated[bool, option("Only the photos that --every names.", "--held-back", group=WHAT)] = False,
+    selector: Annotated[
+        str, option("What cuts out: grabcut, sam or sam_vit_b.", metavar="NAME", group=MEASURE, complete="selector")
+    ] = "grabcut",
     device: Device = "auto",
     offline: Offline = False,
-    output: Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE", help="Also write JSON here.")] = None,
-    json: Annotated[bool, typer.Option("--json", help="Figures on stdout as JSON instead of a table.")] = False,
+    output: Annotated[
+        Path | None, option("Also write JSON here.", "-o", "--output", metavar="FILE", group=FILES)
+    ] = None,
+    json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Cut objects out of labeled photos by a box on each, as wide as its label; IoU with the label."""

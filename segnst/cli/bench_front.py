@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from segnst.cli.options import Offline, Quiet, names_of, tell
+from segnst.cli.from_settings import option
+from segnst.cli.options import Features, Offline, Quiet, names_of, tell
+from segnst.config import FILES, WHAT
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from segnst.bench.front import Method, Picture, Report, Yardstick
 
+MEASURE = "Measuring"
 SHEET_WIDTH = 320  # px of a picture of the sheet
 
 
@@ -25,59 +28,71 @@ def front(
         Path | None, typer.Argument(metavar="[PAINTINGS]", help="Folder of paintings, named by --list or their files.")
     ] = None,
     listing: Annotated[
-        Path | None, typer.Option("--list", help="Which file of PAINTINGS is which style (TOML), as for training.")
+        Path | None,
+        option("Which file of PAINTINGS is which style (TOML), as for training.", "--list", metavar="FILE", group=WHAT),
     ] = None,
     paintings: Annotated[
-        list[str] | None, typer.Option("--painting", metavar="NAME=PATH", help="A painting. Repeat it.")
+        list[str] | None, option("A painting. Repeat it.", "--painting", metavar="NAME=PATH", group=WHAT)
     ] = None,
     frames: Annotated[
         list[str] | None,
-        typer.Option(
+        option(
+            "A still, or frame N of a video, none of the training's. Repeat it. Default: frame 20 of the three "
+            "rendered clips.",
             "--frame",
             metavar="FILE[@N]",
-            help="A still, or frame N of a video, none of the training's. Repeat it. Default: frame 20 of the three "
-            "rendered clips.",
+            group=WHAT,
         ),
     ] = None,
     collections: Annotated[
         list[str] | None,
-        typer.Option(
-            "--collection", metavar="[METHOD=]PATH", help="A collection: each style that has a painting. Repeat it."
+        option(
+            "A collection: each style that has a painting. Repeat it.",
+            "--collection",
+            metavar="[METHOD=]PATH",
+            group=WHAT,
         ),
     ] = None,
     checkpoints: Annotated[
         list[str] | None,
-        typer.Option(
+        option(
+            "A network of one style for the painting NAME; those of one METHOD share a row of means. Repeat it.",
             "--checkpoint",
             metavar="[METHOD:]NAME=PATH",
-            help="A network of one style for the painting NAME; those of one METHOD share a row of means. Repeat it.",
+            group=WHAT,
         ),
     ] = None,
     lbfgs: Annotated[
-        str | None, typer.Option(metavar="N,N…", help="Optimize each frame from the photo, in so many steps.")
+        str | None, option("Optimize each frame from the photo, in so many steps.", metavar="N,N…", group=MEASURE)
     ] = None,
     lbfgs_on: Annotated[
-        str | None, typer.Option(metavar="NAME,NAME…", help="Only after these paintings. Default: all.")
+        str | None, option("Only after these paintings. Default: all.", metavar="NAME,NAME…", group=MEASURE)
     ] = None,
     painted: Annotated[
         list[str] | None,
-        typer.Option(
-            "--painted", metavar="METHOD=FOLDER", help="Pictures painted elsewhere, FRAME__PAINTING.png. Repeat it."
+        option(
+            "Pictures painted elsewhere, FRAME__PAINTING.png. Repeat it.",
+            "--painted",
+            metavar="METHOD=FOLDER",
+            group=WHAT,
         ),
     ] = None,
-    features: Annotated[str, typer.Option(help="Perceptual network: vgg19 (fetched), or a file.")] = "vgg19",
+    features: Features = "vgg19",
     deep_features: Annotated[
-        str | None, typer.Option(help="The one for relu4_1, a name or a file. Default: that of --features.")
+        str | None,
+        option(
+            "The one for relu4_1, a name or a file. Default: that of --features.", metavar="NAME|FILE", group="Losses"
+        ),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="X", help="Write X.json, X.md and X.png, a plot.")
+        Path | None, option("Write X.json, X.md and X.png, a plot.", "-o", "--output", metavar="X", group=FILES)
     ] = None,
     sheet: Annotated[
-        Path | None, typer.Option(metavar="PNG", help="Write all painted frames as one picture, for looking.")
+        Path | None, option("Write all painted frames as one picture, for looking.", metavar="PNG", group=FILES)
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist.")] = False,
+    overwrite: Annotated[bool, option("Replace outputs that exist.", "--overwrite", group=FILES)] = False,
     offline: Offline = False,
-    json: Annotated[bool, typer.Option("--json", help="Figures on stdout as JSON instead of tables.")] = False,
+    json: Annotated[bool, option("Figures on stdout as JSON instead of tables.", "--json", group=FILES)] = False,
     quiet: Quiet = False,
 ) -> None:
     """Content and style of painted frames: collections, single networks, optimization and others' side by side."""

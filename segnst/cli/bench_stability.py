@@ -9,11 +9,18 @@ from typing import Annotated
 
 import typer
 
-from segnst.cli.options import Device, Offline, Quiet, names_of, tell
+from segnst.bench.settings import StabilitySettings
+from segnst.cli.from_settings import Only, option, with_options
+from segnst.cli.options import Json, Quiet, names_of, tell
 from segnst.cli.printer import Printer
+from segnst.config import FILES, WHAT, WHERE
+
+MEASURE = "Measuring"
 
 
+@with_options
 def stability(
+    settings: Annotated[StabilitySettings, Only("styles", "segmenter", "stability", "max_size", "device", "offline")],
     clips: Annotated[
         list[Path] | None,
         typer.Argument(
@@ -22,46 +29,51 @@ def stability(
             "clips in videos/.",
         ),
     ] = None,
-    styles: Annotated[
-        list[str] | None,
-        typer.Option("-s", "--style", help="The plan, as for `segnst style`. Default: starry_night_single."),
+    methods: Annotated[
+        str | None,
+        option("Which ones, separated by commas. Default: all.", metavar="NAME,…", group=WHAT, complete="method"),
     ] = None,
-    methods: Annotated[str | None, typer.Option(help="Which ones, separated by commas. Default: all.")] = None,
-    stability: Annotated[float, typer.Option(help="How steady, 0 to 1.")] = 0.9,
-    segmenter: Annotated[str, typer.Option(help="A name, or the path of a trained one.")] = "deeplab",
     mask: Annotated[
-        str, typer.Option(metavar="REGION", help="Whose mask is measured where the plan names none.")
+        str, option("Whose mask is measured where the plan names none.", metavar="REGION", group=WHERE)
     ] = "vehicle",
-    frames: Annotated[int | None, typer.Option(min=2, help="Only the first so many frames.")] = None,
-    max_size: Annotated[int | None, typer.Option(metavar="PX", help="Reduce the long side to this.")] = 640,
+    frames: Annotated[int | None, option("Only the first so many frames.", metavar="N", group=FILES, min=2)] = None,
     raft: Annotated[
-        Path | None, typer.Option(help="RAFT small weights, to measure where there is no truth; fetched otherwise.")
-    ] = None,
-    features: Annotated[
-        Path | None, typer.Option(help="VGG weights, to measure style by; VGG19 is fetched otherwise.")
-    ] = None,
-    paintings: Annotated[
-        list[str] | None, typer.Option("--painting", metavar="STYLE=FILE", help="The painting of a style.")
-    ] = None,
-    flow_cache: Annotated[Path | None, typer.Option(metavar="DIR", help="Keep measuring flows here.")] = None,
-    device: Device = "auto",
-    offline: Offline = False,
-    output: Annotated[
         Path | None,
-        typer.Option(
-            "-o", "--output", help="Write X.json, X.md and plots, or a folder for stability.json and the like."
+        option(
+            "RAFT small weights, to measure where there is no truth; fetched otherwise.", metavar="FILE", group=MEASURE
         ),
     ] = None,
+    features: Annotated[
+        Path | None,
+        option("VGG weights, to measure style by; VGG19 is fetched otherwise.", metavar="FILE", group=MEASURE),
+    ] = None,
+    paintings: Annotated[
+        list[str] | None,
+        option("The painting of a style. Repeat it.", "--painting", metavar="STYLE=FILE", group=MEASURE),
+    ] = None,
+    flow_cache: Annotated[Path | None, option("Keep measuring flows here.", metavar="DIR", group=MEASURE)] = None,
     against: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Compare with saved results; exit 1 where something got worse.")
+        Path | None,
+        option("Compare with saved results; exit 1 where something got worse.", metavar="FILE", group=MEASURE),
     ] = None,
     tolerance: Annotated[
-        float, typer.Option(min=0, help="Share by which a figure may get worse against the saved one.")
+        float,
+        option("Share by which a figure may get worse against the saved one.", metavar="X", group=MEASURE, min=0),
     ] = 0.1,
     force: Annotated[
-        bool, typer.Option("--force", help="Compare though plan, clips, frames or measuring flow differ.")
+        bool, option("Compare though plan, clips, frames or measuring flow differ.", "--force", group=MEASURE)
     ] = False,
-    json: Annotated[bool, typer.Option("--json", help="Figures on stdout as JSON instead of a table.")] = False,
+    output: Annotated[
+        Path | None,
+        option(
+            "Write X.json, X.md and plots, or a folder for stability.json and the like.",
+            "-o",
+            "--output",
+            metavar="PATH",
+            group=FILES,
+        ),
+    ] = None,
+    json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Flicker, sharpness, style, masks and ghosts: per-frame styling, segnst and known methods side by side."""
@@ -71,18 +83,9 @@ def stability(
     from segnst.bench.report import Files, plan_without_paths, run_benchmark, table
     from segnst.bench.stability import Options
     from segnst.bench.style_kept import load_features, paintings_by_layer
-    from segnst.config import Settings
     from segnst.errors import UsageError
     from segnst.plan import parse_plan
 
-    settings = Settings(
-        styles=tuple(styles or ("starry_night_single",)),
-        stability=stability,
-        segmenter=segmenter,
-        max_size=max_size,
-        device=device,
-        offline=offline,
-    )
     # whatever can be wrong is said before anything is measured or fetched
     plan = parse_plan(settings.styles)
     saved = load_report(against) if against is not None else None
@@ -97,7 +100,7 @@ def stability(
     chosen = gather(clips or [])
     if saved is not None and not force:
         refuse_early(saved, plan_without_paths(settings.styles), {clip.name: clip.sha256 for clip in chosen})
-    encoder, digest, note = load_features(features, offline=offline)
+    encoder, digest, note = load_features(features, offline=settings.offline)
     options = Options(
         settings,
         methods=names_of(methods) if methods is not None else tuple(registry.STABILITY_METHODS),

@@ -8,6 +8,9 @@ from typing import Annotated
 
 import typer
 
+from segnst.cli.from_settings import option
+from segnst.cli.help import GroupedCommand
+
 app = typer.Typer(help="Measure.", no_args_is_help=True, rich_markup_mode=None)
 
 
@@ -16,7 +19,7 @@ def _group() -> None:
     """Measure."""
 
 
-@app.command()
+@app.command(cls=GroupedCommand)
 def masks(
     prediction: Annotated[
         Path, typer.Argument(metavar="PRED_DIR", help="Label maps, as `segnst segment` writes them.")
@@ -24,12 +27,15 @@ def masks(
     truth: Annotated[Path, typer.Argument(metavar="TRUTH_DIR", help="True label maps under the same names.")],
     classes: Annotated[
         str | None,
-        typer.Option(
-            help="Names in order of their values, separated by commas. Default: classes.json in PRED_DIR, or the nine."
+        option(
+            "Names in order of their values, separated by commas. Default: classes.json in PRED_DIR, or the nine.",
+            metavar="NAME,…",
         ),
     ] = None,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="Also write the figures here (JSON).")] = None,
-    json: Annotated[bool, typer.Option("--json", help="Figures on stdout as JSON instead of a table.")] = False,
+    output: Annotated[
+        Path | None, option("Also write the figures here (JSON).", "-o", "--output", metavar="FILE")
+    ] = None,
+    json: Annotated[bool, option("Figures on stdout as JSON instead of a table.", "--json")] = False,
 ) -> None:
     """IoU and boundary F of each class: predicted label maps against true ones (255 is ignored)."""
     from segnst.bench.masks import evaluate_masks, table

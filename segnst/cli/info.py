@@ -8,12 +8,16 @@ from typing import Annotated, Any
 
 import typer
 
+from segnst.cli.completion import model_names
+from segnst.cli.from_settings import like, option
+from segnst.cli.help import GroupedCommand
 from segnst.cli.printer import Printer
+from segnst.config import Settings
 
 models_app = typer.Typer(
     help="Weights: where they lie, on what terms; fetch them.", no_args_is_help=True, rich_markup_mode=None
 )
-Json = Annotated[bool, typer.Option("--json", help="As JSON.")]
+Json = Annotated[bool, option("As JSON.", "--json")]
 
 
 def _print(facts: Any, json: bool, text: str) -> None:
@@ -22,9 +26,9 @@ def _print(facts: Any, json: bool, text: str) -> None:
 
 def styles(
     photo: Annotated[Path | None, typer.Argument(metavar="[PHOTO]", help="A picture to paint, for --sheet.")] = None,
-    sheet: Annotated[Path | None, typer.Option(metavar="PNG", help="Draw PHOTO in every style.")] = None,
-    fast: Annotated[bool, typer.Option("--fast", help="The narrower network.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a sheet that exists.")] = False,
+    sheet: Annotated[Path | None, option("Draw PHOTO in every style.", metavar="PNG")] = None,
+    fast: Annotated[bool, option("The narrower network.", "--fast")] = False,
+    overwrite: Annotated[bool, option("Replace a sheet that exists.", "--overwrite")] = False,
     json: Json = False,
 ) -> None:
     """List the styles that can be called by name; with --sheet, draw them all on a picture."""
@@ -48,8 +52,8 @@ def styles(
 
 
 def classes(
-    segmenter: Annotated[str, typer.Option(help="A name, or the path of a trained one.")] = "deeplab",
-    offline: Annotated[bool, typer.Option("--offline", help="Fetch nothing.")] = False,
+    segmenter: Annotated[str, like(Settings, "segmenter", group=None)] = "deeplab",
+    offline: Annotated[bool, like(Settings, "offline", group=None)] = False,
     json: Json = False,
 ) -> None:
     """List the classes that a segmenter knows, with the names accepted for each."""
@@ -61,7 +65,7 @@ def classes(
     _print(rows, json, "\n".join(f"{r.index:3} {r.name:14} {', '.join(r.aliases)}" for r in regions))
 
 
-@models_app.command("list")
+@models_app.command("list", cls=GroupedCommand)
 def models_list(json: Json = False) -> None:
     """All weights that segnst uses: where they lie or come from, and their terms."""
     from segnst.catalog import catalog
@@ -74,10 +78,17 @@ def models_list(json: Json = False) -> None:
     _print(rows, json, "\n".join(lines))
 
 
-@models_app.command("pull")
+@models_app.command("pull", cls=GroupedCommand)
 def models_pull(
-    names: Annotated[list[str], typer.Argument(help="Names as `segnst models list` shows them, or `all`.")],
-    quiet: Annotated[bool, typer.Option("-q", "--quiet")] = False,
+    names: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="NAME…",
+            help="Names as `segnst models list` shows them, or `all`.",
+            autocompletion=model_names,
+        ),
+    ],
+    quiet: Annotated[bool, option("Print no progress.", "-q", "--quiet")] = False,
 ) -> None:
     """Fetch weights beforehand, so that later runs need no network."""
     from segnst.catalog import pull

@@ -1,71 +1,23 @@
-"""Options that several commands share: what the user points at, masks from files, where and how loud to run."""
+"""Options that several commands share: where and how loud to run, what is printed, what is replaced."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated
 
-import typer
+from segnst.cli.from_settings import like, option
+from segnst.config import FILES, RUNNING, Settings
+from segnst.jobs.optimize_settings import OptimizeOptions
 
-# typer reads the annotations: Optional and list as they stand
-Boxes = Annotated[
-    Optional[list[str]],  # noqa: UP045
-    typer.Option(
-        "--box",
-        metavar="[NAME:]X,Y,W,H[@TIME]",
-        help="An object, by a box round it (px), followed through the clip as the region NAME (object). Repeat it.",
-    ),
-]
-Points = Annotated[
-    Optional[list[str]],  # noqa: UP045
-    typer.Option("--point", metavar="[NAME:]X,Y[@TIME]", help="A pixel of the object. Repeat it."),
-]
-NotPoints = Annotated[
-    Optional[list[str]],  # noqa: UP045
-    typer.Option("--not-point", metavar="[NAME:]X,Y[@TIME]", help="A pixel beside the object. Repeat it."),
-]
-Foreground = Annotated[
-    Optional[Path],  # noqa: UP045
-    typer.Option(metavar="MASK.png", help="Strokes on the object (not black) of the frame's shape."),
-]
-Background = Annotated[
-    Optional[Path],  # noqa: UP045
-    typer.Option(metavar="MASK.png", help="Strokes beside the object."),
-]
-AtTime = Annotated[
-    Optional[str],  # noqa: UP045
-    typer.Option("--at", metavar="TIME", help="Where in the clip it was pointed: seconds (2.5) or a frame (60f)."),
-]
-Masks = Annotated[
-    Optional[Path],  # noqa: UP045
-    typer.Option(metavar="PATH", help="Masks from files: a folder of PNGs, a mask video, a still, COCO JSON."),
-]
-Override = Annotated[
-    Optional[Path],  # noqa: UP045
-    typer.Option(
-        metavar="DIR",
-        help="Label maps (000012.png) that win on their frames and tell those beside them. In a mask of 0 and 255, "
-        "255 is the first region; else values are the segmenter's classes.",
-    ),
-]
-MaskClasses = Annotated[
-    Optional[str],  # noqa: UP045
-    typer.Option(metavar="NAME,NAME…", help="Names of the values in --masks, in order."),
-]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
-Offline = Annotated[bool, typer.Option("--offline", help="Fetch nothing.")]
-Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress.")]
-NAMES = ("box", "point", "not_point", "foreground", "background", "at", "masks", "masks_override", "mask_classes")
-
-
-def as_text(given: Mapping[str, Any]) -> dict[str, str | None]:
-    """Paths as the settings hold them."""
-    return {
-        name: None if given[name] is None else str(given[name])
-        for name in ("foreground", "background", "masks", "masks_override")
-    }
+Device = Annotated[str, like(Settings, "device")]
+Offline = Annotated[bool, like(Settings, "offline")]
+Quiet = Annotated[bool, option("Print no progress and no summary.", "-q", "--quiet", group=RUNNING)]
+Json = Annotated[bool, option("Figures on stdout as JSON instead of a table.", "--json", group=FILES)]
+ReportJson = Annotated[bool, option("Report on stdout as JSON.", "--json", group=FILES)]
+Overwrite = Annotated[bool, option("Replace an output that exists.", "--overwrite", group=FILES)]
+Features = Annotated[str, like(OptimizeOptions, "features")]
 
 
 def names_of(text: str) -> tuple[str, ...]:

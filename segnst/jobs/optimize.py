@@ -18,55 +18,20 @@ from segnst.device import choose_device
 from segnst.errors import SegnstError, UsageError
 from segnst.jobs.events import Context, JobReport, Stage
 from segnst.jobs.optimize_film import Film, FilmOptions, write_curves
+from segnst.jobs.optimize_settings import OptimizeOptions
 from segnst.jobs.outputs import folder_for, output_path
 from segnst.perceptual.encoders import Encoder, load_encoder
 from segnst.perceptual.objective import choose_layers
 from segnst.pipeline import Pipeline, State, compose
-from segnst.plan import Entry, Plan, StyleTerm, parse_plan
+from segnst.plan import Plan
 from segnst.segmentation.from_settings import load_segmenter
 from segnst.stabilize.masks import Edge
-from segnst.style.optimization import Diverged, Losses, OptimizeSettings, resized
+from segnst.style.optimization import Diverged, Losses, resized
 from segnst.style.optimization_stylizer import OptimizingStylizer
 from segnst.types import Clip
 from segnst.video.pictures import read_picture, write_picture
 from segnst.video.read import Reader, open_reader
 from segnst.video.write import open_writer
-
-
-@dataclass(frozen=True)
-class OptimizeOptions:
-    """What is painted after which paintings, and how.
-
-    paintings    files for the whole frame, mixed by ``style_weights`` (alike without them)
-    styles       instead of them, entries of a plan with files as styles: ``("car=a.jpg", "background=b.jpg")``
-    features     "vgg19", "vgg16", "small" or a weights file
-    keep_colors  "luminance": the source's colors, painted luminance; "match": the paintings get the source's colors
-                 beforehand; None: the paintings' colors
-    start, end   seconds of a video
-    """
-
-    paintings: tuple[str, ...] = ()
-    styles: tuple[str, ...] = ()
-    style_weights: tuple[float, ...] = ()
-    settings: OptimizeSettings = field(default_factory=OptimizeSettings)
-    features: str = "vgg19"
-    max_size: int | None = 512
-    keep_colors: str | None = None
-    segmenter: str = "deeplab"
-    flow: str = "dis"
-    edge: str = "guided"
-    start: float | None = None
-    end: float | None = None
-    device: str = "auto"
-    offline: bool = False
-
-    def __post_init__(self) -> None:
-        if self.keep_colors not in (None, "luminance", "match"):
-            raise UsageError(f"--keep-colors must be luminance or match, got '{self.keep_colors}'.")
-
-    def plan(self) -> Plan:
-        """Which painting goes where. Raises UsageError, PlanError."""
-        return make_plan(self.paintings, self.styles, self.style_weights)
 
 
 @dataclass
@@ -86,32 +51,6 @@ class OptimizeReport(JobReport):
     files: list[str] = field(default_factory=list)
     versions: dict[str, str] = field(default_factory=versions)
     settings: dict[str, Any] = field(default_factory=dict)
-
-
-def whole_frame(paintings: Sequence[str], weights: Sequence[float] = ()) -> Plan:
-    """The plan of one layer with one or several paintings, weights in their order. Raises UsageError."""
-    if weights and len(weights) != len(paintings):
-        raise UsageError(f"--style-weights has {len(weights)} numbers for {len(paintings)} paintings.")
-    if not all(0 < w < float("inf") for w in weights):
-        raise UsageError("--style-weights must be numbers above 0.")
-    shares = list(weights) or [1.0] * len(paintings)
-    total = sum(shares)
-    return Plan((Entry((), tuple(StyleTerm(p, w / total) for p, w in zip(paintings, shares, strict=True))),))
-
-
-def make_plan(paintings: Sequence[str], entries: Sequence[str], weights: Sequence[float] = ()) -> Plan:
-    """The plan from positional paintings or from ``REGION=PAINTING`` entries. Raises UsageError, PlanError."""
-    if bool(paintings) == bool(entries):
-        raise UsageError(
-            "Give either paintings for the whole frame (segnst optimize photo.jpg painting.jpg) or regions "
-            "(-s person=painting.jpg -s background=other.jpg)."
-        )
-    if entries and weights:
-        raise UsageError("--style-weights is for paintings of the whole frame; in -s write REGION=A*2+B.")
-    plan = parse_plan(entries) if entries else whole_frame(paintings, weights)
-    if not plan.styles:
-        raise UsageError("Every region stays original, so there is nothing to paint.")
-    return plan
 
 
 def load_features(name: str, *, offline: bool, device: torch.device) -> Encoder:

@@ -16,12 +16,12 @@ from torch import Tensor
 
 from segnst.assembly import memory_advice
 from segnst.bench.agreement import Agreement, AnyAgreement
-from segnst.config import Settings
 from segnst.device import choose_device
 from segnst.errors import InputError, OutputError, UsageError, did_you_mean
 from segnst.jobs.events import Context, JobReport
 from segnst.jobs.mask_files import FORMATS, Segmented, overlay
 from segnst.jobs.outputs import folder_for
+from segnst.jobs.segment_settings import SegmentSettings
 from segnst.masks.label_map import label_map
 from segnst.segmentation.base import AnySegmenter, SegmenterCarry
 from segnst.segmentation.from_settings import load_segmenter, segmenter_for
@@ -33,20 +33,6 @@ from segnst.video.read import Reader, open_reader
 Cut = Callable[[Tensor, Any], tuple[bool, Any]]
 # (name, frame, carry) -> (its masks, carry)
 Look = Callable[[str, Clip, Any], tuple[Segmented, Any]]
-
-
-@dataclass(frozen=True)
-class SegmentSettings:
-    """What finds the regions, and what is written.
-
-    source   segmenter, what is pointed at, masks from files, part and size of the input, device
-    formats  of ``segnst.jobs.mask_files.FORMATS``
-    check    another segmenter to compare with: how far the two agree, and a sheet ``check.png``
-    """
-
-    source: Settings = field(default_factory=Settings)
-    formats: tuple[str, ...] = ("indexed",)
-    check: str | None = None
 
 
 @dataclass

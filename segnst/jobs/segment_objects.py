@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from segnst.errors import InputError
 from segnst.jobs.events import Context
 from segnst.jobs.mask_files import Segmented
 from segnst.jobs.segment import SegmentReport, Written, list_classes, masks_to_folder
+from segnst.jobs.segment_settings import DetectSettings
 from segnst.masks.label_map import label_map
 from segnst.segmentation.from_settings import load_objects
 from segnst.segmentation.objects.instances import InstanceSegmenter, compose
@@ -25,25 +25,6 @@ from segnst.video.read import Reader, open_reader
 
 LIST = "objects.json"
 MOST = 253  # values that a label map has for objects
-
-
-@dataclass(frozen=True)
-class DetectSettings:
-    """Which objects are cut out, and how.
-
-    names     of classes, such as ``("person", "dog")``
-    selector  what draws the masks: "grabcut" or "sam";  detector  what draws the boxes, or None for the best there is
-    start, end   seconds of a video;  max_size  px of a video's or still's long side
-    """
-
-    names: tuple[str, ...]
-    selector: str = "grabcut"
-    detector: str | None = None
-    start: float | None = None
-    end: float | None = None
-    max_size: int | None = None
-    device: str = "auto"
-    offline: bool = False
 
 
 def detect_file(

@@ -23,50 +23,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from segnst.errors import UsageError
 from segnst.perceptual.encoders import Encoder
+from segnst.perceptual.loss_weights import LossWeights
 from segnst.perceptual.losses import content_loss, gram, temporal_loss, total_variation
-
-LayerWeights = tuple[tuple[str, float], ...]
 
 CONTENT_LAYERS = ("relu4_2", "relu3_4", "relu3_3", "relu2_2")  # the first that the encoder has
 STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")  # all that it has
-
-
-@dataclass(frozen=True)
-class LossWeights:
-    """Layers and weights of the terms; only the ratios of the four weights decide the picture.
-
-    content_layers, style_layers  ((name, weight), …); empty: ``CONTENT_LAYERS``' first, all of ``STYLE_LAYERS``, as far
-               as the encoder has them
-    normalize  divide each channel by its mean activation first (Gatys 2016, section 2), here over the positions of the
-               content and the paintings instead of ImageNet's
-    """
-
-    content_layers: LayerWeights = ()
-    style_layers: LayerWeights = ()
-    content_weight: float = 1e3
-    style_weight: float = 1e4
-    tv_weight: float = 100.0
-    temporal_weight: float = 2e4
-    normalize: bool = False
-
-
-def parse_layers(text: str) -> LayerWeights:
-    """``relu3_1:0.5,relu4_1`` -> layers and weights (1 where none is given). Raises UsageError."""
-    layers: dict[str, float] = {}
-    for part in filter(None, (p.strip() for p in text.split(","))):
-        name, colon, weight = part.partition(":")
-        try:
-            value = float(weight) if colon else 1.0
-        except ValueError:
-            raise UsageError(f"The weight of the layer in '{part}' must be a number.") from None
-        if not 0 < value < float("inf"):
-            raise UsageError(f"The weight of the layer in '{part}' must be above 0.")
-        if name in layers:
-            raise UsageError(f"The layer {name} is given twice in '{text}'.")
-        layers[name] = value
-    return tuple(layers.items())
 
 
 def choose_layers(weights: LossWeights, encoder: Encoder) -> tuple[dict[str, float], dict[str, float]]:

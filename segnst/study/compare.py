@@ -29,40 +29,24 @@ from segnst.errors import UsageError
 from segnst.files import write_text
 from segnst.flow.dis import DisFlow
 from segnst.jobs.events import Context, JobReport, Measured
-from segnst.jobs.optimize import load_features, whole_frame
+from segnst.jobs.optimize import load_features
+from segnst.jobs.optimize_settings import whole_frame
 from segnst.jobs.outputs import folder_for
 from segnst.perceptual.encoders import Encoder
-from segnst.perceptual.objective import CONTENT_LAYERS, STYLE_LAYERS, LossWeights, Objective, StyleRegion
+from segnst.perceptual.loss_weights import LossWeights
+from segnst.perceptual.objective import CONTENT_LAYERS, STYLE_LAYERS, Objective, StyleRegion
 from segnst.pipeline import Pipeline, State
 from segnst.sheet import write_sheet
 from segnst.study.compare_report import check_report, markdown
+from segnst.study.settings import CompareOptions
 from segnst.style.checkpoints import load_style
-from segnst.style.optimization import OptimizeSettings, resized
+from segnst.style.optimization import resized
+from segnst.style.optimization_settings import OptimizeSettings
 from segnst.style.optimization_stylizer import OptimizingStylizer
 from segnst.video.pictures import read_picture
 from segnst.video.read import open_reader
 
 OPTIMIZERS = ("lbfgs", "adam")
-
-
-@dataclass(frozen=True)
-class CompareOptions:
-    """steps of an optimization; clip_steps of one frame of a clip; features: whose losses are told and optimized;
-    show_painting: on the sheet, too."""
-
-    painting: Path
-    methods: tuple[str, ...]
-    steps: int = 200
-    max_size: int = 512
-    features: str = "vgg19"
-    clip: Path | None = None
-    clip_frames: int = 6
-    clip_steps: int = 40
-    clip_size: int = 256
-    raft: Path | None = None
-    device: str = "auto"
-    offline: bool = False
-    show_painting: bool = True
 
 
 @dataclass

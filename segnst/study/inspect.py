@@ -32,6 +32,7 @@ from segnst.segmentation.from_settings import load_segmenter
 from segnst.segmentation.wrappers.two_looks import CloserSegmenter
 from segnst.sheet import write_sheet
 from segnst.study.saliency import choose_class, grad_cam, gradient_map, smooth_grad
+from segnst.study.settings import InspectSettings
 from segnst.video.paths import check_output
 from segnst.video.pictures import read_picture, write_picture
 
@@ -180,25 +181,6 @@ def check_page(output: str | Path | None, path: Path, overwrite: bool) -> Path:
     elif not out.parent.is_dir():
         raise OutputError(f"The folder {out.parent} for the output does not exist; create it first.")
     return out
-
-
-@dataclass(frozen=True)
-class InspectSettings:
-    """What is looked at.
-
-    layers   of the perceptual network ``features``, by default those of style; ``channels`` of each are drawn
-    region   the class whose saliency is drawn, by default the largest thing;  samples  noisy copies for SmoothGrad
-    """
-
-    layers: tuple[str, ...] = ()
-    channels: int = 6
-    features: str = "vgg19"
-    segmenter: str = "deeplab"
-    region: str | None = None
-    samples: int = 12
-    max_size: int = 384
-    device: str = "auto"
-    offline: bool = False
 
 
 @dataclass

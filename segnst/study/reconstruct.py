@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,37 +12,16 @@ from torch import Tensor
 
 from segnst.assembly import memory_advice, versions
 from segnst.device import choose_device
-from segnst.errors import SegnstError, UsageError, did_you_mean
+from segnst.errors import SegnstError
 from segnst.jobs.events import Context, JobReport, Stage
 from segnst.jobs.optimize import load_features
 from segnst.jobs.optimize_film import Film, FilmOptions, write_curves
 from segnst.jobs.outputs import folder_for, output_path
-from segnst.perceptual.objective import STYLE_LAYERS, LossWeights, Objective, StyleRegion
-from segnst.style.optimization import Diverged, Losses, OptimizeSettings, optimize, resized
+from segnst.perceptual.loss_weights import LossWeights
+from segnst.perceptual.objective import STYLE_LAYERS, Objective, StyleRegion
+from segnst.study.settings import ReconstructSettings
+from segnst.style.optimization import Diverged, Losses, optimize, resized
 from segnst.video.pictures import read_picture, write_picture
-
-
-@dataclass(frozen=True)
-class ReconstructSettings:
-    """What is reconstructed, and how.
-
-    what   "content": the features at ``layer``; "style": the Gram matrices of all style layers up to ``layer``
-    optimization  how the picture is found; its losses are chosen by ``what``
-    """
-
-    what: str = "content"
-    layer: str = "relu4_2"
-    optimization: OptimizeSettings = field(default_factory=lambda: OptimizeSettings(steps=200, init="noise", scales=1))
-    tv_weight: float = 20.0
-    features: str = "vgg19"
-    max_size: int = 384
-    device: str = "auto"
-    offline: bool = False
-
-    def __post_init__(self) -> None:
-        if self.what not in ("content", "style"):
-            near = did_you_mean(self.what, ("content", "style"))
-            raise UsageError(f"Reconstruct content or style, not '{self.what}'.{near}")
 
 
 @dataclass

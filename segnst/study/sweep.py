@@ -14,13 +14,14 @@ from torch import Tensor
 
 from segnst.errors import UsageError, did_you_mean
 from segnst.jobs.events import Context, JobReport
-from segnst.jobs.optimize import OptimizeOptions, optimize_file
+from segnst.jobs.optimize import optimize_file
 from segnst.jobs.optimize_film import FilmOptions, history
+from segnst.jobs.optimize_settings import OptimizeOptions
 from segnst.jobs.outputs import default_output, folder_for, output_path
-from segnst.perceptual.objective import LossWeights
+from segnst.perceptual.loss_weights import LossWeights
 from segnst.pixels import from_bytes
 from segnst.sheet import write_sheet
-from segnst.style.optimization import OptimizeSettings
+from segnst.style.optimization_settings import OptimizeSettings
 from segnst.train.curves import draw_curves
 from segnst.video.pictures import check_png, read_picture, write_picture
 from segnst.video.read import open_reader

@@ -7,16 +7,16 @@ strokes are laid at a fraction of the cost where they are a few pixels wide, and
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from segnst.errors import SegnstError, UsageError
-from segnst.perceptual.objective import LossWeights, Objective
+from segnst.errors import SegnstError
+from segnst.perceptual.objective import Objective
 from segnst.style.lbfgs import Lbfgs
+from segnst.style.optimization_settings import OptimizeSettings
 
 Losses = dict[str, float | int]
 Watch = Callable[[int, Tensor, Losses], None]  # step from 1, picture [1,3,h,w] (not clamped), its losses
@@ -32,52 +32,6 @@ class Diverged(SegnstError):
     def __init__(self, step: int, picture: Tensor, losses: list[Losses]) -> None:
         super().__init__(f"The loss is no longer finite at step {step}.")
         self.step, self.picture, self.losses = step, picture, losses
-
-
-@dataclass(frozen=True)
-class OptimizeSettings:
-    """How a picture is optimized, and what for (see segnst.perceptual.objective).
-
-    steps        evaluations of loss and gradient over all scales
-    frame_steps  of every frame of a video but a shot's first, which starts from the warped last; None: a quarter
-    init         what the first picture starts from
-    scales       sizes, each twice the one before; 0: as many as leave the smallest ``SMALLEST_SCALE`` px or more, at
-                 most three
-    learning_rate  of Adam, in units of RGB, falling to a tenth
-    style_scale  size of the painting against the picture (long sides): larger, larger strokes
-    """
-
-    steps: int = 300
-    frame_steps: int | None = None
-    optimizer: Literal["lbfgs", "adam"] = "lbfgs"
-    init: Literal["content", "style", "noise"] = "content"
-    pooling: Literal["max", "avg"] = "max"
-    scales: int = 0
-    learning_rate: float = 0.02
-    style_scale: float = 1.0
-    history: int = 20
-    seed: int = 1
-    losses: LossWeights = field(default_factory=LossWeights)
-
-    def __post_init__(self) -> None:
-        if self.steps < 1 or (self.frame_steps is not None and self.frame_steps < 1):
-            raise UsageError("--steps and --frame-steps must be 1 or more.")
-        if not 0 <= self.scales <= 6:
-            raise UsageError(f"--scales must lie between 1 and 6 (0: by the size), got {self.scales}.")
-        for name, known in (("optimizer", ("lbfgs", "adam")), ("init", ("content", "style", "noise"))):
-            if getattr(self, name) not in known:
-                raise UsageError(f"--{name} must be one of {', '.join(known)}, got '{getattr(self, name)}'.")
-        if self.pooling not in ("max", "avg"):
-            raise UsageError(f"--pooling must be max or avg, got '{self.pooling}'.")
-        weights = (self.losses.content_weight, self.losses.style_weight, self.losses.tv_weight)
-        if not all(0 <= w < float("inf") for w in (*weights, self.losses.temporal_weight)):
-            raise UsageError("The weights of the losses must be numbers from 0 on.")
-        if not (weights[0] or weights[1]):
-            raise UsageError("--content-weight and --style-weight are both 0, so there is nothing to paint.")
-        if not 0 < self.learning_rate < float("inf"):
-            raise UsageError(f"--learning-rate must be above 0, got {self.learning_rate:g}.")
-        if not 0.1 <= self.style_scale <= 10:
-            raise UsageError(f"--style-scale must lie between 0.1 and 10, got {self.style_scale:g}.")
 
 
 @dataclass

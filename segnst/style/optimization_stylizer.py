@@ -15,7 +15,8 @@ from segnst.flow.warp import warp
 from segnst.perceptual.encoders import Encoder
 from segnst.perceptual.objective import Objective, StyleRegion
 from segnst.plan import ORIGINAL, Plan
-from segnst.style.optimization import Losses, Optimized, OptimizeSettings, Watch, optimize, resized
+from segnst.style.optimization import Losses, Optimized, Watch, optimize, resized
+from segnst.style.optimization_settings import OptimizeSettings
 from segnst.style.stylizer import Stylizer
 from segnst.types import LayerMasks
 

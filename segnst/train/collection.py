@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,9 @@ from segnst.train.free_styles import FreeStyles
 from segnst.train.photos import SUFFIXES
 from segnst.train.run import Report, Run
 from segnst.train.run_folder import make_folder
+from segnst.train.settings import CollectionSettings, StyleSettings
 from segnst.train.style import facts_of, prepare, preview_pictures, read_painting
-from segnst.train.style_loss import Painting, StyleSettings, check_settings
+from segnst.train.style_loss import Painting
 from segnst.train.style_training import StyleTraining
 from segnst.train.world import random_of
 from segnst.weights import read_tensors
@@ -117,19 +118,19 @@ def _free_styles(
 def train_collection(
     paintings: Path,
     data: Sequence[Path],
-    name: str,
+    name: str = "collection",
     *,
     listing: Path | None = None,
-    out: Path = Path("models"),
+    out: Path = Path(),
     work: Path = Path("work"),
-    settings: StyleSettings = StyleSettings(),  # noqa: B008 - frozen
+    settings: CollectionSettings = CollectionSettings(),  # noqa: B008 - frozen
     features: str = "vgg19",
     deep_features: str | None = None,
     init: Path | None = None,
     teacher: Path | None = None,
     free: Sequence[Path] = (),
     terms: str = "not stated",
-    device: str = "cpu",
+    device: str = "auto",
     restart: bool = False,
     overwrite: bool = False,
     stop_at: int | None = None,
@@ -145,7 +146,7 @@ def train_collection(
     teacher  a collection of the same styles in the same order to learn from (``StyleTraining``)
     The other arguments are those of ``train_style``. Raises as ``train_style`` does.
     """
-    check_settings(settings)
+    settings = settings if free else replace(settings, free_share=0.0)
     path = out / f"{name}.safetensors"
     if path.exists() and not overwrite:
         raise OutputError(f"{path} exists already; choose another name or allow --overwrite.")

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -30,30 +30,9 @@ from segnst.train.features_fit import Fit, Layer, patches
 from segnst.train.photos import Photos
 from segnst.train.run import Report, Run
 from segnst.train.run_folder import make_folder
+from segnst.train.settings import FeatureSettings
 from segnst.train.training import Training
 from segnst.weights import write_tensors
-
-
-@dataclass(frozen=True)
-class FeatureSettings:
-    """Everything that decides the result.
-
-    ranks       channels between the two convolutions of each layer
-    photos      crops a layer is fitted on;  positions  of each crop
-    ridge       added to the diagonal of the covariance, as a share of its mean
-    """
-
-    ranks: tuple[tuple[str, int], ...] = (
-        ("relu1_1", 20), ("relu1_2", 48),
-        ("relu2_1", 96), ("relu2_2", 112),
-        ("relu3_1", 144), ("relu3_2", 144), ("relu3_3", 144), ("relu3_4", 128),
-        ("relu4_1", 64), ("relu4_2", 56), ("relu4_3", 56), ("relu4_4", 56), ("relu5_1", 56),
-    )  # fmt: skip
-    photos: int = 150
-    positions: int = 500
-    crop: int = 160
-    ridge: float = 1e-4
-    seed: int = 1
 
 
 def student(layers: dict[str, Layer]) -> Encoder:
@@ -154,9 +133,9 @@ def train_features(
     *,
     teacher: str | Path = "vgg19",
     deep_teacher: str | Path | None = None,
-    out: Path = Path("models"),
+    out: Path = Path(),
     work: Path = Path("work"),
-    settings: FeatureSettings = FeatureSettings(),
+    settings: FeatureSettings = FeatureSettings(),  # noqa: B008 - frozen
     terms: str = "not stated",
     restart: bool = False,
     overwrite: bool = False,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from segnst.device import choose_device
 from segnst.errors import InputError
 from segnst.masks.classes import regions_from_names
 from segnst.masks.coco_classes import coco_regions
@@ -22,25 +23,12 @@ from segnst.segmentation.objects.instances import without_duplicates
 from segnst.train import instance_data as data
 from segnst.train.card import Table, write_card
 from segnst.train.run import Report, Run
+from segnst.train.settings import InstanceSettings
 from segnst.train.training import GradientTraining
 from segnst.types import Region
 
 BEST = "best.safetensors"
 _HEADS = ("roi_heads.box_predictor", "roi_heads.mask_predictor.mask_fcn_logits")
-
-
-@dataclass(frozen=True)
-class InstanceSettings:
-    """How to train: SGD, ``lr`` warmed up over 50 steps, then down a cosine. Batch norms stay as they are."""
-
-    iterations: int = 500
-    batch: int = 2
-    lr: float = 0.005
-    seed: int = 0
-    hold_back: int = 6
-    validate_every: int = 100
-    validate_at_most: int = 40
-    save_every: int = 50
 
 
 def train_instances(
@@ -51,7 +39,7 @@ def train_instances(
     start: Path | None = None,
     network: str = mask_rcnn.OFFICIAL,
     settings: InstanceSettings | None = None,
-    device: str | torch.device = "cpu",
+    device: str = "auto",
     restart: bool = False,
     stop_at: int | None = None,
     card: dict[str, str] | None = None,
@@ -86,7 +74,9 @@ def train_instances(
     train = [p for p in photos if p not in held] or photos
     torch.manual_seed(settings.seed)
     net, architecture = start_from(start, network, regions)
-    training = InstanceTraining(net.to(device), architecture, regions, train, held or train, settings, card or {})
+    training = InstanceTraining(
+        net.to(choose_device(device)), architecture, regions, train, held or train, settings, card or {}
+    )
     run = Run(training, out, restart=restart, save_every=settings.save_every, validate_every=settings.validate_every)
     run.go(stop_at=stop_at, report=report, stop=stop)
     return out / BEST

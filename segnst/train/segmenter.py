@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from segnst.device import mixed_precision
-from segnst.errors import InputError, UsageError
+from segnst.device import choose_device, mixed_precision
+from segnst.errors import InputError
 from segnst.masks.classes import STREET, regions_from_names
 from segnst.segmentation.networks.deeplab import ARCHITECTURE, DeepLabSegmenter, save
 from segnst.segmentation.networks.deeplab_network import DeepLab
@@ -23,36 +23,9 @@ from segnst.train.run import Report, Run
 from segnst.train.segmenter_folders import DataFolder, count_pixels, iou, split_sources
 from segnst.train.segmenter_losses import LossWeights, segmentation_loss
 from segnst.train.segmenter_start import start_from
+from segnst.train.settings import SegmenterSettings
 from segnst.train.training import GradientTraining
 from segnst.types import Region
-
-
-@dataclass(frozen=True)
-class SegmenterSettings:
-    """How to train. Learning rates: ``lr`` for the backbone, 3x for the old head, 10x for what is new.
-
-    ``offsets`` are added to the logits of the checkpoint: a class that weighs more is learned better but also
-    seen where it is not, and its boundary lies too far out. Default: minus the logarithm of its weight.
-    """
-
-    iterations: int = 2000
-    batch: int = 8
-    crop: int = 321
-    lr: float = 1e-4
-    seed: int = 0
-    frozen: int = 3
-    class_weights: tuple[float, ...] = ()
-    offsets: tuple[float, ...] = ()
-    teacher: float = 1.0
-    pseudo: float = 0.35
-    partial: float = 1.0
-    average: float = 0.998
-    hold_back: int = 8
-    validate_every: int = 300
-    save_every: int = 100
-    validate_at_most: int = 24
-    long_side: int = 513
-    scale: tuple[float, float] = (0.6, 1.5)
 
 
 def train_segmenter(
@@ -63,7 +36,7 @@ def train_segmenter(
     aliases: Mapping[str, Sequence[str]] | None = None,
     start: Path | None = None,
     settings: SegmenterSettings | None = None,
-    device: str | torch.device = "cpu",
+    device: str = "auto",
     restart: bool = False,
     stop_at: int | None = None,
     card: dict[str, str] | None = None,
@@ -85,9 +58,6 @@ def train_segmenter(
     loss is no longer finite, WeightsError for an unusable start or run file.
     """
     settings = settings or SegmenterSettings()
-    if settings.crop % 16 != 1:
-        near = settings.crop // 16 * 16 + 1
-        raise UsageError(f"The crop must be of the form 16k+1, such as {near}, not {settings.crop}.")
     regions = STREET if classes is None else regions_from_names(classes, aliases)
     train, held = split_sources(folders, regions, settings.hold_back)
     torch.manual_seed(settings.seed)
@@ -98,7 +68,9 @@ def train_segmenter(
     network = start_from(start, regions)
     network.freeze(settings.frozen if start is not None else 0)
     channels = data.taught_classes(train, [r.name for r in regions])
-    training = SegmenterTraining(network.to(device), regions, train, held, channels, settings, card or {})
+    training = SegmenterTraining(
+        network.to(choose_device(device)), regions, train, held, channels, settings, card or {}
+    )
     run = Run(training, out, restart=restart, save_every=settings.save_every, validate_every=settings.validate_every)
     run.go(stop_at=stop_at, report=report, stop=stop)
     return out / BEST

@@ -29,15 +29,14 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from segnst.errors import UsageError, did_you_mean
 from segnst.files import PICTURE_SUFFIXES
 from segnst.masks.classes import STREET, regions_from_names
 from segnst.train.run import Report
-from segnst.train.segmenter import SegmenterSettings, train_segmenter
+from segnst.train.segmenter import train_segmenter
 from segnst.train.segmenter_folders import DataFolder, with_names
 from segnst.train.segmenter_teachers import Teachers
+from segnst.train.settings import SegmenterSettings
 
 
 def train_from_recipe(
@@ -45,7 +44,7 @@ def train_from_recipe(
     out: Path,
     *,
     iterations: int | None = None,
-    device: str | torch.device = "cpu",
+    device: str = "auto",
     restart: bool = False,
     stop_at: int | None = None,
     report: Report | None = None,

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from segnst.device import choose_device
 from segnst.errors import InputError, OutputError, UsageError, WeightsError
 from segnst.files import write_text
 from segnst.perceptual.encoders import Encoder, load_encoder
@@ -25,12 +26,11 @@ from segnst.train.card import last_losses, section, today, write_card
 from segnst.train.photos import Photos, read_photo, resize_short
 from segnst.train.run import Report, Run
 from segnst.train.run_folder import make_folder
-from segnst.train.style_loss import Painting, StyleLoss, StyleSettings, check_settings
+from segnst.train.settings import AddedStyleSettings, StyleSettings
+from segnst.train.style_loss import Painting, StyleLoss
 from segnst.train.style_training import StyleTraining
 from segnst.train.world import random_of
 from segnst.weights import read_tensors, write_tensors
-
-__all__ = ["StyleSettings", "add_style", "train_style"]
 
 
 def _network(init: Path | None, width: int, down: int) -> ConditionalTransformer:
@@ -68,7 +68,7 @@ def prepare(
     offline: bool,
 ) -> Lesson:
     """Find photos and encoders, and seed what is random. Raises InputError, WeightsError."""
-    dev = torch.device(device)
+    dev = choose_device(device)
     torch.manual_seed(settings.seed)
     photos = Photos(data)
     deep = load_encoder(deep_features, offline=offline).to(dev) if deep_features else None
@@ -87,7 +87,7 @@ def train_style(
     data: Sequence[Path],
     name: str,
     *,
-    out: Path = Path("models"),
+    out: Path = Path(),
     work: Path = Path("work"),
     settings: StyleSettings = StyleSettings(),  # noqa: B008 - frozen
     features: str = "vgg19",
@@ -95,7 +95,7 @@ def train_style(
     init: Path | None = None,
     title: str = "",
     terms: str = "not stated",
-    device: str = "cpu",
+    device: str = "auto",
     restart: bool = False,
     overwrite: bool = False,
     stop_at: int | None = None,
@@ -114,7 +114,6 @@ def train_style(
     Raises InputError, OutputError (the style exists and ``overwrite`` is not set), UsageError (also when the loss
     is no longer finite), WeightsError.
     """
-    check_settings(settings)
     path = out / f"{name}.safetensors"
     if path.exists() and not overwrite:
         raise OutputError(f"{path} exists already; choose another name or allow --overwrite.")
@@ -196,10 +195,10 @@ def add_style(
     into: Path,
     *,
     work: Path = Path("work"),
-    settings: StyleSettings = StyleSettings(),  # noqa: B008 - frozen
+    settings: StyleSettings = AddedStyleSettings(),  # noqa: B008 - frozen
     features: str = "vgg19",
     deep_features: str | None = None,
-    device: str = "cpu",
+    device: str = "auto",
     restart: bool = False,
     overwrite: bool = False,
     stop_at: int | None = None,
@@ -215,7 +214,6 @@ def add_style(
     Raises as ``train_style`` does; OutputError when the collection has a style of this name and ``overwrite``
     is not set.
     """
-    check_settings(settings)
     collection = load_collection(into)
     exists = member.name in collection.names
     if exists and not overwrite:

@@ -14,68 +14,9 @@ from segnst.errors import UsageError
 from segnst.perceptual.encoders import Encoder
 from segnst.perceptual.losses import gram, instance_normalized
 from segnst.perceptual.spots import spots
+from segnst.train.settings import StyleSettings
 
 STRIDE = 8  # px after which patterns of the upsampling repeat
-
-
-@dataclass(frozen=True)
-class StyleSettings:
-    """Everything that decides the result; written into the checkpoint and the card.
-
-    Losses are relative to the energy of their targets (segnst.perceptual.losses), so weights are near one another for
-    every painting. Content and style alone are ``content + style_weight * style`` of ``segnst bench front``.
-
-    architecture  the network of a collection: painter (segnst.style.painter) or transformer
-    down          side of the kernels that halve the picture, in a transformer
-    style_layers, deep_layers  where Gram matrices are compared; the latter on a second encoder, for large strokes
-    cheap         iterations at the beginning that the second encoder judges alone. It costs a sixteenth, and a network
-                  finds colors and strokes with it, but learns to fool it if it goes on.
-    structure_weight  compares features after instance normalization: it holds shapes, a face, a number plate, while
-                  colors and contrast are the painting's to choose; content holds both
-    lattice_weight    against the grid of the upsampling (``lattice``)
-    spot_weight       against bubbles on smooth surfaces (segnst.perceptual.spots); ``plain_share`` of the crops show
-                  nothing else
-    warmup        iterations of a network that starts from nothing which learn to repeat the photo, weighed by
-                  ``repeat_weight``: a few seconds that spare it the search for the picture through the style loss
-    temporal_from  share of the training after which the temporal term joins; earlier it erases the strokes before they
-                  are there
-    identity_steps  of the identity of a collection, by itself, at the end
-    free_share    share of pictures that are painted after any picture, by rows that an encoder predicts
-                  (segnst.train.free_styles)
-    minutes       if not 0, how long the training takes, instead of ``iterations``; the learning rate is planned for it
-    """
-
-    architecture: str = "painter"
-    width: int = 32
-    down: int = 5
-    iterations: int = 400
-    batch: int = 3
-    crop: int = 192
-    style_size: int = 448
-    learning_rate: float = 2e-3
-    style_rate: float = 1.0  # of the scales and shifts, times the learning rate
-    content_layer: str = "relu3_3"
-    structure_layer: str = "relu3_4"
-    style_layers: tuple[str, ...] = ("relu1_1", "relu2_1", "relu3_1", "relu3_4")
-    deep_layers: tuple[str, ...] = ("relu4_1",)
-    content_weight: float = 1.0
-    structure_weight: float = 0.0
-    style_weight: float = 20.0
-    cheap: int = 0
-    tv_weight: float = 0.0
-    range_weight: float = 20.0
-    lattice_weight: float = 300.0
-    spot_weight: float = 3000.0
-    plain_share: float = 0.06
-    repeat_weight: float = 100.0
-    identity_steps: int = 0
-    teacher_weight: float = 300.0
-    warmup: int = 40
-    temporal_weight: float = 3.0
-    temporal_from: float = 0.6
-    free_share: float = 0.0
-    minutes: float = 0.0
-    seed: int = 1
 
 
 @dataclass(frozen=True)
@@ -233,11 +174,3 @@ def lattice(painted: Tensor) -> Tensor:
 
 def _energy(target: Tensor) -> Tensor:
     return target.square().flatten(1).mean(1).clamp_min(1e-8)
-
-
-def check_settings(settings: StyleSettings) -> None:
-    """Raise UsageError for settings that no training can begin with."""
-    if settings.iterations < 1 or settings.batch < 1:
-        raise UsageError("Iterations and batch must be at least 1.")
-    if settings.crop < 32 or settings.style_size < 32:
-        raise UsageError("Crops and paintings must measure at least 32 px.")

@@ -16,7 +16,8 @@ from segnst.style.conditional import ConditionalNetwork
 from segnst.train.free_styles import FreeStyles
 from segnst.train.motion import motion_term
 from segnst.train.photos import Photos
-from segnst.train.style_loss import StyleLoss, StyleSettings, Wanted
+from segnst.train.settings import StyleSettings
+from segnst.train.style_loss import StyleLoss, Wanted
 from segnst.train.training import GradientTraining
 from segnst.train.world import random_of
 

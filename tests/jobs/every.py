@@ -10,18 +10,21 @@ from typing import Any
 import torch
 
 from segnst.config import Settings
-from segnst.jobs.optimize import OptimizeOptions, optimize_file
+from segnst.jobs.optimize import optimize_file
 from segnst.jobs.optimize_film import FilmOptions
+from segnst.jobs.optimize_settings import OptimizeOptions
 from segnst.jobs.preview import preview_sheet, survey
-from segnst.jobs.segment import SegmentSettings, segment_file
-from segnst.jobs.segment_objects import DetectSettings, detect_file
+from segnst.jobs.segment import segment_file
+from segnst.jobs.segment_objects import detect_file
+from segnst.jobs.segment_settings import DetectSettings, SegmentSettings
 from segnst.jobs.style import style_file
-from segnst.study.compare import CompareOptions, compare_files
+from segnst.study.compare import compare_files
 from segnst.study.edges import edges_file
-from segnst.study.inspect import InspectSettings, inspect_file
-from segnst.study.reconstruct import ReconstructSettings, reconstruct_file
+from segnst.study.inspect import inspect_file
+from segnst.study.reconstruct import reconstruct_file
+from segnst.study.settings import CompareOptions, InspectSettings, ReconstructSettings
 from segnst.study.sweep import Sweep, optimize_sweep
-from segnst.style.optimization import OptimizeSettings
+from segnst.style.optimization_settings import OptimizeSettings
 from segnst.style.transformer import TransformerNetwork
 from segnst.weights import write_tensors
 

@@ -14,10 +14,11 @@ from segnst.cli.printer import Printer
 from segnst.config import Settings
 from segnst.errors import Cancelled, SegnstError, SegnstWarning
 from segnst.jobs.events import Context, Event, Frames, Measured, Stage, Step, Thumbnail, Warned
-from segnst.jobs.optimize import OptimizeOptions, optimize_file
+from segnst.jobs.optimize import optimize_file
+from segnst.jobs.optimize_settings import OptimizeOptions
 from segnst.jobs.outputs import folder_for
 from segnst.jobs.style import style_file, style_video
-from segnst.style.optimization import OptimizeSettings
+from segnst.style.optimization_settings import OptimizeSettings
 from segnst.video.pictures import read_picture
 from tests.conftest import Run
 from tests.jobs.every import tiny_style

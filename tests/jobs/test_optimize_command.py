@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from segnst.jobs.optimize import make_plan
+from segnst.jobs.optimize_settings import make_plan
 from segnst.video.pictures import read_picture, write_picture
 from segnst.weights import read_tensors, write_tensors
 from tests.conftest import Run

@@ -9,11 +9,13 @@ from torch import Tensor
 from segnst.errors import InputError, UsageError
 from segnst.flow.dis import DisFlow
 from segnst.perceptual.encoders import Encoder, load_encoder
-from segnst.perceptual.objective import LossWeights, Objective, StyleRegion, parse_layers
+from segnst.perceptual.loss_weights import LossWeights, parse_layers
+from segnst.perceptual.objective import Objective, StyleRegion
 from segnst.pipeline import Pipeline, State
 from segnst.plan import parse_plan
 from segnst.style.lbfgs import Lbfgs
-from segnst.style.optimization import Diverged, OptimizeSettings, optimize, plan_scales
+from segnst.style.optimization import Diverged, optimize, plan_scales
+from segnst.style.optimization_settings import OptimizeSettings
 from segnst.style.optimization_stylizer import OptimizingStylizer, match_colors
 from segnst.types import LayerMasks
 from tests.clips import HalfSegmenter, panning, texture

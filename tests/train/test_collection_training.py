@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import cv2
@@ -17,15 +17,17 @@ from segnst.errors import InputError, OutputError, UsageError, WeightsError
 from segnst.pixels import to_bytes
 from segnst.style.collection import Member, load_collection, write_collection
 from segnst.train.collection import read_paintings, train_collection
+from segnst.train.settings import CollectionSettings
 from segnst.train.style import add_style
-from segnst.train.style_loss import StyleSettings
 from segnst.train.style_training import styles_of
 from tests.clips import texture
 from tests.train.test_style_training import TINY, material, train
 
 __all__ = ["material"]  # a fixture
 
-SETTINGS = replace(TINY, iterations=8, batch=2, temporal_from=0.5, style_rate=2.0, architecture="transformer")
+SETTINGS = CollectionSettings(
+    **asdict(replace(TINY, iterations=8, batch=2, temporal_from=0.5, style_rate=2.0, architecture="transformer"))
+)
 LIST = """
 [[style]]
 name = "one"
@@ -51,7 +53,7 @@ def paintings(material: Path) -> Path:
     return folder
 
 
-def collect(material: Path, settings: StyleSettings = SETTINGS, work: str = "work", **options: object) -> Path:
+def collect(material: Path, settings: CollectionSettings = SETTINGS, work: str = "work", **options: object) -> Path:
     given = {"out": material / "out", "features": str(material / "vgg.safetensors"), "overwrite": True} | options
     return train_collection(
         material / "paintings", [material / "photos"], "many", listing=material / "list.toml", work=material / work,

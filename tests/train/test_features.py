@@ -11,8 +11,9 @@ import torch
 from segnst.errors import OutputError, SegnstWarning, UsageError
 from segnst.perceptual.encoders import load_encoder
 from segnst.pixels import to_bytes
-from segnst.train.features import FeatureSettings, agreement, train_features
+from segnst.train.features import agreement, train_features
 from segnst.train.features_fit import reduced_rank
+from segnst.train.settings import FeatureSettings
 from segnst.weights import bundled_dir, write_tensors
 from tests.clips import texture
 from tests.material import write_vgg

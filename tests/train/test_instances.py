@@ -13,7 +13,8 @@ from segnst.masks.indexed_png import write_png
 from segnst.segmentation.from_settings import load_segmenter
 from segnst.segmentation.networks import mask_rcnn
 from segnst.train import instance_data as data
-from segnst.train.instances import InstanceSettings, average_precision, start_from, train_instances
+from segnst.train.instances import average_precision, start_from, train_instances
+from segnst.train.settings import InstanceSettings
 from segnst.types import Region
 
 FAST = InstanceSettings(iterations=3, batch=1, lr=0.01, validate_every=2, save_every=1, validate_at_most=3)

@@ -17,9 +17,10 @@ from segnst.segmentation.base import resolve
 from segnst.segmentation.networks import deeplab
 from segnst.train import segmentation_data as data
 from segnst.train import segmenter as training
-from segnst.train.segmenter import SegmenterSettings, train_segmenter
+from segnst.train.segmenter import train_segmenter
 from segnst.train.segmenter_folders import DataFolder, with_names
 from segnst.train.segmenter_start import start_from
+from segnst.train.settings import SegmenterSettings
 
 FAST = SegmenterSettings(
     iterations=4, batch=2, crop=65, lr=1e-3, frozen=0, hold_back=4, validate_every=2, save_every=1, long_side=65

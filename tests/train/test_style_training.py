@@ -15,8 +15,8 @@ from segnst.pixels import to_bytes
 from segnst.style.checkpoints import load_style
 from segnst.train.photos import Photos
 from segnst.train.run import Progress
+from segnst.train.settings import StyleSettings
 from segnst.train.style import train_style
-from segnst.train.style_loss import StyleSettings
 from segnst.weights import write_tensors
 from tests.clips import texture
 

@@ -1,0 +1,99 @@
+"""What a shell offers when the user presses the tab key. Nothing here imports torch: a shell does not wait.
+
+A completer is called by typer with what has been typed so far and returns the words that may follow.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from segnst import registry
+from segnst.masks.classes import STREET
+from segnst.weights import bundled_dir, home_dir
+
+_LONGEST_HEADER = 1 << 24  # bytes; a longer one belongs to no file of ours
+Completer = Callable[[str], list[str]]
+
+
+def completer(what: str | tuple[str, ...] | None) -> Completer | None:
+    """The completer for some words, or for a kind of thing: a key of ``KINDS``."""
+    if not what:
+        return None
+    if isinstance(what, str):
+        return _KINDS[what]
+    words = what
+    return lambda incomplete: _fitting(words, incomplete)
+
+
+def _fitting(words: Iterable[str], incomplete: str) -> list[str]:
+    return [word for word in words if word.startswith(incomplete)]
+
+
+def _words(*words: str) -> Completer:
+    return lambda incomplete: _fitting(words, incomplete)
+
+
+def _header(path: Path) -> dict[str, str]:
+    """The metadata of a safetensors file, read without torch; empty where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            (length,) = struct.unpack("<Q", file.read(8))
+            header = json.loads(file.read(length)) if length < _LONGEST_HEADER else {}
+        return dict(header.get("__metadata__") or {})
+    except (OSError, ValueError, struct.error):
+        return {}
+
+
+def _styles() -> Iterator[str]:
+    """Names of the styles of ``models/`` and ``$SEGNST_HOME``."""
+    for path in (p for folder in (bundled_dir(), home_dir()) for p in sorted(folder.glob("*.safetensors"))):
+        facts = _header(path)
+        if facts.get("format") == "segnst-johnson":
+            yield path.stem
+        try:
+            yield from (str(member["name"]) for member in json.loads(facts.get("styles", "[]")))
+        except (ValueError, TypeError, KeyError):
+            continue
+
+
+def style_names(incomplete: str) -> list[str]:
+    """Names of styles."""
+    return _fitting(dict.fromkeys(_styles()), incomplete)
+
+
+def plan_entries(incomplete: str) -> list[str]:
+    """Entries of a plan: a region with ``=`` first, or a style; behind the ``=`` the styles."""
+    region, equals, _ = incomplete.partition("=")
+    styles = [*dict.fromkeys(_styles()), "original"]
+    if equals:
+        return _fitting([f"{region}={style}" for style in styles], incomplete)
+    return _fitting([*(f"{name}=" for r in STREET for name in (r.name, *r.aliases)), *styles], incomplete)
+
+
+def model_names(incomplete: str) -> list[str]:
+    """Names of weights that can be fetched."""
+    from segnst.catalog import REMOTE
+
+    return _fitting(["all", *(weights.name for weights in REMOTE)], incomplete)
+
+
+_KINDS: dict[str, Completer] = {
+    "plan": plan_entries,
+    "style": style_names,
+    "segmenter": _words(*registry.SEGMENTERS),
+    "flow": _words(*registry.FLOWS),
+    "selector": _words(*registry.SELECTORS),
+    "detector": _words(*registry.DETECTORS),
+    "format": _words("indexed", "soft16", "coco", "overlay", "alpha", "alpha-webm"),
+    "method": _words(*registry.STABILITY_METHODS),
+    "encoder": _words("vgg19", "vgg16", "small"),
+    "codec": _words("h264", "hevc", "vp8", "vp9", "av1", "ffv1", "prores", "mpeg4"),
+    "preset": _words(
+        "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow", "placebo"
+    ),
+    "device": _words("auto", "cpu", "cuda", "mps"),
+    "edge": _words("guided", "feather:", "hard", "threshold:"),
+}
