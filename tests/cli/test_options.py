@@ -71,15 +71,10 @@ BEHIND: dict[str, tuple[Callable[..., Any], ...]] = {
     "models pull": (),
     "doctor": (),
 }
-# where a command means something else by a name, or adds to it
+# where a command means something else by a name
 DIFFERENT = {
-    ("bench stability", "methods"),  # a text with commas; None is all
-    ("train segmenter", "start"),  # without one, the command takes the bundled segmenter, and a recipe its own
     ("train instances", "start"),  # a name that the command fetches
     ("train segmenter", "iterations"),  # a recipe has its own
-    ("train segmenter", "out"),  # the command has a folder of its own
-    ("train instances", "out"),
-    ("inspect", "styles"),
 }
 
 
