@@ -147,7 +147,7 @@ def test_a_class_that_is_not_in_the_picture_is_named(run: Run, material: Path) -
         ([], 2, "either"),
         (["red.png", "--max-size", "16", "--style-layers", "relu2_1", "--style-scale", "0.1"], 2, "too small"),
         (["red.png", "--sweep", "style_wieght=1,2"], 2, "Did you mean 'style_weight'"),
-        (["red.png", "--style-weight", "inf"], 2, "numbers from 0 on"),
+        (["red.png", "--style-weight", "inf"], 2, "--style-weight must be at least 0"),
         (["red.png", "--gif", "film.mp4"], 1, "should end in .gif"),
     ],
 )
