@@ -65,8 +65,8 @@ class Settings:
     )
     masks_override: str | None = setting(
         None,
-        "Label maps (000012.png) that win on their frames and tell those beside them. In a mask of 0 and 255, 255 is the "
-        "first region; else values are the segmenter's classes.",
+        "Label maps (000012.png) that win on their frames and tell those beside them. In a mask of 0 and 255, 255 is "
+        "the first region; else values are the segmenter's classes.",
         metavar="DIR",
         group=WHERE,
     )
