@@ -6,7 +6,6 @@ IoU of each part over all pixels of all photos, as the trainer counts; then of n
 sides' doors as one), where confusing left and right costs nothing.
 """
 
-# ruff: noqa: T201
 from __future__ import annotations
 
 import argparse

@@ -58,7 +58,7 @@ def main() -> None:
             row[name] = {"total": float(total)} | {n: float(v) for n, v in terms.items()}
             if given.keep:
                 write_picture(given.keep / f"{Path(photo).stem}_{Path(art).stem}_{name}.png", picture)
-        print(json.dumps(row), flush=True)  # noqa: T201
+        print(json.dumps(row), flush=True)
         rows.append(row)
     names = list(rows[0]["vgg19"])
     mean = {e: {n: sum(r[e][n] for r in rows) / len(rows) for n in names} for e in ("vgg19", "small")}
@@ -73,7 +73,7 @@ def main() -> None:
         "pairs": rows,
     }
     given.output.write_text(json.dumps(facts, indent=1))
-    print(json.dumps(ratio, indent=1))  # noqa: T201
+    print(json.dumps(ratio, indent=1))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ into 100 numbers; with them it paints the frame at 384x384 px. Both are squeezed
 is stretched back to the size that the benchmark measures, which costs it some sharpness.
 """
 
-# ruff: noqa: T201
 from __future__ import annotations
 
 import argparse

@@ -6,7 +6,6 @@ The picture is a stained-glass window drawn here, so that neither has met it. Lo
 clips; seconds are of processor time, which a busy machine does not stretch as it does the clock's.
 """
 
-# ruff: noqa: T201
 from __future__ import annotations
 
 import argparse

@@ -9,7 +9,6 @@ name hash, which training held back. Label maps are written under work/segmenter
 `segnst evaluate masks PRED TRUTH` prints the single tables.
 """
 
-# ruff: noqa: T201
 from __future__ import annotations
 
 import argparse

@@ -6,7 +6,6 @@ E_warp of per-frame styling from the tables beside plain.safetensors and steady.
 networks in all their styles on pictures that neither was trained on.
 """
 
-# ruff: noqa: T201
 from __future__ import annotations
 
 import argparse

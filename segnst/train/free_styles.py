@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -13,10 +14,21 @@ from segnst.perceptual.encoders import Encoder
 from segnst.style.conditional import ConditionalNetwork
 from segnst.style.row_encoder import RowEncoder, description
 from segnst.train.photos import Photos
+from segnst.train.style_loss import StyleLoss, Wanted
+from segnst.train.world import random_of
 
 LEAST = 192  # px: the shorter side of a picture that is learned from
 WIDTHS = (224, 448)  # px: how wide pictures are before they are cropped
+REUSE = 4  # steps that a picture serves
 PATTERNS = 0.1  # share of pictures that are drawn patterns
+
+
+@dataclass(frozen=True)
+class Free:
+    """A picture to paint after: its description [1,D], and what it asks for."""
+
+    description: Tensor
+    wanted: Wanted
 
 
 class FreeStyles:
@@ -29,7 +41,10 @@ class FreeStyles:
         self, folders: Sequence[Path], encoder: Encoder, net: ConditionalNetwork, generator: Generator
     ) -> None:
         self.paintings, self.encoder = Photos(folders), encoder
-        device = next(net.parameters()).device
+        self.device = device = next(net.parameters()).device
+        self._recent: dict[tuple[int, int], Free] = {}
+        if device.type == "cuda":
+            self.paintings.keep(device, WIDTHS[1])
         found = [self.describe(self.draw(generator)[None].to(device)) for _ in range(64)]
         self.rows = RowEncoder(found[0].shape[1], net.rows().shape[1]).to(device)
         self.rows.settle(torch.cat(found), net.rows()[: net.styles - int(net.identity)].mean(0))
@@ -60,6 +75,21 @@ class FreeStyles:
             rgb = gray + uniform(0.6, 1.8) * (rgb - gray)
             rgb = mean + uniform(0.8, 1.5) * (rgb - mean)
         return rgb.clamp(0, 1)
+
+    def at(self, turn: int, place: int, seed: int, loss: StyleLoss) -> Free:
+        """The picture of one place of a batch, and what it asks for.
+
+        Each serves ``REUSE`` steps, since judging it costs as much as painting. Which one it is depends on seed, turn
+        and place alone, so that a training that was interrupted goes on as if it had not been.
+        """
+        key = ((turn + place) // REUSE, place)
+        if key not in self._recent:
+            generator = random_of(seed + 41, 1009 * key[0] + place)
+            rgb = self.draw(generator)[None].to(self.device)
+            self._recent[key] = Free(self.describe(rgb), loss.wanted_of(rgb))
+            for old in [k for k in self._recent if k[1] == place and k != key]:
+                del self._recent[old]
+        return self._recent[key]
 
     @torch.no_grad()
     def describe(self, rgb: Tensor) -> Tensor:

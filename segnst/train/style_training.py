@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Generator, Tensor
+from torch import Tensor
 
 from segnst.device import mixed_precision
 from segnst.style.conditional import ConditionalNetwork
@@ -115,17 +115,19 @@ class StyleTraining(GradientTraining):
             painted: Tensor = (net or self.net)(photos, code) if rows is None else self.net.painted_by(photos, rows)
         return painted.float()
 
-    def _freed(self, wanted: Wanted, code: Tensor, generator: Generator) -> tuple[Wanted, Tensor]:
+    def _freed(self, wanted: Wanted, code: Tensor, turn: int) -> tuple[Wanted, Tensor | None]:
         """What the batch is to look like, and by which rows, with some of its styles replaced by free ones."""
         if self.free is None:
-            raise ValueError("no free styles")
-        rows = code @ self.net.rows()
-        for at in range(len(code)):
-            if float(torch.rand((), generator=generator)) < self.options.free_share:
-                picture = self.free.draw(generator)[None].to(self.device)
-                wanted = wanted.replaced(at, self.loss.wanted_of(picture))
-                row = self.free.rows(self.free.describe(picture))
-                rows = torch.cat((rows[:at], row, rows[at + 1 :]))
+            return wanted, None
+        rows, s = code @ self.net.rows(), self.options
+        drawn = torch.rand(len(code), generator=random_of(s.seed + 43, turn))
+        places = [at for at, value in enumerate(drawn.tolist()) if value < s.free_share]
+        pictures = [self.free.at(turn, at, s.seed, self.loss) for at in places]
+        if pictures:
+            mine = self.free.rows(torch.cat([p.description for p in pictures]))
+            rows = rows.index_put((torch.tensor(places, device=rows.device),), mine.to(rows.dtype))
+            for at, picture in zip(places, pictures, strict=True):
+                wanted = wanted.replaced(at, picture.wanted)
         return wanted, rows
 
     def terms(self, iteration: int) -> dict[str, Tensor]:
@@ -137,9 +139,7 @@ class StyleTraining(GradientTraining):
         chosen = styles_of(turn, s.batch, self.paintings, s.seed)
         which = torch.tensor(chosen, device=self.device)
         code = F.one_hot(which, self.net.styles).float()
-        wanted, rows = self.loss.wanted(which), None
-        if self.free:
-            wanted, rows = self._freed(wanted, code, generator)
+        wanted, rows = self._freed(self.loss.wanted(which), code, turn)
         painted = self.paint(batch, code, rows)
         terms: dict[str, Tensor] = {}
         if iteration >= self.warmup:
