@@ -14,6 +14,7 @@ import numpy as np
 from segnst.errors import OutputError
 from segnst.video.codecs import available
 from segnst.video.guard import writing
+from segnst.video.source import file_name
 
 # suffix: encoder, pixel format, options
 FORMATS = {
@@ -34,7 +35,7 @@ class AlphaVideo:
             raise OutputError(f"This PyAV has no encoder {encoder}, which {path.name} needs.")
         self._path, self._time_base = path, time_base
         with writing(path):
-            self._output = av.open(str(path), "w")
+            self._output = av.open(file_name(path), "w")
             stream: Any = self._output.add_stream(encoder, rate=rate.limit_denominator(100_000), options=options)
             stream.width, stream.height, stream.pix_fmt = size[1], size[0], pixel_format
             stream.codec_context.time_base = time_base

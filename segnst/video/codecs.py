@@ -150,11 +150,11 @@ def _options(encoder: str, crf: float | None, preset: str | None, warnings: list
 
 
 def _number(preset: str | None) -> str | None:
-    return preset if preset is not None and preset.isdigit() else None
+    return preset if preset is not None and preset.isdecimal() else None
 
 
 def _preset_step(preset: str | None) -> int:
-    if preset is None or preset.isdigit():
+    if preset is None or preset.isdecimal():
         return _PRESETS.index("medium")
     if preset not in _PRESETS:
         raise UsageError(

@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Generator, Iterator
 from fractions import Fraction
+from typing import Any
 
 import av
 import numpy as np
 
 from segnst.video.color import ToRGB
 from segnst.video.guard import reading
-from segnst.video.probe import MediaInfo, open_input, video_stream
+from segnst.video.info import MediaInfo
+from segnst.video.source import FrameDecoder, film_of, open_input, timed_streams
+from segnst.video.times import Clock, Parts, move
 from segnst.video.untouched import SourceFrames
 
 # side data of frames that no encoder here takes over
@@ -23,6 +26,18 @@ SIDE_DATA = {
     "DOVI_METADATA": "dynamic HDR data",
     "DOVI_RPU_BUFFER": "dynamic HDR data",
 }
+
+
+# As deep as codecs reorder frames: times that fall back further begin anew.
+_DEEPEST = 17
+# Packets from one key frame to the next at most, before decoding begins all the same.
+_LONGEST_GROUP = 1000
+
+
+def left_behind(frame: av.VideoFrame) -> set[str]:
+    """What a frame carries beside its picture and cannot be kept, in words."""
+    kinds = {data.type.name for data in frame.side_data}  # type: ignore[attr-defined]
+    return {SIDE_DATA[kind] for kind in kinds if kind in SIDE_DATA}
 
 
 class Decoder:
@@ -47,7 +62,7 @@ class Decoder:
         self._end = None if end is None else math.ceil((end + info.origin) / info.time_base)
         self._broken = 0
         self._resized = False
-        self._reordered = 0
+        self._moved = self._joined = 0
         self._cut_short = ""
         self._missing = 0
         self.damaged = 0
@@ -63,43 +78,50 @@ class Decoder:
         info = self._info
         convert = ToRGB(info.color, info.storage_height, info.has_alpha)
         last: int | None = None
-        step = max(1, round(1 / (info.fps * info.time_base)))
         try:
-            for frame in self._decoded():
-                pts = frame.pts
-                if pts is None:
-                    pts = info.first_pts if last is None else last + step
+            for frame, pts in self._timed():
                 if self._start is not None and pts < self._start:
                     continue
                 if self._end is not None and pts >= self._end:
                     self.last_duration = None if last is None else pts - last
                     break
-                if last is not None and pts <= last:
-                    pts = last + 1
-                    self._reordered += 1
                 last = pts
                 if (frame.width, frame.height) != (info.storage_width, info.storage_height):
                     self._resized = True
                 if frame.is_corrupt:
                     self._broken += 1
-                kinds = {d.type.name for d in frame.side_data}  # type: ignore[attr-defined]
-                self._left_behind |= {SIDE_DATA[kind] for kind in kinds if kind in SIDE_DATA}
+                self._left_behind |= left_behind(frame)
                 self._sources.keep(pts, frame)
                 yield convert(frame, *self._size), pts, int(frame.duration or 0)
             else:
-                if info.variable_rate and info.end_pts is not None and last is not None:
+                if info.variable_rate and info.header.end_pts is not None and last is not None:
                     # With B-frames, the durations of mp4 belong to decoding order; the end is right.
-                    self.last_duration = info.end_pts - last
+                    self.last_duration = info.header.end_pts - last
         finally:
             self._conclude()
 
+    def _timed(self) -> Iterator[tuple[av.VideoFrame, int]]:
+        """All decoded frames with their times."""
+        info = self._info
+        step = max(1, round(1 / (info.fps * info.time_base)))
+        # Where parts were counted, packets come with times that go on already.
+        restarts = None if info.counted is not None else max(_DEEPEST * step, round(1 / info.time_base))
+        clock: Clock[av.VideoFrame] = Clock(step, by_decoding=info.times_by_decoding, restarts=restarts)
+        try:
+            for frame in self._decoded():
+                yield from clock.put(frame, frame.pts, frame.dts)
+            yield from clock.rest()
+        finally:
+            self._moved, self._joined = clock.moved, clock.joined
+
     def _decoded(self) -> Iterator[av.VideoFrame]:
         """All frames from the key frame before the start on, the end included."""
-        if self._start is not None:
+        if self._start is not None and not self._in_parts:
             # Not every index is right: where the seek lands late, decode from the beginning.
             frames = self._from(self._start)
             first = next(frames, None)
-            if first is not None and first.pts is not None and first.pts <= self._start:
+            stamp = None if first is None else first.dts if self._info.times_by_decoding else first.pts
+            if first is not None and stamp is not None and stamp <= self._start:
                 yield first
                 yield from frames
                 return
@@ -113,10 +135,10 @@ class Decoder:
             container = open_input(info.path)
         with container:
             with reading(info.path):
-                stream = video_stream(container, info.path)
-                stream.thread_type = "AUTO"
+                stream = film_of(container, info)
+                needed = {each.index for each in (timed_streams(container, stream) if self._in_parts else [stream])}
                 for other in container.streams:
-                    if other.index != stream.index:
+                    if other.index not in needed:
                         other.discard = av.stream.Discard.all
                 if seek is not None:
                     try:
@@ -125,11 +147,44 @@ class Decoder:
                         return
             yield from self._frames_of(container, stream, whole=seek is None)
 
+    @property
+    def _in_parts(self) -> bool:
+        return self._info.counted is not None and len(self._info.counted.parts) > 1
+
+    def _packets(self, container: av.container.InputContainer, stream: av.VideoStream) -> Iterator[av.Packet[Any]]:
+        """The packets of the film; where a recording is in parts, with times that go on from part to part.
+
+        There, a seek by the file's own times could land in any part, so that the packets before the
+        start are read, but not decoded.
+        """
+        counted = self._info.counted
+        if counted is None or not self._in_parts:
+            yield from container.demux(stream)
+            return
+        finder = Parts()
+        held: list[av.Packet[Any]] | None = None if self._start is None else []
+        for packet in container.demux(timed_streams(container, stream)):
+            part = finder.of(packet) if packet.size else 0
+            if packet.stream_index != stream.index:
+                continue
+            move(packet, counted.parts[min(part, len(counted.parts) - 1)])
+            if held is None or self._start is None:
+                yield packet
+                continue
+            if packet.is_keyframe and packet.pts is not None and packet.pts <= self._start:
+                held.clear()
+            held.append(packet)
+            stamp = packet.dts if packet.dts is not None else packet.pts
+            if not packet.size or len(held) > _LONGEST_GROUP or (stamp is not None and stamp >= self._start):
+                yield from held
+                held = None
+
     def _frames_of(
         self, container: av.container.InputContainer, stream: av.VideoStream, *, whole: bool
     ) -> Iterator[av.VideoFrame]:
         packets = discarded = decoded = 0
-        demuxed = container.demux(stream)
+        decode = FrameDecoder(stream, self._info.decoder)
+        demuxed = self._packets(container, stream)
         while True:
             try:
                 packet = next(demuxed, None)
@@ -139,13 +194,13 @@ class Decoder:
                 packet = None
             try:
                 if packet is None:
-                    frames = stream.codec_context.decode(None) if self._cut_short else []
+                    frames = decode.rest() if self._cut_short else []
                 else:
                     packets += packet.size > 0
                     discarded += packet.size > 0 and packet.is_discard
                     if packet.is_corrupt:
                         self._broken += 1
-                    frames = packet.decode()
+                    frames = decode(packet)
             except av.error.EOFError:
                 frames = []
             except (av.error.MemoryError, MemoryError):
@@ -177,5 +232,10 @@ class Decoder:
             self.warnings.append(f"{name} changes its size on the way; all frames were brought to the first size.")
         for what in sorted(self._left_behind):
             self.warnings.append(f"{name} has {what}, which cannot be kept.")
-        if self._reordered:
-            self.warnings.append(f"{name}: {self._reordered} frames had no time of their own and were moved.")
+        if self._moved:
+            self.warnings.append(f"{name}: {self._moved} frames had no time of their own and were moved.")
+        if self._joined:
+            self.warnings.append(
+                f"The times of {name} begin anew, as in joined recordings ({self._joined + 1} parts); "
+                "each part follows the one before it."
+            )

@@ -15,12 +15,13 @@ from av.container import OutputContainer
 from segnst.errors import OutputError
 from segnst.files import output_error, reason
 from segnst.video import color
-from segnst.video.codecs import ODD_SIZES, Encoding, choose
-from segnst.video.color import ColorTags, FromRGB, matrix_for
+from segnst.video.codecs import ODD_SIZES, choose
+from segnst.video.color import FromRGB, matrix_for
 from segnst.video.geometry import scaled_matrix
-from segnst.video.probe import MediaInfo
 from segnst.video.read import Reader
-from segnst.video.streams import Companions, container_metadata, stream_metadata
+from segnst.video.source import file_name
+from segnst.video.streams import Companions
+from segnst.video.tags import container_metadata, needs_free_tags, output_tags, stream_metadata
 from segnst.video.untouched import Restorer, restorable
 
 # Beyond this, players have been seen to stumble over the time scale of a film.
@@ -37,7 +38,8 @@ def time_offset(reader: Reader, first_pts: int) -> Fraction:
     """
     info = reader.info
     if reader.start is None:
-        return info.origin
+        # No frame may come before 0, where mp4 keeps no times and players show nothing.
+        return min(info.origin, first_pts * info.time_base)
     if first_pts > info.first_pts:
         return first_pts * info.time_base
     return info.origin + reader.start
@@ -150,7 +152,7 @@ class VideoSink:
 
     def _try_open(self, audio: str, others: bool) -> None:
         reader, info = self._reader, self._reader.info
-        output = av.open(str(self._path), "w", format=self._format, container_options=self._muxer_options())
+        output = av.open(file_name(self._path), "w", format=self._format, container_options=self._muxer_options())
         self._output = output
         output.metadata.update(container_metadata(info))
         warnings: list[str] = []
@@ -201,7 +203,7 @@ class VideoSink:
             geometry = self._reader.geometry
             stream.set_display_matrix(scaled_matrix(info.display_matrix, geometry.storage, self._picture))
         if source is not None:
-            stream.metadata.update(stream_metadata(source, cut=self._is_cut, styled=True))
+            stream.metadata.update(stream_metadata(source, cut=self._is_cut, container=self._format))
             stream.disposition = source.disposition
         self._stream = stream
 
@@ -290,32 +292,3 @@ def _attempts(audio: bool) -> list[tuple[str, bool]]:
     if not audio:
         return [("no", True), ("no", False)]
     return [("copy", True), ("encode", True), ("copy", False), ("encode", False), ("no", False)]
-
-
-def output_tags(info: MediaInfo, lines: int) -> ColorTags:
-    """The color tags of the output: the input's, unless leaving them would mislead a player."""
-    tags = info.color
-    if tags.matrix == color.SPACE_RGB or info.kind != "video":
-        matrix = matrix_for(ColorTags(), lines)
-        return ColorTags(matrix, color.RANGE_LIMITED, tags.primaries, tags.transfer)
-    full = color.is_full(tags, info.pixel_format)
-    matrix = tags.matrix
-    if matrix_for(tags, lines) != matrix_for(tags, info.storage_height) or not color.known_matrix(tags):
-        # Untagged and reduced across 720 lines: players would guess the other matrix.
-        matrix = matrix_for(tags, info.storage_height)
-    return ColorTags(matrix, color.RANGE_FULL if full else tags.range, tags.primaries, tags.transfer)
-
-
-_MP4_KEYS = {
-    "title", "artist", "album_artist", "composer", "album", "date", "comment", "genre", "copyright",
-    "grouping", "lyrics", "description", "synopsis", "show", "episode_id", "network", "keywords",
-    "creation_time", "encoder", "track", "disc", "location", "language",
-}  # fmt: skip
-
-
-def needs_free_tags(metadata: dict[str, str]) -> bool:
-    """Whether mp4's fixed set of tags is too small (a phone's ``com.android.…``, for instance)."""
-    return any(key.lower() not in _MP4_KEYS for key in metadata)
-
-
-__all__ = ["Encoding", "VideoSink", "output_tags", "time_offset"]

@@ -165,8 +165,9 @@ def _exif_place(exif: bytes) -> tuple[int, str] | None:
 
 def natural_key(path: Path) -> tuple[object, ...]:
     """Sorts ``frame2`` before ``frame10``."""
+    # Every second part is a number; "²" is a digit to str.isdigit, but to neither \d nor int.
     parts = re.split(r"(\d+)", path.name)
-    return tuple((1, int(part), part) if part.isdigit() else (0, 0, part.lower()) for part in parts), path.name
+    return tuple((1, int(p), p) if index % 2 else (0, 0, p.lower()) for index, p in enumerate(parts)), path.name
 
 
 def frame_files(folder: Path) -> list[Path]:

@@ -16,7 +16,8 @@ from segnst.types import Clip
 from segnst.video import color, images
 from segnst.video.decode import Decoder
 from segnst.video.geometry import Geometry, plan_geometry
-from segnst.video.probe import MediaInfo, probe
+from segnst.video.info import MediaInfo
+from segnst.video.probe import probe
 from segnst.video.threads import Producer
 from segnst.video.untouched import SourceFrames
 

@@ -18,6 +18,7 @@ from segnst.errors import OutputError, UsageError
 from segnst.video import images
 from segnst.video.color import packed_frame
 from segnst.video.read import Reader
+from segnst.video.source import file_name
 
 
 class StillSink:
@@ -109,7 +110,7 @@ class GifSink:
         self._alpha = info.has_alpha
         size = (reader.width, reader.height)
         self._graph = _palette_graph(size, self._alpha)
-        self._output = av.open(str(temporary), "w", format="gif", container_options={"loop": "0"})
+        self._output = av.open(file_name(temporary), "w", format="gif", container_options={"loop": "0"})
         self._stream = self._output.add_stream(
             "gif", rate=info.fps.limit_denominator(1000), time_base=Fraction(1, 100), width=size[0], height=size[1]
         )

@@ -8,84 +8,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from fractions import Fraction
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import av
 from av.container import OutputContainer
 from av.stream import Disposition, Stream
 
+from segnst.video.cues import SubtitleTranscoder
 from segnst.video.guard import reading
-from segnst.video.probe import MediaInfo, open_input
-from segnst.video.transcode import AudioTranscoder, SubtitleTranscoder
+from segnst.video.info import MediaInfo
+from segnst.video.lanes import CopyCover, CopySound, CopyText, Lane
+from segnst.video.layouts import name_channels
+from segnst.video.source import film_of, open_input, readable, sounds_of, timed_streams
+from segnst.video.tags import stream_metadata
+from segnst.video.times import Parts, move
+from segnst.video.transcode import AudioTranscoder
 
-# What muxers write themselves, or what is true of the source file only.
-_NOT_COPIED = ("major_brand", "minor_version", "compatible_brands", "encoder", "duration", "rotate", "vendor_id")
-_STATISTICS = ("number_of_", "_statistics", "bps", "duration-", "number_of_bytes")
-
+# Containers that must say where the channels of PCM belong, and fail at the very end if nobody knows.
+_NEEDS_NAMES = ("mp4", "mov")
 # FFmpeg takes these into a mov until the header is written, and only then says that they do not fit.
 _REFUSED = {"mov": {"opus", "libopus", "flac", "vorbis", "libvorbis", "truehd"}}
-
-# QuickTime knows languages by the older of two names.
-_QUICKTIME_LANGUAGES = {
-    "deu": "ger", "fra": "fre", "nld": "dut", "ell": "gre", "isl": "ice", "ces": "cze", "slk": "slo",
-    "ron": "rum", "sqi": "alb", "hye": "arm", "eus": "baq", "mya": "bur", "zho": "chi", "kat": "geo",
-    "mkd": "mac", "msa": "may", "fas": "per", "bod": "tib", "cym": "wel",
-}  # fmt: skip
-
-
-def container_metadata(info: MediaInfo) -> dict[str, str]:
-    """The file's metadata that belongs into the output."""
-    return {key: value for key, value in info.metadata.items() if key.lower() not in _NOT_COPIED}
-
-
-def stream_metadata(stream: Stream, *, cut: bool, styled: bool = False) -> dict[str, str]:
-    """A stream's metadata that belongs into the output; a cut clip loses its time code."""
-    del styled
-    return {
-        key: value
-        for key, value in stream.metadata.items()
-        if key.lower() not in _NOT_COPIED
-        and not key.lower().startswith(_STATISTICS)
-        and not (cut and key.lower() == "timecode")
-    }
-
-
-class Lane(Protocol):
-    """Takes the packets of one source stream and yields packets for the output."""
-
-    def feed(self, packet: av.Packet[Any], offset: Fraction, end: Fraction | None) -> Iterator[av.Packet[Any]]: ...
-
-    def flush(self) -> Iterator[av.Packet[Any]]: ...
-
-
-class Copy:
-    """Packets as they are, moved in time."""
-
-    def __init__(self, source: Any, target: Any, *, fills_gaps: bool = False) -> None:
-        self._target = target
-        self._fills_gaps = fills_gaps
-        self._base = source.time_base or Fraction(1, 1000)
-        self._text = source.type == "subtitle"
-
-    def feed(self, packet: av.Packet[Any], offset: Fraction, end: Fraction | None) -> Iterator[av.Packet[Any]]:
-        if self._fills_gaps and bytes(packet) == b"\0\0":
-            return  # an empty text between two subtitles: mp4's muxer makes its own, and would double it
-        shift = round(offset / self._base)
-        if packet.pts is not None:
-            packet.pts -= shift
-            if self._text and packet.pts < 0 and packet.duration:
-                # A subtitle that is on the screen already when the cut begins.
-                packet.duration += packet.pts
-                packet.pts = 0
-        if packet.dts is not None:
-            packet.dts -= shift
-        if packet.dts is None or (self._text and packet.pts is not None):
-            packet.dts = packet.pts
-        packet.stream = self._target
-        yield packet
-
-    def flush(self) -> Iterator[av.Packet[Any]]:
-        yield from ()
 
 
 class Companions:
@@ -114,9 +56,12 @@ class Companions:
         self._pending: av.Packet[Any] | None = None
         self._offset = Fraction(0)
         self._end: Fraction | None = None
+        self._parts = info.counted.parts if info.counted is not None else (Fraction(0),)
+        self._finder = Parts()
         self.late_warnings: list[str] = []
         with reading(info.path):
             self._source = open_input(info.path)
+            self._sounds = {sound.index for sound in sounds_of(self._source, film_of(self._source, info))}
 
     def close(self) -> None:
         self._packets = None
@@ -140,9 +85,14 @@ class Companions:
         what = f"{stream.type} stream {stream.index}"
         cover = stream.type == "video" and bool(stream.disposition & Disposition.attached_pic)
         if stream.type == "audio":
+            if stream.index not in self._sounds:
+                if "variant_bitrate" not in stream.metadata:
+                    self._warnings.append(f"The {what} belongs to another film in the file and was dropped.")
+                return None
             return self._add_audio(stream, what) if self._audio != "no" else None
         if stream.type == "video" and not cover:
-            self._warnings.append(f"The file has more than one video stream; {what} was dropped.")
+            if "variant_bitrate" not in stream.metadata:
+                self._warnings.append(f"The file has more than one video stream; {what} was dropped.")
             return None
         if stream.type == "data" and (self._is_timecode(stream) or self._is_chapters(stream)):
             return None  # the muxer makes a new one, from the video stream's metadata or the chapters
@@ -160,7 +110,7 @@ class Companions:
                 return None
             target = self._copied(stream) if self._container == "mp4" else None
             if target is not None:
-                return Copy(stream, target)
+                return CopyCover(target)
             self._warnings.append(f"The cover picture in stream {stream.index} was dropped.")
             return None
         self._warnings.append(f"The {what} was dropped.")
@@ -198,18 +148,19 @@ class Companions:
         return target
 
     def _describe(self, stream: Stream, target: Stream) -> None:
-        target.metadata.update(stream_metadata(stream, cut=self._cut))
+        kept = {**readable(target.metadata), **stream_metadata(stream, cut=self._cut, container=self._container)}
+        target.metadata.clear()
+        target.metadata.update(kept)
         target.disposition = stream.disposition
-        language = target.metadata.get("language")
-        if self._container == "mov" and language in _QUICKTIME_LANGUAGES:
-            target.metadata["language"] = _QUICKTIME_LANGUAGES[language]
 
     def _add_audio(self, stream: av.AudioStream, what: str) -> Lane | None:
         name = stream.codec_context.name if stream.codec_context is not None else "unknown"
         copy = self._audio == "copy" and name not in _REFUSED.get(self._container, ())
-        target = self._copied(stream) if copy else None
+        target: Any = self._copied(stream) if copy else None
         if target is not None:
-            return Copy(stream, target)
+            if self._container in _NEEDS_NAMES and name.startswith("pcm_") and not name_channels(target.codec_context):
+                raise ValueError(f"{what} has too many channels")  # the next attempt encodes it
+            return CopySound(stream, target)
         transcoder = AudioTranscoder.make(stream, self._output, self._container)
         if transcoder is None:
             self._warnings.append(f"The {what} ({name}) cannot be kept in this container and was dropped.")
@@ -222,7 +173,7 @@ class Companions:
         target = self._copied(stream)
         if target is not None:
             codec = stream.codec_context
-            return Copy(stream, target, fills_gaps=codec is not None and codec.name == "mov_text")
+            return CopyText(stream, target, fills_gaps=codec is not None and codec.name == "mov_text")
         transcoder = SubtitleTranscoder.make(stream, self._output, self._container)
         name = stream.codec_context.name if stream.codec_context is not None else "unknown"
         if transcoder is None:
@@ -244,15 +195,24 @@ class Companions:
             begins = max(begins, Fraction(0))
             if ends > begins:
                 milli = {"start": round(begins * 1000), "end": round(ends * 1000)}
-                kept.append({**chapter, **milli, "time_base": Fraction(1, 1000)})
+                text = readable(chapter.get("metadata", {}))
+                kept.append({**chapter, **milli, "metadata": text, "time_base": Fraction(1, 1000)})
         if kept:
             self._output.set_chapters(kept)
 
     def begin(self, offset: Fraction, end: Fraction | None) -> None:
         """``offset`` seconds of the source become 0; packets that begin at ``end`` or later are left out."""
         self._offset, self._end = offset, end
-        streams = [self._source.streams[index] for index in self._lanes]
-        self._packets = self._source.demux(streams) if streams else None
+        streams: list[Any] = [self._source.streams[index] for index in self._lanes]
+        if not streams:
+            return
+        if len(self._parts) > 1:
+            # Where each part begins shows in the packets of picture and sound together.
+            timed = timed_streams(self._source, film_of(self._source, self._info))
+            for stream in timed:
+                stream.discard = av.stream.Discard.default
+            streams = [*streams, *(stream for stream in timed if stream.index not in self._lanes)]
+        self._packets = self._source.demux(streams)
 
     def pump(self, until: Fraction | None) -> None:
         """Copy what is due before ``until`` (seconds in the output), or all that is left."""
@@ -284,6 +244,11 @@ class Companions:
                 return None
             if packet.size == 0:
                 continue
+            if len(self._parts) > 1:
+                part = self._finder.of(packet)
+                move(packet, self._parts[min(part, len(self._parts) - 1)])
+                if packet.stream_index not in self._lanes:
+                    continue
             if self._source.streams[packet.stream_index].type == "video":
                 packet.pts = packet.dts = round(self._offset / packet.time_base)  # covers have no time
             if packet.pts is None and packet.dts is None:

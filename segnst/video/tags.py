@@ -1,0 +1,67 @@
+"""What the output says of itself: metadata of the file and its streams, and the tags of its colors."""
+
+from __future__ import annotations
+
+from av.stream import Stream
+
+from segnst.video import color
+from segnst.video.color import ColorTags, matrix_for
+from segnst.video.info import MediaInfo
+from segnst.video.source import readable
+
+# What muxers write themselves, or what is true of the source file only.
+_NOT_COPIED = ("major_brand", "minor_version", "compatible_brands", "encoder", "duration", "rotate", "vendor_id")
+# What is true of a stream's place in its source only.
+_NOT_COPIED_OF_STREAMS = ("variant_bitrate", "alpha_mode")
+_STATISTICS = ("number_of_", "_statistics", "bps", "duration-", "number_of_bytes")
+
+# QuickTime knows languages by the older of two names.
+_QUICKTIME_LANGUAGES = {
+    "deu": "ger", "fra": "fre", "nld": "dut", "ell": "gre", "isl": "ice", "ces": "cze", "slk": "slo",
+    "ron": "rum", "sqi": "alb", "hye": "arm", "eus": "baq", "mya": "bur", "zho": "chi", "kat": "geo",
+    "mkd": "mac", "msa": "may", "fas": "per", "bod": "tib", "cym": "wel",
+}  # fmt: skip
+
+_MP4_KEYS = {
+    "title", "artist", "album_artist", "composer", "album", "date", "comment", "genre", "copyright",
+    "grouping", "lyrics", "description", "synopsis", "show", "episode_id", "network", "keywords",
+    "creation_time", "encoder", "track", "disc", "location", "language",
+}  # fmt: skip
+
+
+def container_metadata(info: MediaInfo) -> dict[str, str]:
+    """The file's metadata that belongs into the output."""
+    return {key: value for key, value in info.metadata.items() if key.lower() not in _NOT_COPIED}
+
+
+def stream_metadata(stream: Stream, *, cut: bool, container: str) -> dict[str, str]:
+    """A stream's metadata that belongs into ``container``; a cut clip loses its time code."""
+    kept = {
+        key: value
+        for key, value in readable(stream.metadata).items()
+        if key.lower() not in _NOT_COPIED + _NOT_COPIED_OF_STREAMS
+        and not key.lower().startswith(_STATISTICS)
+        and not (cut and key.lower() == "timecode")
+    }
+    if container == "mov" and kept.get("language") in _QUICKTIME_LANGUAGES:
+        kept["language"] = _QUICKTIME_LANGUAGES[kept["language"]]
+    return kept
+
+
+def needs_free_tags(metadata: dict[str, str]) -> bool:
+    """Whether mp4's fixed set of tags is too small (a phone's ``com.android.…``, for instance)."""
+    return any(key.lower() not in _MP4_KEYS for key in metadata)
+
+
+def output_tags(info: MediaInfo, lines: int) -> ColorTags:
+    """The color tags of the output: the input's, unless leaving them would mislead a player."""
+    tags = info.color
+    if tags.matrix == color.SPACE_RGB or info.kind != "video":
+        matrix = matrix_for(ColorTags(), lines)
+        return ColorTags(matrix, color.RANGE_LIMITED, tags.primaries, tags.transfer)
+    full = color.is_full(tags, info.pixel_format)
+    matrix = tags.matrix
+    if matrix_for(tags, lines) != matrix_for(tags, info.storage_height) or not color.known_matrix(tags):
+        # Untagged and reduced across 720 lines: players would guess the other matrix.
+        matrix = matrix_for(tags, info.storage_height)
+    return ColorTags(matrix, color.RANGE_FULL if full else tags.range, tags.primaries, tags.transfer)
