@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import av
-import numpy as np
 import pytest
 
 from segnst.video.probe import probe
@@ -54,7 +55,7 @@ def joined(target: Path, *parts: Path) -> Path:
 
 
 def steps(times: list[Fraction]) -> set[Fraction]:
-    return {round(b - a, 3) for a, b in zip(times, times[1:], strict=False)}
+    return {round(b - a, 3) for a, b in pairwise(times)}
 
 
 def sound_span(path: Path) -> tuple[float, float]:
@@ -75,7 +76,7 @@ def test_parts_of_a_recording_follow_each_other(gap: float, parts: int, stream: 
     begins, ends = sound_span(tmp_path / "out.mp4")
     assert abs(begins) < 0.1 and abs(ends - float(new.times[-1] + STEP)) < 0.1
     (track,) = new.packets["audio"]
-    assert max(b[0] - a[0] for a, b in zip(track, track[1:], strict=False)) < 0.1
+    assert max(b[0] - a[0] for a, b in pairwise(track)) < 0.1
     assert any(f"{parts} parts" in warning for warning in reader.warnings)
     assert probe(source).counted.frames == 20 * parts
 
@@ -87,7 +88,7 @@ def test_the_sound_of_each_part_is_in_step(stream: Path, tmp_path: Path) -> None
     old, new = look(stream, pixels=False), look(tmp_path / "out.mkv", pixels=False)
     payload = old.packets["audio"][0][10]
     lag = float(payload[0] - old.times[0])
-    found = [float(p[0]) for p in new.packets["audio"][0] if p[2] == payload[2]]
+    found = [float(p[0]) for p in new.packets["audio"][0] if p[2] == payload[2][7:]]  # without ADTS
     assert found == pytest.approx([float(new.times[0]) + lag, float(new.times[20]) + lag], abs=0.002)
 
 
@@ -99,11 +100,10 @@ def test_a_cut_from_joined_parts(start: float, end: float | None, frames: int, s
         picked = [clip.rgb for clip in reader]
     with open_reader(stream) as reader:
         whole = [clip.rgb for clip in reader] * 2
-    first = round(start * 25)
+    first = math.ceil(start * 25)
     assert len(picked) == frames
-    assert all(
-        np.abs((a - b).numpy()).mean() < 0.01 for a, b in zip(picked, whole[first : first + frames], strict=True)
-    )
+    errors = [float((a - b).abs().mean()) for a, b in zip(picked, whole[first : first + frames], strict=True)]
+    assert max(errors) < 0.01, errors
 
 
 def test_a_counter_that_runs_over(stream: Path, tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ def test_b_frames_whose_times_are_those_of_decoding(tmp_path: Path) -> None:
         reader, writer = copy(source, tmp_path / f"out.{suffix}.mp4")
         new = look(tmp_path / f"out.{suffix}.mp4", pixels=False)
         assert len(new.times) == writer.frames_written
-        gaps = sorted(b - a for a, b in zip(new.times, new.times[1:], strict=False))
+        gaps = sorted(b - a for a, b in pairwise(new.times))
         assert gaps[0] >= STEP - Fraction(1, 500)
         assert reader.warnings == []
 
@@ -134,8 +134,7 @@ def test_b_frames_whose_times_are_those_of_decoding(tmp_path: Path) -> None:
 @pytest.mark.parametrize("bf", ["1", "2", "3"])
 def test_b_frames_in_avi(bf: str, tmp_path: Path) -> None:
     """AVI has no presentation times at all."""
-    plain = make(tmp_path / "plain.mp4", step=1, time_base=STEP, frames=25, options={"bf": bf})
-    source = remux(plain, tmp_path / "source.avi", lambda packet: None)
+    source = make(tmp_path / "source.avi", step=1, time_base=STEP, frames=25, options={"bf": bf})
     reader, _ = copy(source, tmp_path / "out.mp4")
     times = look(tmp_path / "out.mp4", pixels=False).times
     assert len(times) == 25 and steps(times) == {STEP} and reader.warnings == []
