@@ -18,6 +18,7 @@ from segnst.video import color
 from segnst.video.codecs import ODD_SIZES, choose
 from segnst.video.color import FromRGB, matrix_for
 from segnst.video.geometry import scaled_matrix
+from segnst.video.pace import pace
 from segnst.video.read import Reader
 from segnst.video.source import file_name
 from segnst.video.streams import Companions
@@ -87,6 +88,17 @@ class VideoSink:
             self._size,
             pad,
         )
+        encoding = self._encoding
+        rate, self._base = pace(
+            encoding.encoder,
+            encoding.pixel_format,
+            self._size,
+            encoding.options,
+            info.fps.limit_denominator(1_000_000),
+            info.time_base,
+        )
+        self._rate = rate
+        self._last = -1
         self._durations: dict[int, int] = {}
         self._restore = self._restorer(pad)
         self._shift: int | None = None
@@ -154,7 +166,7 @@ class VideoSink:
         reader, info = self._reader, self._reader.info
         output = av.open(file_name(self._path), "w", format=self._format, container_options=self._muxer_options())
         self._output = output
-        output.metadata.update(container_metadata(info))
+        output.metadata.update(container_metadata(info, cut=self._is_cut))
         warnings: list[str] = []
         companions = None
         if info.kind == "video":
@@ -178,9 +190,9 @@ class VideoSink:
         assert output is not None
         stream: Any = output.add_stream(
             encoding.encoder,
-            rate=info.fps.limit_denominator(1_000_000),
+            rate=self._rate,
             options=dict(encoding.options),
-            time_base=info.time_base,
+            time_base=self._base,
             bit_rate=encoding.bit_rate,
             width=self._size[0],
             height=self._size[1],
@@ -220,17 +232,17 @@ class VideoSink:
         movie = lcm(scale, *(rate for rate in info.sample_rates if rate))
         options = {"video_track_timescale": str(scale)}
         options["movie_timescale"] = str(movie if movie <= _LARGEST_SCALE else scale)
-        if needs_free_tags(container_metadata(info)):
+        if needs_free_tags(container_metadata(info, cut=self._is_cut)):
             options["movflags"] = "use_metadata_tags"
         return options
 
     def write(self, rgb: torch.Tensor, pts: int, duration: int) -> None:
         output, companions = self._output, self._companions
         assert output is not None
-        base = self._reader.info.time_base
+        source_base, base = self._reader.info.time_base, self._base
         if self._shift is None:
             offset = time_offset(self._reader, pts)
-            self._shift = round(offset / base)
+            self._shift = round(offset / source_base)
             if companions is not None:
                 end = self._reader.end
                 companions.begin(offset, None if end is None else end + self._reader.info.origin)
@@ -240,10 +252,13 @@ class VideoSink:
         if self._restore is not None and source is not None:
             self._restore(frame, picture.numpy(), source)
         self._tag(frame)
-        frame.pts = pts - self._shift
-        frame.time_base = base
-        frame.duration = duration
-        self._durations[frame.pts] = duration
+        begins, ends = pts - self._shift, pts - self._shift + duration
+        if base != source_base:
+            begins, ends = (round(time * source_base / base) for time in (begins, ends))
+        self._last = max(begins, self._last + 1)  # a coarser base may put two frames on one unit
+        frame.pts, frame.time_base = self._last, base
+        frame.duration = max(1, ends - self._last)
+        self._durations[self._last] = frame.duration
         self._mux(self._stream.encode(frame))
 
     def _tag(self, frame: av.VideoFrame) -> None:

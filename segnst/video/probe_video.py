@@ -26,6 +26,8 @@ from segnst.video.source import (
 )
 
 DEFAULT_FPS = Fraction(25)
+# Above this, an average is checked against the packets.
+_USUAL_RATE = 121
 # No film has more frames a second; a header that says so counts fields, ticks or nothing at all.
 _FASTEST = 1000
 # Frames that show whether presentation times can be used.
@@ -58,7 +60,7 @@ def probe_video(path: Path) -> MediaInfo:
         frames = first_frames(container, stream, path, decoder)
         frame = next(frames)
         time_base = stream.time_base or Fraction(1, 90_000)
-        rate = _rate(stream, time_base)
+        rate = _rate(path, stream, time_base)
         step = max(1, round(1 / (rate * time_base)))
         by_decoding = _reorders_in_vain(frame, frames, step) if _suspicious(path, index) else False
         tags = ColorTags(
@@ -139,14 +141,22 @@ def _summary(stream: av.stream.Stream) -> StreamSummary:
     return StreamSummary(stream.index, stream.type, codec, readable(stream.metadata).get("language"), detail)
 
 
-def _rate(stream: Any, time_base: Fraction) -> Fraction:
-    """Frames a second: the average if it can be true, else FFmpeg's other guesses."""
-    for rate in (stream.average_rate, stream.guessed_rate, stream.base_rate):
-        if rate and 0 < rate <= _FASTEST:
-            return Fraction(rate)
-    if stream.frames > 1 and stream.duration:
-        return Fraction(stream.frames / Fraction(stream.duration * time_base))
-    return DEFAULT_FPS
+def _rate(path: Path, stream: Any, time_base: Fraction) -> Fraction:
+    """Frames a second: the average if it can be true, else what the first packets show, else FFmpeg's guesses."""
+    average = stream.average_rate
+    if average and 0 < average <= _USUAL_RATE:
+        return Fraction(average)
+    with _open(path) as container:
+        packets = [p for p in islice(container.demux(container.streams[stream.index]), 2 * _SAMPLE) if p.size]
+    stamps = sorted({stamp for p in packets if (stamp := p.dts if p.dts is not None else p.pts) is not None})
+    steps = sorted(after - before for before, after in pairwise(stamps))
+    measured = 1 / (steps[len(steps) // 2] * time_base) if steps else None
+    guesses = (stream.guessed_rate, stream.base_rate, average)
+    if measured is not None:
+        # FFmpeg's guesses are exact where they are right; time stamps are rounded.
+        near = [Fraction(g) for g in guesses if g and abs(g - measured) < measured / 50]
+        guesses = (*near, measured, *guesses)
+    return next((Fraction(g) for g in guesses if g and 0 < g <= _FASTEST), DEFAULT_FPS)
 
 
 def _is_joinable(container: av.container.InputContainer) -> bool:

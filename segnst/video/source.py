@@ -100,7 +100,8 @@ def _moving(container: av.container.InputContainer, films: Sequence[av.VideoStre
         return moving
     try:
         for number, packet in enumerate(container.demux([stream for stream in films if stream.index in unsure])):
-            unsure[packet.stream_index] += packet.size > 0
+            if packet.size and packet.stream_index in unsure:
+                unsure[packet.stream_index] += 1
             if number > _PATIENCE or min(unsure.values()) > 1:
                 break
     except (av.FFmpegError, OSError):

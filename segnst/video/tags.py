@@ -29,9 +29,10 @@ _MP4_KEYS = {
 }  # fmt: skip
 
 
-def container_metadata(info: MediaInfo) -> dict[str, str]:
-    """The file's metadata that belongs into the output."""
-    return {key: value for key, value in info.metadata.items() if key.lower() not in _NOT_COPIED}
+def container_metadata(info: MediaInfo, *, cut: bool) -> dict[str, str]:
+    """The file's metadata that belongs into the output; a cut clip loses its time code."""
+    left_out = (*_NOT_COPIED, "timecode") if cut else _NOT_COPIED
+    return {key: value for key, value in info.metadata.items() if key.lower() not in left_out}
 
 
 def stream_metadata(stream: Stream, *, cut: bool, container: str) -> dict[str, str]:

@@ -7,11 +7,13 @@ from fractions import Fraction
 from typing import Any
 
 import av
+import numpy as np
 from av.container import OutputContainer
 
 from segnst.video.layouts import for_channels, is_named, name_channels, named
 
 _AUDIO = {"webm": "libopus", "mp4": "aac", "mov": "aac", "matroska": "libopus"}
+_UNSAFE_PLANES = 8
 _AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
 
 
@@ -26,6 +28,7 @@ class AudioTranscoder:
         self._layout = layout
         self._resampler: av.AudioResampler | None = None
         self._shape: tuple[object, ...] = ()
+        self._plain = False
 
     @classmethod
     def make(cls, source: av.AudioStream, output: OutputContainer, container: str) -> AudioTranscoder | None:
@@ -40,11 +43,13 @@ class AudioTranscoder:
         name_channels(context)
         channels = context.layout.nb_channels
         if channels > 2:
-            layout = {6: "5.1", 8: "7.1"}.get(channels, "stereo")
+            layout = "7.1" if channels >= 8 else "5.1" if channels >= 6 else "stereo"
         else:
             layout = (named(context.layout) or "stereo") if channels == 2 else "mono"
         try:
-            target: Any = output.add_stream(codec, rate=rate, bit_rate=96_000 * max(1, min(channels, 6)))
+            target: Any = output.add_stream(
+                codec, rate=rate, bit_rate=96_000 * min(av.AudioLayout(layout).nb_channels, 6)
+            )
             target.codec_context.layout = layout
         except (ValueError, av.FFmpegError, LookupError):
             return None
@@ -66,13 +71,20 @@ class AudioTranscoder:
             shape = (piece.format.name, piece.layout.name, piece.sample_rate)
             if self._resampler is None or shape != self._shape:
                 yield from self._drain()
-                context = self.target.codec_context
-                self._resampler = av.AudioResampler(
-                    context.format.name, self._layout, self._rate, context.frame_size or None
-                )
                 self._shape = shape
-            for ready in self._resampler.resample(piece):
+                # Not every arrangement of channels can be mixed to another; then the first ones are taken.
+                self._plain = False
+                try:
+                    self._make_resampler().resample(piece)
+                except av.FFmpegError:
+                    self._plain = True
+                self._resampler = self._make_resampler()
+            for ready in self._resampler.resample(_first_channels(piece, self._layout) if self._plain else piece):
                 yield from self._emit(ready)
+
+    def _make_resampler(self) -> av.AudioResampler:
+        context = self.target.codec_context
+        return av.AudioResampler(context.format.name, self._layout, self._rate, context.frame_size or None)
 
     def _drain(self) -> Iterator[av.Packet[Any]]:
         if self._resampler is not None:
@@ -105,6 +117,7 @@ def _cut(frame: av.AudioFrame, offset: Fraction, end: Fraction | None) -> av.Aud
     if not is_named(frame.layout):
         layout = for_channels(frame.layout.nb_channels) or layout
     if (first, last) != (0, frame.samples) or layout != frame.layout.name:
+        frame = _packed(frame)
         samples = frame.to_ndarray()
         step = 1 if frame.format.is_planar else frame.layout.nb_channels
         piece = av.AudioFrame.from_ndarray(
@@ -115,4 +128,29 @@ def _cut(frame: av.AudioFrame, offset: Fraction, end: Fraction | None) -> av.Aud
         piece = frame
     piece.pts = pts
     piece.time_base = base
+    return piece
+
+
+def _packed(frame: av.AudioFrame) -> av.AudioFrame:
+    """The frame with its channels interleaved, where PyAV's arrays would not be safe.
+
+    PyAV 18 counts the planes of a frame by looking for a null after them, and FFmpeg has none after
+    the eighth: it reads what lies behind, and the process dies.
+    """
+    if not frame.format.is_planar or frame.layout.nb_channels < _UNSAFE_PLANES:
+        return frame
+    (packed,) = av.AudioResampler(format=frame.format.packed.name).resample(frame)
+    return packed
+
+
+def _first_channels(frame: av.AudioFrame, layout: str) -> av.AudioFrame:
+    """The first channels of a frame, as many as ``layout`` has; the last one is repeated where there are fewer."""
+    frame = _packed(frame)
+    count, wanted = frame.layout.nb_channels, av.AudioLayout(layout).nb_channels
+    samples = frame.to_ndarray()
+    apart = samples if frame.format.is_planar else samples.reshape(-1, count).T
+    chosen = apart[[min(index, count - 1) for index in range(wanted)]]
+    data: Any = chosen if frame.format.is_planar else chosen.T.reshape(1, -1)
+    piece = av.AudioFrame.from_ndarray(np.ascontiguousarray(data), format=frame.format.name, layout=layout)
+    piece.sample_rate, piece.pts, piece.time_base = frame.sample_rate, frame.pts, frame.time_base
     return piece
