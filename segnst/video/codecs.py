@@ -33,6 +33,15 @@ _SVT_PRESET = (12, 11, 10, 9, 9, 8, 6, 4, 2, 1)
 _CRF = {"libx264": 18, "libx265": 20, "libvpx-vp9": 24, "libvpx": 8, "libsvtav1": 24, "libaom-av1": 22}
 _CRF_TOP = {"libx264": 51, "libx265": 51}
 # Encoders that take odd sides with halved chroma.
+# Encoder and container that hold transparency, with what else to tell the encoder for it.
+_ALPHA = {
+    ("libvpx-vp9", "webm"): {"auto-alt-ref": "0"},
+    ("libvpx-vp9", "matroska"): {"auto-alt-ref": "0"},
+    ("libvpx", "webm"): {"auto-alt-ref": "0"},
+    ("libvpx", "matroska"): {"auto-alt-ref": "0"},
+    ("prores_ks", "mov"): {"profile": "4444", "alpha_bits": "16"},
+    ("ffv1", "matroska"): {},
+}
 ODD_SIZES = {"libvpx-vp9", "libvpx", "libaom-av1", "libsvtav1", "ffv1", "prores_ks", "prores", "mpeg4"}
 
 
@@ -46,6 +55,7 @@ class Encoding:
     tag: str | None = None
     bit_rate: int = 0
     warnings: list[str] = field(default_factory=list)
+    alpha: bool = False
 
 
 def available(encoder: str) -> bool:
@@ -81,36 +91,50 @@ def choose(
     bit_depth: int,
     crf: float | None,
     preset: str | None,
+    alpha: bool = False,
 ) -> Encoding:
     """Decide on encoder, pixel format and options.
 
     source_format  pixel format of the input; its chroma sampling is kept where the encoder can
     bit_depth      of the input; more than 8 bits are kept where the encoder can
+    alpha          the input has transparency; it is kept where encoder and container can
     """
     encoder = pick_encoder(codec, container)
     warnings: list[str] = []
     formats = {each.name for each in av.codec.Codec(encoder, "w").video_formats or ()}
-    pixel_format = _pixel_format(encoder, formats, source_format, bit_depth)
+    kept = alpha and (encoder, container) in _ALPHA
+    if kept:
+        one = encoder.startswith("libvpx")  # lists more formats than it opens with
+        formats = {"yuva420p"} if one else {name for name in formats if name.startswith("yuva")}
+    elif alpha:
+        warnings.append(
+            f"The transparency of the input is not kept by {encoder} in {container}; for that, name a .webm, "
+            "a .mov with --codec prores, or a .mkv with --codec ffv1."
+        )
+    pixel_format = _pixel_format(encoder, formats, source_format, bit_depth, kept)
     if bit_depth > 8 and av.VideoFormat(pixel_format).components[0].bits <= 8:
         warnings.append(f"{encoder} writes 8 bits here, so the {bit_depth} bits of the input are reduced.")
     options, bit_rate = _options(encoder, crf, preset, warnings)
+    if kept:
+        options |= _ALPHA[encoder, container]
     # Apple's players know HEVC in mp4 by this tag only.
     tag = "hvc1" if encoder == "libx265" and container in ("mp4", "mov") else None
-    return Encoding(encoder, pixel_format, options, tag, bit_rate, warnings)
+    return Encoding(encoder, pixel_format, options, tag, bit_rate, warnings, kept)
 
 
-def _pixel_format(encoder: str, formats: set[str], source: str, depth: int) -> str:
+def _pixel_format(encoder: str, formats: set[str], source: str, depth: int, alpha: bool) -> str:
     sampling = next((s for s in ("444", "422", "420") if s in source), "420")
     rgb = source.startswith(("rgb", "bgr", "gbr", "argb", "abgr", "pal8"))
     wanted = []
     deeper = [bits for bits in (10, 12, 16) if bits >= depth] or [16]
     depths = ([*deeper, 12, 10] if depth > 8 else []) + [0]
-    if encoder == "ffv1" and rgb:
+    yuv = "yuva" if alpha else "yuv"
+    if encoder == "ffv1" and rgb and not alpha:
         wanted += ["bgr0"] if depth <= 8 else ["gbrp16le"]
     for chroma in dict.fromkeys((sampling, "420", "422", "444")):
-        wanted += [f"yuv{chroma}p{bits}le" if bits else f"yuv{chroma}p" for bits in depths]
+        wanted += [f"{yuv}{chroma}p{bits}le" if bits else f"{yuv}{chroma}p" for bits in depths]
         # ProRes has nothing with 8 bits.
-        wanted.append(f"yuv{chroma}p10le")
+        wanted.append(f"{yuv}{chroma}p10le")
     for name in wanted:
         if not formats or name in formats:
             return name

@@ -178,7 +178,7 @@ class FromRGB:
         self._scaler = VideoReformatter()
 
     def __call__(self, rgb: np.ndarray) -> av.VideoFrame:
-        """``rgb``: ``[3,h,w]`` float32 in [0,1], not turned, of any size."""
+        """``rgb``: ``[3,h,w]``, with alpha ``[4,h,w]``, float32 in [0,1], not turned, of any size."""
         width, height = self._size
         inner = (width - self._pad[0], height - self._pad[1])
         if (rgb.shape[2], rgb.shape[1]) != inner:
@@ -202,6 +202,8 @@ class FromRGB:
             into = samples(frame, index)
             chroma = _reduce(color - luma, into.shape) * np.float32(chroma_span / 2 / (1 - weight))
             into[:] = np.clip(np.rint(chroma + np.float32(1 << self._depth - 1)), 0, top)
+        if self._layout[1]:
+            samples(frame, 3)[:] = np.rint(rgb[3] * np.float32(top)) if len(rgb) == 4 else top
         return frame
 
 

@@ -25,6 +25,14 @@ SIDE_DATA = {
     "DYNAMIC_HDR_PLUS": "dynamic HDR data",
     "DOVI_METADATA": "dynamic HDR data",
     "DOVI_RPU_BUFFER": "dynamic HDR data",
+    "DYNAMIC_HDR_VIVID": "dynamic HDR data",
+    "AMBIENT_VIEWING_ENVIRONMENT": "a note on the light to watch it in",
+    "STEREO3D": "a mark of stereoscopic (3D) video, to be set again in the result",
+    "SPHERICAL": "a mark of spherical (360 degree) video, to be set again in the result (by Spatial Media Metadata "
+    "Injector, for instance)",
+    "AFD": "a mark of which part of the picture to show (AFD)",
+    "ICC_PROFILE": "a color profile",
+    "S12M_TIMECODE": "a time code in its frames",
 }
 
 
@@ -69,6 +77,7 @@ class Decoder:
         self.last_duration: int | None = None
         self.warnings: list[str] = []
         self._left_behind: set[str] = set()
+        self._interlaced = False
 
     def frames(self) -> Iterator[tuple[np.ndarray, int, int]]:
         """Yield (planes [3 or 4,h,w], pts, duration); pts strictly increase.
@@ -91,6 +100,7 @@ class Decoder:
                 if frame.is_corrupt:
                     self._broken += 1
                 self._left_behind |= left_behind(frame)
+                self._interlaced |= frame.interlaced_frame
                 self._sources.keep(pts, frame)
                 yield convert(frame, *self._size), pts, int(frame.duration or 0)
             else:
@@ -230,6 +240,11 @@ class Decoder:
             self.warnings.append(f"{name} ends early ({self._cut_short}); what decodes was kept.")
         if self._resized:
             self.warnings.append(f"{name} changes its size on the way; all frames were brought to the first size.")
+        if self._interlaced:
+            self.warnings.append(
+                f"{name} is interlaced; its two fields are styled as one picture, and the result is marked as "
+                "progressive. Deinterlace it first (ffmpeg -i IN -vf bwdif OUT) for edges without combs."
+            )
         for what in sorted(self._left_behind):
             self.warnings.append(f"{name} has {what}, which cannot be kept.")
         if self._moved:

@@ -66,10 +66,8 @@ class VideoSink:
         self._reader = reader
         info = reader.info
         depth = info.bit_depth if info.kind == "video" else 8
-        self._encoding = choose(codec, container, info.pixel_format, depth, crf, preset)
+        self._encoding = choose(codec, container, info.pixel_format, depth, crf, preset, info.has_alpha)
         self.warnings += self._encoding.warnings
-        if info.has_alpha:
-            self.warnings.append("The transparency of the input is not kept in a video.")
         # What the picture is when encoded, turned as in the source.
         self._picture, self._aspect = reader.geometry.encoded, info.sample_aspect_ratio
         if self._aspect != 1 and container in ("matroska", "webm") and self._encoding.encoder in _NO_ASPECT:
@@ -246,11 +244,11 @@ class VideoSink:
             if companions is not None:
                 end = self._reader.end
                 companions.begin(offset, None if end is None else end + self._reader.info.origin)
-        picture = self._reader.geometry.orientation.stored(rgb[:3])
+        picture = self._reader.geometry.orientation.stored(rgb if self._encoding.alpha else rgb[:3])
         frame = self._convert(picture.numpy())
         source = self._reader.sources.take(pts)
         if self._restore is not None and source is not None:
-            self._restore(frame, picture.numpy(), source)
+            self._restore(frame, picture[:3].numpy(), source)
         self._tag(frame)
         begins, ends = pts - self._shift, pts - self._shift + duration
         if base != source_base:
