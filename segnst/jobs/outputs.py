@@ -11,6 +11,7 @@ from pathlib import Path
 from segnst.errors import OutputError
 from segnst.files import PICTURE_SUFFIXES
 from segnst.plan import short_name
+from segnst.video.images import is_still
 from segnst.video.paths import VIDEO_FORMATS, check_output
 
 
@@ -26,9 +27,18 @@ def default_output(input_path: str | os.PathLike[str], styles: Sequence[str]) ->
         stem = (path.name or path.resolve().name).replace(".", "_")
         return Path("results") / f"{stem}_{names}"
     suffix = path.suffix.lower()
-    if suffix not in VIDEO_FORMATS and suffix not in PICTURE_SUFFIXES:
+    if suffix not in VIDEO_FORMATS and (suffix not in PICTURE_SUFFIXES or _moves(path)):
         suffix = ".mp4"
     return Path("results") / f"{path.stem}_{names}{suffix}"
+
+
+def _moves(path: Path) -> bool:
+    """Whether a file with the name of a still is an animation (WebP and PNG may be)."""
+    try:
+        with path.open("rb") as file:
+            return not is_still(file.read(64 * 1024))
+    except OSError:
+        return False
 
 
 def output_path(

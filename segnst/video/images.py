@@ -18,8 +18,11 @@ import numpy as np
 from segnst.errors import InputError
 from segnst.files import PICTURE_SUFFIXES, reason
 from segnst.pixels import quantized
-from segnst.video.geometry import exif_orientation
+from segnst.video.animation import is_animated_webp
+from segnst.video.exif import exif_tag, upright_exif
+from segnst.video.geometry import Orientation, exif_orientation
 from segnst.video.guard import reading
+from segnst.video.heif import is_heic, transforms, turned
 
 _FRAME_SUFFIXES = PICTURE_SUFFIXES | {".jp2", ".pgm", ".ppm", ".pnm", ".avif"}
 MASK_SUFFIX = "_mask.png"
@@ -31,13 +34,15 @@ class Picture:
     """A decoded still, upright.
 
     pixels  [H,W,3] or, with alpha, [H,W,4]; uint8, uint16 or float32; RGB(A)
-    exif, icc  raw metadata blocks, empty where there are none
+    exif, icc  raw metadata blocks, empty where there are none; the profile is one for RGB
+    notes   what a user should know of what was left out
     """
 
     pixels: np.ndarray
     codec: str
     exif: bytes = b""
     icc: bytes = b""
+    notes: tuple[str, ...] = ()
 
     @property
     def alpha(self) -> bool:
@@ -63,9 +68,7 @@ def is_still(head: bytes) -> bool:
     """Whether a file that begins with ``head`` is a still picture (animations are videos)."""
     if head.startswith(b"\x89PNG"):
         return b"acTL" not in head[: head.find(b"IDAT") if b"IDAT" in head else len(head)]
-    if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
-        return b"ANMF" not in head and not (head[12:16] == b"VP8X" and head[20] & 2)
-    return _codec(head) != ""
+    return not is_animated_webp(head) and (_codec(head) != "" or is_heic(head))
 
 
 def _codec(head: bytes) -> str:
@@ -77,7 +80,7 @@ def _codec(head: bytes) -> str:
         return "pnm"
     if head.startswith(b"\0\0\0\x0cjP  "):
         return "jpeg2000"
-    if head[4:12] in (b"ftypavif", b"ftypheic"):
+    if head[4:12] == b"ftypavif" or (head[4:12] == b"ftypmif1" and b"avif" in head[16:64]):
         return "avif"
     return next((name for magic, name in _CODECS.items() if head.startswith(magic)), "")
 
@@ -88,6 +91,8 @@ def load(path: Path) -> Picture:
         data = path.read_bytes()
     if not data:
         raise InputError(f"{path} is empty.")
+    if is_heic(data[:256]):
+        raise InputError(f"{path} is a HEIC picture, which cannot be read here; convert it to JPEG, PNG or AVIF first.")
     level = cv2.utils.logging.getLogLevel()
     cv2.utils.logging.setLogLevel(
         cv2.utils.logging.LOG_LEVEL_SILENT
@@ -105,13 +110,41 @@ def load(path: Path) -> Picture:
         raise InputError(f"The picture {path} has pixels of type {pixels.dtype}; use 8 or 16 bits.")
     kept = {int(kind): bytes(bytearray(block)) for kind, block in zip(kinds, blocks, strict=False)}
     exif = kept.get(int(cv2.IMAGE_METADATA_EXIF), b"")
-    icc = kept.get(int(cv2.IMAGE_METADATA_ICCP), b"")
+    # OpenCV makes RGB of whatever there is; a profile of gray or of CMYK does not fit that any more.
+    profile = kept.get(int(cv2.IMAGE_METADATA_ICCP), b"")
+    icc = profile if profile[16:20] == b"RGB " else b""
+    notes = []
+    if profile and not icc:
+        space = profile[16:20].decode("latin-1").strip()
+        notes.append(f"The color profile of {path.name} is for {space}; the picture is styled as RGB without it.")
+    codec = _codec(data[:64])
+    if codec == "tiff" and (pages := _pages(data)) > 1:
+        notes.append(f"{path.name} has {pages} pages, of which only the first is styled.")
     pixels = _rgb(pixels)
-    turn = exif_orientation(exif_tag(exif))
+    steps = transforms(data) if codec == "avif" else []
+    # These boxes are what counts in AVIF; an EXIF orientation beside them says the same once more.
+    turn = Orientation() if steps else exif_orientation(exif_tag(exif))
+    pixels = turned(pixels, steps)
     if turn.transpose:
         pixels = pixels.transpose(1, 0, 2)
     pixels = pixels[:: -1 if turn.vflip else 1, :: -1 if turn.hflip else 1]
-    return Picture(np.ascontiguousarray(pixels), _codec(data[:64]) or "image", exif, icc)
+    return Picture(np.ascontiguousarray(pixels), codec or "image", exif, icc, tuple(notes))
+
+
+def _pages(data: bytes) -> int:
+    """How many pictures a TIFF holds: its directories are a chain. A broken chain ends where it breaks."""
+    order = "<" if data[:2] == b"II" else ">"
+    seen: set[int] = set()
+    try:
+        at = struct.unpack_from(order + "I", data, 4)[0]
+        while at and at not in seen:
+            entries = struct.unpack_from(order + "H", data, at)[0]
+            following = struct.unpack_from(order + "I", data, at + 2 + 12 * entries)[0]
+            seen.add(at)
+            at = following
+    except struct.error:
+        pass
+    return len(seen)
 
 
 def _rgb(pixels: np.ndarray) -> np.ndarray:
@@ -124,43 +157,6 @@ def _rgb(pixels: np.ndarray) -> np.ndarray:
         return np.concatenate([np.repeat(pixels[:, :, :1], 3, axis=2), pixels[:, :, 1:]], axis=2)
     order = [2, 1, 0, 3][: pixels.shape[2]]
     return pixels[:, :, order]
-
-
-def exif_tag(exif: bytes) -> int:
-    """The orientation (tag 274) in an EXIF block, 1 where there is none."""
-    place = _exif_place(exif)
-    if place is None:
-        return 1
-    return int(struct.unpack_from(place[1] + "H", exif, place[0])[0])
-
-
-def upright_exif(exif: bytes) -> bytes:
-    """The same block with the orientation set to "as stored", for pixels that are turned already."""
-    place = _exif_place(exif)
-    if place is None:
-        return exif
-    changed = bytearray(exif)
-    struct.pack_into(place[1] + "H", changed, place[0], 1)
-    return bytes(changed)
-
-
-def _exif_place(exif: bytes) -> tuple[int, str] | None:
-    """Where the orientation's value stands in an EXIF block, and the byte order."""
-    base = 6 if exif.startswith(b"Exif\0\0") else 0
-    order = {b"II": "<", b"MM": ">"}.get(exif[base : base + 2])
-    if order is None:
-        return None
-    try:
-        table = base + struct.unpack_from(order + "I", exif, base + 4)[0]
-        for entry in range(struct.unpack_from(order + "H", exif, table)[0]):
-            at = table + 2 + 12 * entry
-            if struct.unpack_from(order + "H", exif, at)[0] == 274:
-                if len(exif) < at + 12:
-                    return None
-                return at + 8, order
-    except struct.error:
-        pass
-    return None
 
 
 def natural_key(path: Path) -> tuple[object, ...]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from segnst.errors import InputError, UsageError
-from segnst.video import color, images
+from segnst.video import animation, color, images
 from segnst.video.color import ColorTags
 from segnst.video.guard import reading
 from segnst.video.info import CountedFacts, HeaderFacts, MediaInfo
@@ -32,8 +32,10 @@ def probe(path: str | Path, *, fps: float | Fraction | None = None) -> MediaInfo
         if path.stat().st_size == 0:
             raise InputError(f"{path} is empty.")
         with path.open("rb") as file:
-            still = images.is_still(file.read(64 * 1024))
-    if still:
+            head = file.read(64 * 1024)
+    if animation.is_animated_webp(head):
+        return _probe_animation(path)
+    if images.is_still(head):
         return _probe_image(path, rate)
     return probe_video(path)
 
@@ -73,6 +75,7 @@ def _still_info(
         "pixel_format": picture.pixel_format,
         "bit_depth": picture.bit_depth,
         "has_alpha": picture.alpha,
+        "warnings": picture.notes,
         "color": ColorTags(color.SPACE_RGB, color.RANGE_FULL),
     }
 
@@ -80,6 +83,32 @@ def _still_info(
 def _probe_image(path: Path, rate: Fraction) -> MediaInfo:
     picture = images.load(path)
     return MediaInfo(files=(path,), **_still_info(path, "image", picture, rate, 1))
+
+
+def _probe_animation(path: Path) -> MediaInfo:
+    lasting = animation.durations(path)
+    first = next(animation.pictures(path, 1))
+    height, width, channels = first.shape
+    seconds = sum(lasting) / 1000
+    return MediaInfo(
+        path=path,
+        kind="animation",
+        width=width,
+        height=height,
+        storage_width=width,
+        storage_height=height,
+        header=HeaderFacts(),
+        counted=CountedFacts(len(lasting), seconds),
+        fps=Fraction(1000 * len(lasting), sum(lasting)),
+        time_base=Fraction(1, 1000),
+        codec="webp",
+        container="webp",
+        pixel_format=f"rgb{'a' if channels == 4 else ''}8",
+        bit_depth=8,
+        has_alpha=channels == 4,
+        color=ColorTags(color.SPACE_RGB, color.RANGE_FULL),
+        variable_rate=len(set(lasting)) > 1,
+    )
 
 
 def _probe_folder(path: Path, rate: Fraction) -> MediaInfo:

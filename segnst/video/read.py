@@ -13,7 +13,7 @@ import torch
 
 from segnst.errors import InputError, UsageError
 from segnst.types import Clip
-from segnst.video import color, images
+from segnst.video import animation, color, images
 from segnst.video.decode import Decoder
 from segnst.video.geometry import Geometry, plan_geometry
 from segnst.video.info import MediaInfo
@@ -102,7 +102,7 @@ class Reader:
 
     def _clips(self) -> Iterator[Clip]:
         info = self.info
-        source = self._video() if info.kind == "video" else self._stills()
+        source = {"video": self._video, "animation": self._animation}.get(info.kind, self._stills)()
         count = 0
         for planes, pts, duration in source:
             self._durations[pts] = duration
@@ -132,6 +132,18 @@ class Reader:
             if not decoder.damaged:
                 self._last_duration = decoder.last_duration
             self.warnings += decoder.warnings
+
+    def _animation(self) -> Iterator[RawFrame]:
+        info, pts = self.info, 0
+        lasting = animation.durations(info.path)
+        for pixels, duration in zip(animation.pictures(info.path, len(lasting)), lasting, strict=False):
+            time = pts * info.time_base
+            if (self.start is None or time >= self.start) and (self.end is None or time < self.end):
+                planes = images.Picture(pixels, info.codec).planes()
+                if self.geometry.square != (info.storage_width, info.storage_height):
+                    planes = color.resize(planes, self.geometry.square)
+                yield planes, pts, duration
+            pts += duration
 
     def _stills(self) -> Iterator[RawFrame]:
         info = self.info
@@ -187,7 +199,7 @@ def open_reader(
         info.sample_aspect_ratio,
         info.orientation,
         max_size,
-        even=info.kind == "video",
+        even=info.kind in ("video", "animation"),
     )
     return Reader(info, first, last, geometry, threaded)
 

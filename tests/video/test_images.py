@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from segnst.video import images
+from segnst.video.exif import exif_tag, upright_exif
 from segnst.video.geometry import exif_orientation
 from segnst.video.probe import probe
 from segnst.video.read import open_reader
@@ -97,14 +98,14 @@ def test_exif_orientation(value: int, order: str, tmp_path: Path) -> None:
     copy(source, tmp_path / "out.png")
     again = images.load(tmp_path / "out.png")  # turned once, not twice
     assert np.array_equal(again.pixels, upright)
-    assert images.exif_tag(again.exif) == 1
+    assert exif_tag(again.exif) == 1
     assert exif_orientation(value).transpose == (value >= 5)
 
 
 def test_a_damaged_exif_is_no_orientation() -> None:
     for block in (b"", b"II", b"II*\0\xff\xff\xff\xff", exif(6)[:20], b"garbage" * 9):
-        assert images.exif_tag(block) == 1
-        assert images.upright_exif(block) == block
+        assert exif_tag(block) == 1
+        assert upright_exif(block) == block
 
 
 def test_max_size_of_a_still(tmp_path: Path) -> None:

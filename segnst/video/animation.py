@@ -1,0 +1,60 @@
+"""Animated WebP, which FFmpeg does not read: OpenCV decodes its frames."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from segnst.errors import InputError
+from segnst.files import reason
+from segnst.video.guard import reading
+
+# Frames decoded at a time: decoding begins at the first frame each time.
+_BATCH = 32
+# What browsers make of frames that are to be shown for no time at all.
+_NO_TIME = 100
+
+
+def is_animated_webp(head: bytes) -> bool:
+    """Whether a file that begins with ``head`` is a WebP with more than one picture."""
+    if not head.startswith(b"RIFF") or head[8:12] != b"WEBP":
+        return False
+    return b"ANMF" in head or (head[12:16] == b"VP8X" and len(head) > 20 and bool(head[20] & 2))
+
+
+def durations(path: Path) -> list[int]:
+    """How long each frame of an animated WebP is shown, in milliseconds, by its headers. Raises InputError."""
+    found = []
+    with reading(path), path.open("rb") as file:
+        file.seek(12)
+        while len(header := file.read(8)) == 8:
+            kind, size = struct.unpack("<4sI", header)
+            after = file.tell() + size + size % 2
+            if kind == b"ANMF":
+                frame = file.read(16)
+                if len(frame) < 16:
+                    break
+                found.append(int.from_bytes(frame[12:15], "little") or _NO_TIME)
+            file.seek(after)
+    if not found:
+        raise InputError(f"{path} is an animated WebP without a single frame.")
+    return found
+
+
+def pictures(path: Path, count: int) -> Iterator[np.ndarray]:
+    """The frames, complete, as uint8 RGB or RGBA [H,W,3 or 4]. Raises InputError for what cannot be decoded."""
+    with reading(path):
+        data = np.frombuffer(path.read_bytes(), np.uint8)
+    for start in range(0, count, _BATCH):
+        try:
+            ok, animation = cv2.imdecodeanimation(data, start=start, count=_BATCH)
+        except cv2.error as error:
+            raise InputError(f"The animation {path} cannot be decoded ({reason(error)}).") from error
+        if not ok:
+            raise InputError(f"The animation {path} cannot be decoded; it is damaged or cut off.")
+        for frame in animation.frames[: count - start]:
+            yield np.ascontiguousarray(frame[:, :, [2, 1, 0, 3][: frame.shape[2]]])
