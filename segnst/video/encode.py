@@ -18,7 +18,7 @@ from segnst.video import color
 from segnst.video.codecs import ODD_SIZES, choose
 from segnst.video.color import FromRGB, matrix_for
 from segnst.video.geometry import scaled_matrix
-from segnst.video.pace import pace
+from segnst.video.pace import pace, time_offset
 from segnst.video.read import Reader
 from segnst.video.source import file_name
 from segnst.video.streams import Companions
@@ -29,21 +29,6 @@ from segnst.video.untouched import Restorer, restorable
 _LARGEST_SCALE = 50_000_000
 # Encoders whose stream has no place for the pixel aspect.
 _NO_ASPECT = {"libvpx-vp9", "libvpx", "libsvtav1", "libaom-av1", "librav1e"}
-
-
-def time_offset(reader: Reader, first_pts: int) -> Fraction:
-    """Seconds of the source that become 0 in the output.
-
-    Without a ``start`` times stay as they are (a transport stream's arbitrary beginning apart). A
-    cut clip begins with its first frame at 0, or as late as that frame comes after the start.
-    """
-    info = reader.info
-    if reader.start is None:
-        # No frame may come before 0, where mp4 keeps no times and players show nothing.
-        return min(info.origin, first_pts * info.time_base)
-    if first_pts > info.first_pts:
-        return first_pts * info.time_base
-    return info.origin + reader.start
 
 
 class VideoSink:

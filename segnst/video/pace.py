@@ -1,4 +1,4 @@
-"""Frame rate and time base that an encoder can hold, as near to the source's as it goes."""
+"""When the output's frames come: its beginning, and a frame rate and time base that the encoder can hold."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from fractions import Fraction
 from typing import Any
 
 import av
+
+from segnst.video.read import Reader
 
 # Encoders that take any usual pair; others (MPEG-4 counts in 16 bits, MPEG-2 knows eight rates) are asked.
 _TAKE_ALL = {
@@ -20,6 +22,21 @@ _SMALL_SCALE = 65_535
 _STANDARD_RATES = tuple(Fraction(n, d) for n, d in (
     (24000, 1001), (24, 1), (25, 1), (30000, 1001), (30, 1), (50, 1), (60000, 1001), (60, 1),
 ))  # fmt: skip
+
+
+def time_offset(reader: Reader, first_pts: int) -> Fraction:
+    """Seconds of the source that become 0 in the output.
+
+    Without a ``start`` times stay as they are (a transport stream's arbitrary beginning apart). A
+    cut clip begins with its first frame at 0, or as late as that frame comes after the start.
+    """
+    info = reader.info
+    if reader.start is None:
+        # No frame may come before 0, where mp4 keeps no times and players show nothing.
+        return min(info.origin, first_pts * info.time_base)
+    if first_pts > info.first_pts:
+        return first_pts * info.time_base
+    return info.origin + reader.start
 
 
 def pace(

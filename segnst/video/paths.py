@@ -10,6 +10,11 @@ from segnst.files import PICTURE_SUFFIXES
 
 # FFmpeg's muxer for each suffix.
 VIDEO_FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm", ".gif": "gif"}
+# Formats that people know and may expect here.
+_OTHERS = {
+    ".avi", ".wmv", ".flv", ".mpg", ".mpeg", ".vob", ".ts", ".mts", ".m2ts", ".ogv", ".3gp", ".mxf", ".dv",
+    ".heic", ".avif", ".jxl", ".jp2", ".apng", ".psd",
+}  # fmt: skip
 
 
 def is_folder_output(output: str | os.PathLike[str]) -> bool:
@@ -31,8 +36,10 @@ def check_output(
     folder = is_folder_output(output)
     if not folder and suffix not in VIDEO_FORMATS and suffix not in PICTURE_SUFFIXES:
         known = sorted({*VIDEO_FORMATS, *PICTURE_SUFFIXES})
+        # A suffix that others write is no slip for a similar one.
+        near = f" segnst does not write {suffix[1:]}." if suffix in _OTHERS else did_you_mean(suffix, known)
         raise OutputError(
-            f"{path} has the unknown suffix '{path.suffix}'.{did_you_mean(suffix, known)} Known are "
+            f"{path} has the unknown suffix '{path.suffix}'.{near} Known are "
             f"{', '.join(known)}, or none for a folder of PNGs."
         )
     if input_path is not None and _same(path, Path(input_path)):

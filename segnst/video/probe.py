@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import stat
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +17,9 @@ from segnst.video.probe_video import DEFAULT_FPS, probe_video
 
 __all__ = ["MediaInfo", "probe", "rational_rate"]
 
+# Path makes one slash of two.
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/+\w")
+
 
 def probe(path: str | Path, *, fps: float | Fraction | None = None) -> MediaInfo:
     """Look at a video, a still image or a folder of frames.
@@ -25,9 +30,8 @@ def probe(path: str | Path, *, fps: float | Fraction | None = None) -> MediaInfo
     path = Path(path)
     rate = rational_rate(fps) if fps is not None else DEFAULT_FPS
     with reading(path):
-        is_folder = path.is_dir()
-        path.stat()
-        if is_folder:
+        _check_kind(path)
+        if path.is_dir():
             return _probe_folder(path, rate)
         if path.stat().st_size == 0:
             raise InputError(f"{path} is empty.")
@@ -38,6 +42,20 @@ def probe(path: str | Path, *, fps: float | Fraction | None = None) -> MediaInfo
     if images.is_still(head):
         return _probe_image(path, rate)
     return probe_video(path)
+
+
+def _check_kind(path: Path) -> None:
+    """Raise InputError for what is neither a file nor a folder, before opening it blocks."""
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        if str(path) == "-":
+            raise InputError("Standard input cannot be read; write it to a file and name that.") from None
+        if _ADDRESS.match(str(path)):
+            raise InputError(f"{path} is an address on the network; download it and name the file.") from None
+        raise
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise InputError(f"{path} is a pipe or a device, which cannot be read; write it to a file and name that.")
 
 
 def rational_rate(fps: float | Fraction) -> Fraction:

@@ -105,7 +105,7 @@ class GifSink:
         self._base = info.time_base
         self._first: int | None = None
         self._last = -1
-        self._crowded = 0
+        self._crowded = self._dropped = 0
         self._durations: dict[int, int] = {}
         self._alpha = info.has_alpha
         size = (reader.width, reader.height)
@@ -122,7 +122,11 @@ class GifSink:
             self._first = pts  # a GIF cannot begin late
         begins = math.floor((pts - self._first) * self._base * 100 + Fraction(1, 2))
         ends = math.floor((pts + duration - self._first) * self._base * 100 + Fraction(1, 2))
-        if begins <= self._last:
+        if begins < self._last:
+            # One step late can be made up for; further behind, the film would get longer.
+            self._dropped += 1
+            return
+        if begins == self._last:
             self._crowded += 1
             begins = self._last + 1
         self._last = begins
@@ -154,7 +158,9 @@ class GifSink:
         self._drain()
         self._mux(self._stream.encode(None))
         self._output.close()
-        if self._crowded:
+        if self._dropped:
+            self.warnings.append(f"A GIF counts in 1/100 s; {self._dropped} frames that come closer were dropped.")
+        elif self._crowded:
             self.warnings.append(f"A GIF counts in 1/100 s; {self._crowded} frames come later than they should.")
 
     def abort(self) -> None:

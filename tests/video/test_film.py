@@ -9,6 +9,7 @@ from pathlib import Path
 import av
 import pytest
 
+from segnst.errors import InputError, OutputError
 from segnst.video.info import CountedFacts
 from segnst.video.probe import probe
 from segnst.video.read import open_reader
@@ -133,3 +134,27 @@ def test_metadata_in_any_encoding(stored: bytes, read: str | None, suffix: str, 
     copy(source, tmp_path / f"out.{suffix}", preset="ultrafast")
     new = {key.lower(): value for key, value in look(tmp_path / f"out.{suffix}", pixels=False).metadata.items()}
     assert new["title"] == read if read is not None else new["title"].startswith("a")
+
+
+def test_what_is_no_file_is_refused_by_name(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.mp4")
+    for path, word in (
+        (tmp_path / "pipe.mp4", "pipe"), ("/dev/null", "device"), ("-", "Standard input"),
+        ("https://example.org/a.mp4", "address"), ("rtsp://example.org/a", "address"),
+    ):  # fmt: skip
+        with pytest.raises(InputError, match=word):
+            open_reader(path)
+
+
+@pytest.mark.parametrize("suffix", ["avi", "ts", "heic"])
+def test_a_format_that_others_write_is_no_slip(suffix: str, tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=f"does not write {suffix}"):
+        copy(make(tmp_path / "a.mp4", frames=1), tmp_path / f"out.{suffix}")
+
+
+def test_a_gif_of_a_fast_film_is_as_long_as_the_film(tmp_path: Path) -> None:
+    source = make(tmp_path / "a.mp4", step=1, time_base=Fraction(1, 1000), frames=300)
+    _, writer = copy(source, tmp_path / "out.gif", crf=None)
+    new = look(tmp_path / "out.gif", pixels=False)
+    assert float(new.times[-1] + new.last_duration) == pytest.approx(0.3, abs=0.021)
+    assert any("dropped" in warning for warning in writer.warnings)
