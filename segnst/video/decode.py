@@ -225,6 +225,9 @@ class Decoder:
         if whole and "mp4" in container.format.name:
             # The index of mp4 and mov says how many samples there should have been.
             self._missing = max(0, len(stream.index_entries) - packets)
+        counted = self._info.counted
+        if counted is not None and self._broken < len(counted.parts) and decoded == packets - discarded:
+            self._broken = 0  # the packet at a seam does not continue the one before it, but decodes
         if self._broken or self._missing:
             # Frames that lean on lost ones are lost without an error of their own.
             lost = packets + self._missing - discarded - decoded

@@ -12,10 +12,13 @@ import av
 from av.stream import Disposition
 
 from segnst.errors import InputError
-from segnst.video.geometry import Matrix
 from segnst.files import reason
+from segnst.video.geometry import Matrix
 from segnst.video.info import MediaInfo
 
+# A playlist without an end is taken for a live one, of which FFmpeg shows the last three pieces and
+# waits for more: here it is read from its beginning, and has ended when its file has.
+_PLAYLISTS = {"live_start_index": "0", "max_reload": "1"}
 # FFmpeg draws plain text as if it were the screen of a terminal.
 _NO_VIDEO = {"tty", "bin", "xbin", "adf", "idf", "bintext", "lrc", "srt", "ass", "webvtt"}
 # A header that promises video is believed only if a frame comes out of this many packets.
@@ -42,7 +45,7 @@ def open_input(path: Path) -> av.container.InputContainer:
     """
     container = av.open(
         file_name(path),
-        container_options={"protocol_whitelist": "file,crypto,data"},
+        container_options={"protocol_whitelist": "file,crypto,data", **_PLAYLISTS},
         metadata_errors="surrogateescape",
     )
     if container.format.name in _NO_VIDEO:

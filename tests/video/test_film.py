@@ -158,3 +158,15 @@ def test_a_gif_of_a_fast_film_is_as_long_as_the_film(tmp_path: Path) -> None:
     new = look(tmp_path / "out.gif", pixels=False)
     assert float(new.times[-1] + new.last_duration) == pytest.approx(0.3, abs=0.021)
     assert any("dropped" in warning for warning in writer.warnings)
+
+
+def test_a_playlist_without_an_end_is_read_from_its_beginning(tmp_path: Path) -> None:
+    """FFmpeg would take it for a live one: show the last three pieces and wait for more."""
+    lines = ["#EXTM3U", "#EXT-X-TARGETDURATION:1"]
+    for number in range(5):
+        pts = [3600 * (4 * number + index) for index in range(4)]
+        make(tmp_path / f"{number}.ts", pts=pts, step=3600, time_base=Fraction(1, 90000), options={"bf": "0"})
+        lines += ["#EXTINF:0.16,", f"{number}.ts"]
+    (tmp_path / "live.m3u8").write_text("\n".join(lines) + "\n")
+    with open_reader(tmp_path / "live.m3u8") as reader:
+        assert len(list(reader)) == 20
