@@ -54,21 +54,23 @@ def pack(flow: np.ndarray, occluded: np.ndarray) -> bytes:
 
 CARD = """# {name}: a rendered clip with its truth
 
-`{name}.mp4` beside this folder: {frames} frames of {w}x{h} at {fps} a second with a synthesized sound track. Nothing
-in it was photographed or downloaded: models, textures and sound come from the functions in `videos/render/`.
+`{name}.mp4`, next to this folder, has {frames} frames of {w}x{h} at {fps} frames a second, and a synthesized sound track.
+Nothing in it was photographed or downloaded; models, textures and sound come from the functions in `videos/render/`.
 
 | file | what |
 | --- | --- |
 | `masks/` | class of each pixel: 0 other, 1 sky, 2 building, 3 road, 4 pavement, 5 vegetation, 6 person, 7 vehicle |
 | `flow.npz` | exact backward flow and occlusion of frames 2 to {frames}; read it with `segnst.bench.truth` |
 
-- Flow: [x, y] in pixels, position in t - 1 = position in t + flow; full size, rounded to 1/16 px. From Cycles' vector
-  pass; where there is sky, from the camera's turn (clouds are infinitely far). Mirrored images in paint and glass do
-  not move with the surface: the flow is the surface's.
-- Occlusion: 1 where the point was not seen in t - 1 (outside the frame, or its target there is another object or lies
-  at another depth).
-- Masks and flow are of pixel centers (one ray each), not blended: hair-thin leaves are all or nothing.
-- Cuts (first frames of new shots): {cuts}. Their flow is zero and all of it is marked occluded.
+- Flow: [x, y] in pixels at full size, rounded to 1/16 px; position in frame t - 1 = position in frame t + flow. It
+  comes from Cycles' vector pass, and for the sky from the rotation of the camera (clouds are infinitely far away). On
+  paint and glass it is the flow of the surface, although reflections move differently.
+- Occlusion: 1 where the point was not visible in frame t - 1, because it was outside the frame, or because another
+  object or another depth is found at its position there.
+- Masks and flow are those of pixel centers (one ray for each) and are not blended, so that a leaf thinner than a pixel
+  either covers the pixel or does not appear.
+- Scene cuts (first frames of new shots, counted from 1): {cuts}. Their flow is zero, and all their pixels are marked
+  as occluded.
 
 Made {date} with Blender {blender} (bpy, Cycles on CPU, {samples} samples, OpenImageDenoise, no motion blur):
 `python videos/render/render.py {name} --out videos`. All random numbers are seeded in `scenes.py`.
