@@ -6,12 +6,17 @@ STAMP := $(VENV)/.ready
 
 .PHONY: help setup demo test test-all lint bench bench-ci-update clean
 help:
-	@echo "make demo      style the bundled street clip into results/"
-	@echo "make test      run the tests (test-all: the slow ones too)"
-	@echo "make lint      ruff, mypy, import rules"
-	@echo "make bench     measure stability on the rendered clips against results/stability.json (a quarter of an hour on two cores)"
+	@echo "make demo      set everything up and style the bundled street clip into results/"
+	@echo "make test      set everything up and run the tests"
+	@echo "make test-all  run the slow tests as well"
+	@echo "make lint      run ruff, mypy and the import rules"
+	@echo "make bench     measure stability on the rendered clips and compare it with results/stability.json"
+	@echo "               (a quarter of an hour on two cores)"
+	@echo "make bench-ci-update"
+	@echo "               measure results/stability_ci.json anew, after a change that is meant to move its figures"
+	@echo "make clean     remove the virtual environment, builds and caches"
 
-# uv installs in half a minute what takes pip two; where it cannot be had, pip does it
+# uv installs everything in half a minute, pip in two minutes. If uv cannot be installed, pip does it.
 $(STAMP): pyproject.toml setup.py
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo "python3-venv is missing: install it and run make again"; exit 1; }
 	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "segnst needs Python 3.11 or later; try PYTHON=python3.12 make $(MAKECMDGOALS)"; exit 1; }
@@ -39,11 +44,11 @@ lint: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# what results/README.md explains; RAFT and VGG19 are fetched where they are needed and missing
+# docs/measuring.md explains the figures. RAFT and VGG19 are fetched if they are needed and missing.
 bench: $(STAMP)
 	$(BIN)/segnst bench stability --frames 60 -o results $(if $(wildcard results/stability.json),--against results/stability.json)
 
-# the short cut that `make test` compares with; run it when a change of the figures is meant
+# A short version of the benchmark that `make test` compares with. Run it when a change is meant to move the figures.
 BENCH_CI := videos/street.mp4 -s starry_night_single --methods segnst --frames 8 --max-size 320 --offline
 bench-ci-update: $(STAMP)
 	$(BIN)/segnst bench stability $(BENCH_CI) --quiet -o work/bench_ci

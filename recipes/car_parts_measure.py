@@ -1,9 +1,10 @@
-"""Measure the parts of a vehicle on the photos that training held back: a table, and results/car_parts.json.
+"""Measure the segmenter of car parts on the photos that its training held back.
 
     python recipes/car_parts_measure.py [CHECKPOINT] [--long-side 385] [-o results/car_parts.json]
 
-IoU of each part over all pixels of all photos, as the trainer counts; then of names that mean several parts (both
-sides' doors as one), where confusing left and right costs nothing.
+Prints a table and writes results/car_parts.json: the IoU of each part over all pixels of all photos, as the trainer
+counts it, and the IoU of names that mean several parts (such as all doors), for which confusing left and right does not
+count.
 """
 
 from __future__ import annotations

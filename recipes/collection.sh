@@ -1,25 +1,32 @@
 #!/usr/bin/env bash
-# The bundled collections, models/collection.safetensors and models/collection_light.safetensors, with the data lying
-# in SHARED. One core without bf16 instructions takes 3.3 s an iteration of width 32; two take 1.3, two that compute
-# bf16 0.7. An interrupted run goes on where it was.
+# A record of the commands that trained the bundled collections, models/collection.safetensors and
+# models/collection_light.safetensors, with the data in the folder SHARED:
 #
 #   recipes/collection.sh SHARED     (the folder with paintings/, photos/, segmentation/, networks/)
 #
-# Not every run of the shipped file was made by the code as it is now. The first compared Gram matrices (--style-weight
-# 12 --deep-weight 8 --structure-weight 5) and was ended at iteration 1299 of 2000. The first two knew no
-# --lattice-weight. Until the fourth the identity was normalized as all styles are and learned in one crop of seventeen;
-# in the fourth it learned beside the styles in every iteration. Until the fifth, udnie and edtaonisl had the factors 0.6
-# (content) and 1.6 (style).
-# Up to light3 the temporal term zoomed and stretched more and compressed nothing, up to light4 what shimmered were
-# single pixels and light did not change (segnst/train/motion.py), the term saw half of each batch, and kernels that
-# halve the picture had a side of 3, not 5: a new run gives other weights. The light network up to light4 learned from
-# the collection before five of its styles were learned again. Until sixth, the_scream and udnie had the factors 1 and
-# 0.8 on content. Up to the row of seed 63, spots counted beside highlights of the photo, too.
-# Trained on without its teacher the light network bleached trees: a teacher has the last word.
+# It no longer runs with the current code, which has no --deep-weight and trains another network by default
+# (--architecture painter). An iteration of width 32 took 3.3 s on one core without bf16 instructions, 1.3 s on two
+# such cores, and 0.7 s on two cores with bf16. An interrupted run resumed where it was.
+#
+# The code also changed while these runs were made, so that running them again with one version would have given other
+# weights:
+# - The first run compared Gram matrices (--style-weight 12 --deep-weight 8 --structure-weight 5) and was ended at
+#   iteration 1299 of 2000. The first two runs had no --lattice-weight.
+# - Before the fourth run, the identity was normalized as all styles are, and one crop in seventeen trained it. In the
+#   fourth run it was trained in every iteration, together with the styles.
+# - Before the fifth run, udnie and edtaonisl had the factors 0.6 (content) and 1.6 (style). Before the sixth,
+#   the_scream and udnie had the factors 1 and 0.8 on content.
+# - Up to light3, the temporal term zoomed and stretched more, and compressed nothing. Up to light4, single pixels
+#   shimmered and the light did not change (segnst/train/motion.py), the term saw half of each batch, and the kernels
+#   that halve the picture had a side of 3 px instead of 5.
+# - The light network up to light4 was taught by the collection as it was before five of its styles were trained again.
+# - Up to the row of seed 63, spots next to highlights of the photo counted as well.
+# When the light network was trained further without its teacher (light4), it bleached trees. Therefore the last runs
+# use the teacher again.
 set -euo pipefail
 shared=${1:?folder with paintings, photos, segmentation and networks}
 
-train() { # name, iterations, further options
+train() { # arguments: name, iterations, further options
     segnst train collection "$shared/paintings" --list "$(dirname "$0")/collection.toml" \
         --data "$shared/photos" --data "$shared/segmentation" --name "$1" --iterations "$2" \
         --batch 2 --temporal-weight 15 \
@@ -49,14 +56,16 @@ train light3 100 --width 16 --crop 192 --seed 11 --structure-weight 6 --temporal
     --style-rate 3 --lattice-weight 6000 --plain-share 0.4 --identity-steps 60 "${deep[@]}" \
     --teacher work/first_collection.safetensors --init work/light2.safetensors --out work
 
-row() { # collection, painting, name, further options
+row() { # arguments: collection, painting, name, further options
     segnst train style "$shared/paintings/$2" --name "$3" --into "$1" --overwrite --batch 2 --crop 192 \
         --data "$shared/photos" --data "$shared/segmentation" \
         --terms "painting in the public domain; photos as listed in the card (research and personal use)" \
         --features "$shared/networks/vgg19_to_relu3_4.safetensors" "${deep[@]}" "${@:4}"
 }
 
-again() { # painting, name, iterations, seed, content, structure, style and deep weight, rate, share of plain crops
+# arguments: painting, name, iterations, seed, weights of content, structure, style and deep style, learning rate,
+# share of plain crops
+again() {
     row work/first_collection.safetensors "$1" "$2" --iterations "$3" --seed "$4" --content-weight "$5" \
         --structure-weight "$6" --style-weight "$7" --deep-weight "$8" --learning-rate "$9" --plain-share "${10}" \
         --temporal-weight 15 --work "work/again$4"
@@ -68,7 +77,8 @@ again the_scream.jpg the_scream 150 24 2.2 9 6 4 2e-3 0.1
 again starry_night.jpg starry_night 150 31 1.6 7 8 5.5 2e-3 0.1
 again great_wave.jpg great_wave 150 32 1.8 9 9 6 2e-3 0.1
 
-# the light network once more: first by itself, then by its teacher as that then was, last six rows against spots
+# The light network again: first without a teacher, then with the collection as it was at that time; then six of its
+# rows against spots.
 light=(--width 16 --structure-weight 6 --lattice-weight 6000 --style-rate 3 --temporal-from 0 "${deep[@]}")
 train light4 1000 "${light[@]}" --crop 160 --seed 31 --learning-rate 1e-3 --temporal-weight 500 --style-weight 8.8 \
     --deep-weight 5.8 --init work/light3.safetensors --out work
@@ -76,7 +86,7 @@ light+=(--crop 192 --temporal-weight 300 --style-weight 8 --deep-weight 5.3 --te
 train first_light 300 "${light[@]}" --seed 41 --learning-rate 7e-4 --spot-weight 60000 --plain-share 0.35 \
     --identity-steps 80 --init work/light4.safetensors --out work
 
-spots() { # painting, name, content, style and deep weight
+spots() { # arguments: painting, name, weights of content, style and deep style
     row work/first_light.safetensors "$1" "$2" --iterations 60 --seed 43 --content-weight "$3" \
         --structure-weight 6 --style-weight "$4" --deep-weight "$5" --learning-rate 1e-3 --plain-share 0.5 \
         --spot-weight 150000 --lattice-weight 6000 --temporal-weight 100 --width 16 --work work/spots
@@ -88,13 +98,16 @@ spots shipwreck.jpg shipwreck 1.2 12.8 8.5
 spots tahiti_gauguin.jpg tahitian_women 1.5 8 5.3
 spots woman_hat_matisse_1905.jpg woman_with_a_hat 1.5 8 5.3
 
-# both once more, with kernels that can blur before they halve, the temporal term from the first iteration on
+# Both networks again, with kernels that can blur before they halve the picture, and the temporal term from the first
+# iteration on.
 last=(--structure-weight 6 --temporal-from 0 --temporal-weight 300 --style-weight 8 --deep-weight 5.3 "${deep[@]}")
 train sixth 2600 "${last[@]}" --crop 192 --style-rate 6 --seed 51 --learning-rate 1e-3 --plain-share 0.12 \
     --identity-steps 60 --init work/first_collection.safetensors --out work
 train seventh 300 "${last[@]}" --crop 192 --style-rate 6 --seed 52 --learning-rate 4e-4 --plain-share 0.35 \
     --spot-weight 60000 --identity-steps 300 --init work/sixth.safetensors --out work
-once_more() { # painting, name, iterations, seed, content, structure, style and deep weight, rate, plain share, spots
+# arguments: painting, name, iterations, seed, weights of content, structure, style and deep style, learning rate,
+# share of plain crops, weight against spots
+once_more() {
     row "${into:-work/seventh.safetensors}" "$1" "$2" --iterations "$3" --seed "$4" --content-weight "$5" \
         --structure-weight "$6" --style-weight "$7" --deep-weight "$8" --learning-rate "$9" --plain-share "${10}" \
         --spot-weight "${11}" --temporal-weight 300 --work "work/rows$4"
@@ -105,7 +118,7 @@ once_more great_wave.jpg great_wave 110 63 1.8 7.5 11 7.4 1.2e-3 0.5 60000
 once_more great_wave.jpg great_wave 130 64 1.8 7.5 6 4 2e-3 0.6 500000
 once_more udnie.jpg udnie 60 65 2.4 9.5 13 8.5 1e-3 0.5 200000
 once_more udnie.jpg udnie 80 69 2.3 9 16 10.6 1.2e-3 0.4 150000
-# the identity alone: at this rate nothing else moves
+# The identity alone: the learning rate is so small that nothing else changes.
 train collection 1 "${deep[@]}" --crop 192 --structure-weight 6 --temporal-weight 0 --seed 70 --learning-rate 1e-12 \
     --identity-steps 900 --init work/seventh.safetensors --out models
 into=models/collection.safetensors once_more udnie.jpg udnie 60 71 2.3 9 15 10 1.2e-3 0.5 500000

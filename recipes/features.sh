@@ -1,5 +1,5 @@
 #!/bin/sh
-# How models/features_small.safetensors was made, from a folder with photos/ and networks/:
+# Distills models/features_small.safetensors from VGG19, with the data in a folder with photos/ and networks/:
 #   sh recipes/features.sh ../shared
 set -e
 from=${1:?folder with photos/ and networks/}

@@ -1,9 +1,10 @@
-"""How far pictures optimized with the small encoder are from those optimized with VGG19, measured on VGG19.
+"""Compare pictures optimized with the small encoder to those optimized with VGG19, measured on VGG19.
 
     python recipes/features_measure.py VGG19.safetensors photo.jpg painting.jpg … -o features.json
 
-Each photo is painted twice, from the photo, with the same layers, weights and steps: once with VGG19, once with the
-small encoder. Both pictures are then measured on VGG19. A ratio of 1.25 is 25 % worse than VGG19's own.
+Each photo is painted twice, starting from the photo, with the same layers, weights and steps: once with VGG19 and once
+with the small encoder. Both pictures are then measured on VGG19. A ratio of 1.25 means that the loss with the small
+encoder is 25 % higher.
 """
 
 from __future__ import annotations

@@ -1,15 +1,15 @@
 """Paint frames with Magenta's network for any painting (Ghiasi 2017, arXiv 1705.06830), for `segnst bench front`.
 
-    pip install ai-edge-litert      # into an environment of its own, beside segnst; not a dependency of segnst
+    pip install ai-edge-litert      # in an environment that also has segnst, which itself does not need it
     python recipes/front_magenta.py SHARED OUT
     segnst bench front SHARED/paintings --list recipes/painter.toml --painted magenta=OUT --frame … \\
       --features vgg19_to_relu3_4.safetensors --deep-features vgg19_distilled_to_relu4_1.safetensors
 
 SHARED holds networks/magenta_style_predict_int8.tflite and networks/magenta_style_transfer_384.tflite, paintings/ and
-clips/. Give the benchmark the same frames as this recipe: videos/street.mp4@20, SHARED/clips/car_walkaround.mp4@60 and
-SHARED/clips/person_tablet.mp4@60 where no --frame is given here. The network sees a painting as 256x256 px and turns it
-into 100 numbers; with them it paints the frame at 384x384 px. Both are squeezed into the square, and the painted frame
-is stretched back to the size that the benchmark measures, which costs it some sharpness.
+clips/. Give the benchmark the same frames as this recipe. Unless --frame names others, these are
+videos/street.mp4@20, SHARED/clips/car_walkaround.mp4@60 and SHARED/clips/person_tablet.mp4@60. The network reduces a
+painting to 256x256 px and predicts 100 numbers from it, with which it paints the frame at 384x384 px. Both are scaled
+to a square, and the painted frame is scaled back to the size that the benchmark measures, which loses some sharpness.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def load(path: Path) -> Interpreter:
 
 
 def run(interpreter: Interpreter, *inputs: np.ndarray) -> np.ndarray:
-    """The inputs in the order of the file's; its only output."""
+    """Run the network on inputs in the order of the file; return its only output."""
     for detail, value in zip(interpreter.get_input_details(), inputs, strict=True):
         interpreter.set_tensor(detail["index"], value)
     interpreter.invoke()

@@ -1,9 +1,10 @@
-"""One more style, learned in minutes as a row of the bundled collection, beside a network of its own.
+"""Compare two ways to learn one more style: as a row of the bundled collection, and as a network of its own.
 
     python recipes/one_more.py SHARED [--row 150] [--alone 400] [-o results/one_more.json]
 
-The picture is a stained-glass window drawn here, so that neither has met it. Losses are on frames of the rendered
-clips; seconds are of processor time, which a busy machine does not stretch as it does the clock's.
+The picture is a stained-glass window that this script draws, so that no training has seen it before. Losses are
+measured on frames of the rendered clips. Seconds are processor time, because elapsed time depends on how busy the
+machine is.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ GLASS += [(236, 222, 180), (20, 110, 130)]
 
 
 def draw_window(path: Path, side: int = 512, pieces: int = 260) -> None:
-    """Pieces of colored glass round a rose, grain in the glass, lead between them."""
+    """Draw pieces of colored glass, with grain, in rings round a rose, and lead between them."""
     rng = np.random.default_rng(7)
     middle = side / 2
     angle, radius = rng.random(pieces) * 2 * np.pi, np.sqrt(rng.random(pieces)) * 0.78 * side
@@ -56,7 +57,7 @@ def draw_window(path: Path, side: int = 512, pieces: int = 260) -> None:
 
 
 def train(shared: Path, picture: Path, iterations: int, work: Path, *more: str) -> float:
-    """`segnst train style`; returns seconds of processor time. What an earlier run has done is not done again."""
+    """Run `segnst train style`, unless an earlier run did, and return the seconds of processor time that it took."""
     done = work / "seconds"
     if done.is_file():
         return float(done.read_text())

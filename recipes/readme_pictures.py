@@ -19,8 +19,8 @@ from segnst.video.read import open_reader
 
 ROOT = Path(__file__).parents[1]
 FRAMES = (8, 36, 64)
-STEADY = (20, range(34, 39))  # the stabilizer starts at the first, the strip shows the others
-WINDOW = (slice(150, 300), slice(330, 530))  # rows and columns of it
+STEADY = (20, range(34, 39))  # the frame that the stabilizer starts from, and the frames that the strip shows
+WINDOW = (slice(150, 300), slice(330, 530))  # the rows and columns that the strip shows
 
 
 def _as_jpeg(png: Path) -> None:
@@ -51,7 +51,7 @@ def main() -> None:
 
 
 def steady_strip() -> None:
-    """The same window of consecutive frames: source, per-frame styling, segnst."""
+    """Draw the same window of consecutive frames: source, per-frame styling and segnst."""
     first, shown = STEADY
     pipeline, state = build(Settings(styles=("starry_night_single",))).pipeline, State()
     rows: dict[str, list[tuple[str, Tensor]]] = {"source": [], "per-frame": [], "segnst": []}

@@ -1,12 +1,13 @@
-"""Measure the bundled segmenter, with both of its looks and with one, and its VOC teacher on the same photos.
+"""Measure the bundled segmenter at two scales and at one, and its VOC teacher, on the same photos.
 
-Prints the IoU table of models/deeplab_street.md:
+Prints the IoU table of models/deeplab_street.md, where "ours" is the bundled segmenter at two scales and "one look" at
+one:
 
     python recipes/segmenter_measure.py [CHECKPOINT] [-o results/segmenter.json]
 
-CamVid val and the DAVIS sequences were never trained on; of the other folders it measures every eighth photo by
-name hash, which training held back. Label maps are written under work/segmenter/measured, so that
-`segnst evaluate masks PRED TRUTH` prints the single tables.
+CamVid val and the DAVIS sequences were never trained on. Of the other folders it measures every eighth photo (by a hash
+of its name), which the training held back. The label maps are kept in work/segmenter/measured, so that
+`segnst evaluate masks PRED TRUTH` can print the table of each set.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ DAVIS = {"car-roundabout": 7, "drift-straight": 7, "parkour": 6}
 
 
 class Merged:
-    """The teacher's likeliest VOC class, called by the bundled segmenter's names; what they lack is "other"."""
+    """The teacher's likeliest VOC class under the names of the bundled one; "other" where that has no such class."""
 
     name, regions = "teacher", STREET
 
@@ -55,7 +56,7 @@ class Merged:
 
 
 def measure(segmenter: Segmenter, out: Path) -> dict[str, Any]:
-    """Segment and compare every set -> {set: IoU of each class that it labels, "mean7", DAVIS J}."""
+    """Segment every set and compare it with its labels: {set: {class: IoU, …}}, J for the DAVIS sequences."""
     figures: dict[str, Any] = {}
     for name in SETS:
         folder, where = SHARED / "segmentation" / name, out / name.split("/")[0]
@@ -85,7 +86,7 @@ def measure(segmenter: Segmenter, out: Path) -> dict[str, Any]:
 
 
 def speed(segmenter: Segmenter, runs: int = 15) -> float:
-    """Median seconds a frame at 640x360 on the threads that torch has."""
+    """Median seconds for a frame of 640x360, with as many threads as torch uses."""
     frame, times = torch.rand(1, 3, 360, 640), []
     for _ in range(runs):
         start = time.perf_counter()

@@ -1,26 +1,30 @@
 #!/usr/bin/env bash
-# The single styles, models/*_single.safetensors (a card beside each): the commands as they were run, with the data lying
-# in SHARED, by the code of then, which compared Gram matrices and had no structure term. Two cores without bf16 instructions: about 25 minutes for the first style, 6 to 9 for each of the others,
-# which start from it. An interrupted run goes on where it was.
+# A record of the commands that trained the single styles, models/*_single.safetensors (each has a card next to it),
+# with the data in the folder SHARED:
 #
 #   recipes/styles.sh SHARED     (the folder with paintings/, photos/, segmentation/, networks/)
+#
+# It no longer runs with the current code, which has no --deep-weight. The code of that time compared Gram matrices and
+# had no structure term. On two cores without bf16 instructions, the first style took about 25 minutes. The others start
+# from it and took 6 to 9 minutes each. An interrupted run resumed where it was.
 set -euo pipefail
 shared=${1:?folder with paintings, photos, segmentation and networks}
 terms="painting in the public domain; photos as listed in the card (research and personal use)"
 
-train() { # name, painting, title, iterations, further options
+train() { # arguments: name, painting, title, iterations, further options
     segnst train style "$shared/paintings/$2.jpg" --data "$shared/photos" --data "$shared/segmentation" \
         --name "$1" --title "$3" --iterations "$4" --terms "$terms" --seed 1 \
         --features "$shared/networks/vgg19_to_relu3_4.safetensors" \
         --deep-features "$shared/networks/vgg19_distilled_to_relu4_1.safetensors" "${@:5}"
 }
 
-# first the paint, hardly minding the picture; then both
+# The first run has little weight on content and learns the paint; the second learns both.
 van_gogh="Vincent van Gogh, The Starry Night, 1889"
 train trunk starry_night "$van_gogh" 340 --stop-at 239 --content-weight 1 --style-weight 15 --deep-weight 5 --out work
 train starry_night_single starry_night "$van_gogh" 200 --learning-rate 1e-3 --init work/trunk.safetensors --out models
 
-# the others change its paint: smaller crops and the deepest VGG layer by the small encoder, at half the time
+# The others start from the first style. Smaller crops, and the second encoder instead of VGG19 for relu3_4, halve the
+# time.
 from=(--init models/starry_night_single.safetensors --learning-rate 1e-3 --crop 176 --out models
     --style-layers relu1_1,relu2_1,relu3_1 --deep-layers relu3_4,relu4_1)
 train great_wave_single great_wave "Katsushika Hokusai, The Great Wave off Kanagawa, 1831" 150 "${from[@]}"

@@ -1,15 +1,18 @@
 #!/usr/bin/env bash
-# What the temporal term of a training buys on video, stabilizing off: a light network for three styles, learned from
-# nothing with it and without it, E_warp of per-frame styling on the rendered clips (row "per-frame" of the tables).
-# The weights of style make up for what the term takes from it.
+# Measures what the temporal term of a training brings on video. It trains a light network for three styles from
+# scratch, with the term and without it, and measures E_warp of per-frame styling (without the stabilizer) on the
+# rendered clips: the row "per-frame" of the tables. The term weakens the style a little, so the training with it has
+# higher style weights to make up for that.
 #
-#   recipes/temporal.sh SHARED     (the folder with paintings/, photos/, segmentation/, networks/; a quarter of an hour
-#                                   on two cores that compute bf16)
+#   recipes/temporal.sh SHARED     (the folder with paintings/, photos/, segmentation/, networks/)
+#
+# It took a quarter of an hour on two cores with bf16. It is a record and no longer runs with the current code, which
+# has no --deep-weight.
 set -euo pipefail
 shared=${1:?folder with paintings, photos, segmentation and networks}
 vgg="$shared/networks/vgg19_to_relu3_4.safetensors"
 
-train() { # name, temporal, style and deep weight
+train() { # arguments: name, weights of the temporal term, style and deep style
     segnst train collection "$shared/paintings" --list "$(dirname "$0")/temporal.toml" \
         --data "$shared/photos" --data "$shared/segmentation" --name "$1" --iterations 1500 --width 16 --batch 2 \
         --crop 160 --seed 31 --structure-weight 6 --lattice-weight 6000 --style-rate 3 --learning-rate 2e-3 \

@@ -1,9 +1,10 @@
-"""What the temporal term of a training buys, as recipes/temporal.sh trains it: a table, and results/temporal.json.
+"""Measure what the temporal term of a training brings, on the networks that recipes/temporal.sh trained.
 
     python recipes/temporal_measure.py work/temporal --paintings DIR --features VGG19 [-o results/temporal.json]
 
-E_warp of per-frame styling from the tables beside plain.safetensors and steady.safetensors, and the losses of both
-networks in all their styles on pictures that neither was trained on.
+Prints a table and writes results/temporal.json: E_warp of per-frame styling, read from the benchmark's tables next to
+plain.safetensors and steady.safetensors, and the losses of both networks in all their styles, on pictures that neither
+was trained on.
 """
 
 from __future__ import annotations
@@ -26,14 +27,14 @@ NETWORKS = ("plain", "steady")
 
 
 def e_warp(table: Path) -> dict[str, float]:
-    """Of per-frame styling, by clip."""
+    """E_warp of per-frame styling for each clip of a saved report."""
     clips = json.loads(table.read_text())["clips"]
     return {name: clip["methods"]["per-frame"]["e_warp"] for name, clip in clips.items()}
 
 
 @torch.inference_mode()
 def losses(checkpoint: Path, judge: Judge, pictures: list[Picture]) -> dict[str, dict[str, float]]:
-    """Mean content, structure, style and strokes over the pictures, by style."""
+    """Mean losses (content, structure, style, strokes) over the pictures, for each style."""
     collection = load_collection(checkpoint)
     found = {}
     for name in collection.names:
