@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Trains the collection and its encoder for any painting on one GPU, in less than ten minutes with the defaults.
 #
-#   python recipes/pack_gpu.py ../shared .gpu     # once, where the data is; .gpu travels beside the repository
-#   recipes/gpu.sh                                # where the GPU is, in the root of the repository
-#   DEVICE=cpu BATCH=2 MINUTES=1 recipes/gpu.sh   # a trial of the way
+#   python recipes/pack_gpu.py ../shared .gpu     # once, where the data is; copy .gpu along with the repository
+#   recipes/gpu.sh                                # on the machine with the GPU, in the root of the repository
+#   DEVICE=cpu BATCH=2 MINUTES=1 recipes/gpu.sh   # a short trial without a GPU
 #
 # Writes painter.safetensors with its card, history.json, curves.png and the last preview to $OUT (default work/gpu).
-# Needs torch, torchvision, opencv, typer and safetensors only. The front is measured afterwards, on any machine:
+# Needs only torch, torchvision, opencv, typer and safetensors. Measure the result afterwards, on any machine:
 #   segnst bench front SHARED/paintings --list recipes/painter.toml --collection $OUT/painter.safetensors …
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -1,8 +1,8 @@
-"""Packs what a training on a lent GPU needs into one small folder: ``python recipes/pack_gpu.py SHARED .gpu``.
+"""Pack what a training on a remote GPU needs into one small folder: ``python recipes/pack_gpu.py SHARED .gpu``.
 
 SHARED holds photos/, segmentation/, paintings/, paintings_more/ and networks/. Photos and paintings are reduced and
-compressed (WebP), as many as fit into the size; the sixteen named paintings keep their names. The folder is ignored by
-git and travels beside the repository. ``recipes/gpu.sh`` then trains from it.
+compressed (WebP), and as many are taken as fit into the size; the sixteen named paintings keep their names. Git ignores
+the folder, so copy it along with the repository. ``recipes/gpu.sh`` then trains from it.
 """
 
 from __future__ import annotations
@@ -66,7 +66,8 @@ def main() -> None:
         if p.suffix.lower() in PICTURES and not {"labels", "parts"} & set(p.parts)
     ]
     free = [p for p in (given.shared / "paintings_more").iterdir() if p.suffix.lower() in PICTURES]
-    bold = [p for p in free if not p.name.startswith("louvre_")]  # named masters; the rest are dim and alike
+    # paintings by known painters; the rest are dark and look alike
+    bold = [p for p in free if not p.name.startswith("louvre_")]
     print("photos", fill(photos, given.out / "photos", 288, 70, int(0.6 * room)))
     print("named masters", fill(bold, given.out / "free", 288, 72, int(0.25 * room)))
     print("others", fill([p for p in free if p not in bold], given.out / "free_more", 256, 68, int(0.15 * room)))
