@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from segnst.style.transformer import GAIN, SMALLEST, STRIDE, TransformerNetwork
+from segnst.style.transformer import SMALLEST, STRIDE, TransformerNetwork, paint_through
 
 IDENTITY = "identity"  # the style that repeats the photo; weaker strengths lean on it
 
@@ -226,16 +226,7 @@ class ConditionalTransformer(ConditionalNetwork):
                 yield block
 
     def _through(self, rgb: Tensor, norm: Norm) -> Tensor:
-        x = rgb * 2 - 1
-        for down in (self.conv1, self.conv2, self.conv3):
-            x = F.relu_(down(x, norm))
-        for block in self.blocks_in_order():
-            x = block(x, norm)
-        for up in (self.up1, self.up2):
-            x = F.interpolate(x, scale_factor=2.0, mode="bilinear")
-            x = F.relu_(up(x, norm))
-        painted: Tensor = 0.5 + GAIN * self.out(x)
-        return painted
+        return paint_through(self, rgb, lambda layer, x: layer(x, norm))
 
 
 @torch.no_grad()

@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -12,8 +13,12 @@ from torch import Tensor, nn
 from segnst.errors import WeightsError
 from segnst.pixels import pad_to_multiple
 
+if TYPE_CHECKING:
+    from segnst.style.conditional import ConditionalTransformer
+
 STRIDE = 4
 SMALLEST = 16  # px; below, reflection padding of the inner layers has nothing to reflect
+Apply = Callable[[nn.Module, Tensor], Tensor]  # a layer and [B,C,H,W] -> what it makes of it
 GAIN = 0.15  # of the last convolution: Adam moves its 2,592 inputs at once, without this by half the range a step
 
 
@@ -47,9 +52,24 @@ class Residual(nn.Module):
         self.first = ConvNorm(channels, channels, 3)
         self.second = ConvNorm(channels, channels, 3)
 
-    def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = x + self.second(F.relu(self.first(x)))
-        return out
+
+def paint_through(
+    trunk: TransformerNetwork | ConditionalTransformer, rgb: Tensor, apply: Apply, upsampling: str = "bilinear"
+) -> Tensor:
+    """The way of a picture through a transformer network, the same for one style and for many.
+
+    rgb [B,3,H,W] in [0,1], H and W multiples of ``STRIDE`` -> painted, the same shape, range about [0,1].
+    apply  computes one layer, its convolution and its norm
+    """
+    x = rgb * 2 - 1
+    for down in (trunk.conv1, trunk.conv2, trunk.conv3):
+        x = F.relu_(apply(down, x))
+    for block in trunk.residuals.children():
+        x = x + apply(block.second, F.relu_(apply(block.first, x)))  # type: ignore[arg-type]
+    for up in (trunk.up1, trunk.up2):
+        x = F.relu_(apply(up, F.interpolate(x, scale_factor=2.0, mode=upsampling)))
+    painted: Tensor = 0.5 + GAIN * trunk.out(x)
+    return painted
 
 
 class TransformerNetwork(nn.Module):
@@ -81,11 +101,5 @@ class TransformerNetwork(nn.Module):
         height, width = rgb.shape[-2:]
         if min(height, width) < SMALLEST:
             raise ValueError(f"frames must be at least {SMALLEST} px on each side, got {width}x{height}")
-        x = pad_to_multiple(rgb, STRIDE) * 2 - 1
-        for down in (self.conv1, self.conv2, self.conv3):
-            x = F.relu(down(x))
-        x = self.residuals(x)
-        for up in (self.up1, self.up2):
-            x = F.relu(up(F.interpolate(x, scale_factor=2.0, mode=self.upsampling)))
-        painted: Tensor = 0.5 + GAIN * self.out(x)
+        painted = paint_through(self, pad_to_multiple(rgb, STRIDE), lambda layer, x: layer(x), self.upsampling)
         return painted[..., :height, :width]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from segnst.errors import InputError, OutputError, WeightsError
+from segnst.files import PICTURE_SUFFIXES
 from segnst.perceptual.encoders import SMALL, load_encoder
 from segnst.style.checkpoints import load_own
 from segnst.style.collection import Member, load_collection, write_collection
@@ -19,7 +20,6 @@ from segnst.style.row_encoder import encoder_of
 from segnst.style.transformer import TransformerNetwork
 from segnst.train.card import Table, last_losses, today, write_card
 from segnst.train.free_styles import FreeStyles
-from segnst.train.photos import SUFFIXES
 from segnst.train.run import Report, Run
 from segnst.train.run_folder import make_folder
 from segnst.train.settings import CollectionSettings, StyleSettings
@@ -42,7 +42,7 @@ def read_paintings(folder: Path, listing: Path | None = None) -> list[tuple[Path
     if not folder.is_dir():
         raise InputError(f"The folder of paintings {folder} does not exist.")
     if listing is None:
-        found = sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES)
+        found = sorted(p for p in folder.iterdir() if p.suffix.lower() in PICTURE_SUFFIXES)
         if not found:
             raise InputError(f"There is no picture in {folder}.")
         return [(p, Member(p.stem), {}) for p in found]

@@ -13,8 +13,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from segnst.errors import InputError
-
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
+from segnst.files import PICTURE_SUFFIXES
 
 
 def read_photo(path: Path) -> Tensor:
@@ -51,11 +50,11 @@ class Photos:
             self.paths += sorted(
                 p
                 for p in folder.rglob("*")
-                if p.suffix.lower() in SUFFIXES and not {"labels", "parts"} & set(p.relative_to(folder).parts)
+                if p.suffix.lower() in PICTURE_SUFFIXES and not {"labels", "parts"} & set(p.relative_to(folder).parts)
             )
         self._kept: dict[Path, Tensor] = {}
         if not self.paths:
-            raise InputError(f"No photo ({', '.join(sorted(SUFFIXES))}) in {', '.join(map(str, folders))}.")
+            raise InputError(f"No photo ({', '.join(sorted(PICTURE_SUFFIXES))}) in {', '.join(map(str, folders))}.")
 
     def keep(self, device: torch.device, side: int, threads: int = 16) -> None:
         """Hold all photos on a device, as bytes with the shorter side ``side`` px: no GPU waits for files."""
