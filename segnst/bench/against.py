@@ -1,4 +1,4 @@
-"""A report against a saved one: what changed, and whether something got worse."""
+"""Compares a report with a saved one: what changed, and whether something got worse."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All changes of one method, and remarks on what could not be compared."""
+    """All changes of one method, and remarks on what else differs between the two runs."""
 
     changes: tuple[Change, ...]
     remarks: tuple[str, ...]
@@ -96,22 +96,23 @@ def _differences(saved: Report, now: Report, clips: list[str]) -> list[str]:
 
 
 def refuse_early(saved: Report, plan: list[str], clips: Mapping[str, str]) -> None:
-    """What can be known to differ before anything is measured: the plan, and {name: SHA-256} of the clips.
+    """Refuse a comparison that is known to be impossible before anything is measured.
 
-    Raises UsageError.
+    plan, clips  of the new run; clips is {name: SHA-256}
+    Raises UsageError where the plan or the content of a clip differs, or where no clip is in both.
     """
     found = []
     if saved["plan"] != plan:
         found.append(f"the plan was {', '.join(saved['plan'])}, now {', '.join(plan)}")
     found += [
-        f"{name} has another content (SHA-256) now"
+        f"the content of {name} (its SHA-256) has changed"
         for name, digest in clips.items()
         if name in saved["clips"] and saved["clips"][name]["sha256"] != digest
     ]
     if not set(clips) & set(saved["clips"]):
-        found.append(f"it is of {', '.join(saved['clips'])}, not of {', '.join(clips)}")
+        found.append(f"they are of {', '.join(saved['clips'])}, not of {', '.join(clips)}")
     if found:
-        raise UsageError(f"The saved results cannot be compared with: {'; '.join(found)}. Or use --force.")
+        raise UsageError(f"The saved results cannot be compared with this run: {'; '.join(found)}. Or use --force.")
 
 
 def _mean(clips: list[str], report: Report, method: str) -> Mapping[str, float]:
@@ -123,11 +124,11 @@ def _mean(clips: list[str], report: Report, method: str) -> Mapping[str, float]:
 def compare(
     saved: Report, now: Report, *, tolerance: float = 0.1, force: bool = False, method: str = OURS
 ) -> Comparison:
-    """What changed in ``method`` since the saved report, clip by clip and in the mean over the clips of both.
+    """What changed in ``method`` since the saved report, for each clip and in the mean over the clips of both.
 
-    tolerance  share of the old figure by which a figure may get worse; small changes of small figures
-               (``Column.noise``) pass always
-    force      compare though plan, clips, frames or measuring flow differ
+    tolerance  share of the old figure by which a figure may get worse; a change of up to
+               ``Column.noise`` always passes
+    force      compare even where the plan, clips, number of frames or flow to measure with differ
 
     Raises UsageError when they differ (or no clip is in both, or the method was not measured).
     """
@@ -137,9 +138,10 @@ def compare(
     differences = _differences(saved, now, clips)
     if differences and not force:
         raise UsageError(
-            f"The saved results cannot be compared with: {'; '.join(differences)}. Measure the same, or use --force."
+            f"The saved results cannot be compared with this run: {'; '.join(differences)}. Measure the same, or use "
+            "--force."
         )
-    for which, report in (("saved results", saved), ("results of now", now)):
+    for which, report in (("saved results", saved), ("new results", now)):
         if any(method not in report["clips"][name]["methods"] for name in clips):
             raise UsageError(f"The {which} lack the method {method}.")
     remarks = [f"note: {d}" for d in differences]

@@ -1,4 +1,4 @@
-"""Two segmenters side by side: where they disagree, drawn, and how far they agree, in figures."""
+"""Compares two segmenters: draws where they disagree, and measures how far they agree."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from segnst.segmentation.wrapped import Wrapped, WrappedCarry
 from segnst.sheet import write_sheet
 from segnst.types import Region
 
-ROWS = 8  # of the sheet
-WIDTH = 360  # px, of a picture on the sheet
+ROWS = 8  # of the sheet; a clip with more frames has between this and twice as many
+WIDTH = 360  # px of a picture on the sheet
 
 
 def matching(ours: tuple[Region, ...], theirs: tuple[Region, ...]) -> np.ndarray:
-    """For each region of theirs the one of ours that means the same by name or alias; else ours with index 0."""
+    """For each of ``theirs``, the index of the one in ``ours`` with the same name or alias; 0 where there is none."""
     index = []
     for region in theirs:
         words = (region.name, *region.aliases)
@@ -38,7 +38,7 @@ Theirs = TypeVar("Theirs")
 
 
 class Agreement(Wrapped[Ours, Theirs], Generic[Ours, Theirs]):
-    """A segmenter that answers as its first one, and counts where the second one says something else.
+    """A segmenter that returns what its first one returns, and counts where the second one disagrees.
 
     Only classes that both know are compared. Raises UsageError where there are none.
     """
@@ -51,7 +51,8 @@ class Agreement(Wrapped[Ours, Theirs], Generic[Ours, Theirs]):
         self.shared = {0, *map(int, self.index)}
         if self.shared == {0} and len(ours.regions) > 1:
             raise UsageError(f"'{ours.name}' and '{theirs.name}' have no class in common: there is nothing to compare.")
-        # what only one of the two knows is the rest for both: not to know roads is no word against a road
+        # A class that only one of the two knows counts as index 0 for both: a segmenter without a class for roads does
+        # not contradict one that finds a road.
         self.folded = np.array([r.index if r.index in self.shared else 0 for r in ours.regions], np.uint8)
         self.counts = np.zeros((len(ours.regions), 3), np.int64)  # both, ours, theirs
         self.same = self.pixels = self.frames = 0
@@ -62,7 +63,7 @@ class Agreement(Wrapped[Ours, Theirs], Generic[Ours, Theirs]):
         return Agreement(inner, self.theirs)
 
     def select(self, names: Sequence[str]) -> Agreement[Ours, Theirs]:
-        """Both are told the regions."""
+        """Both segmenters select the regions."""
         return Agreement(self.ours.select(names), self.theirs.select(names))
 
     def look(self, rgb: Tensor, inner: Ours | None, own: Theirs | None) -> tuple[Tensor, Ours | None, Theirs | None]:
@@ -93,7 +94,7 @@ class Agreement(Wrapped[Ours, Theirs], Generic[Ours, Theirs]):
         agreed = ours == theirs
         self.same, self.pixels = self.same + int(agreed.sum()), self.pixels + agreed.size
         if self.frames % self.step == 0:
-            # reduced at once: the frames of a long clip would not fit
+            # reduced at once, because the full frames of a long clip would not fit into memory
             small = max(1, round(max(frame.shape[1:]) / WIDTH / 2))
             picture, a, b = frame[:, ::small, ::small], ours[::small, ::small], theirs[::small, ::small]
             gray = 0.35 * picture.mean(0, keepdim=True).expand(3, -1, -1)
@@ -116,8 +117,10 @@ class Agreement(Wrapped[Ours, Theirs], Generic[Ours, Theirs]):
         self.frames += 1
 
     def figures(self) -> dict[str, Any]:
-        """``{"with", "pixels": share on which both agree, "classes": {name: IoU, None where neither sees it}}``;
-        classes that only one of the two knows are left out."""
+        """``{"with", "frames", "pixels", "classes": {name: IoU, or None where neither finds the class}}``.
+
+        ``pixels`` is the share of pixels on which both agree. Classes that only one of the two knows are left out.
+        """
         classes = {}
         for region, (both, a, b) in zip(self.regions, self.counts.tolist(), strict=True):
             if region.index in self.shared:
@@ -128,16 +131,16 @@ class Agreement(Wrapped[Ours, Theirs], Generic[Ours, Theirs]):
     def table(self) -> str:
         """The figures as Markdown."""
         facts = self.figures()
-        lines = [f"| {self.ours.name} and {self.theirs.name} | IoU of the two |", "|---|---|"]
+        lines = [f"| {self.ours.name} and {self.theirs.name} | IoU |", "|---|---|"]
         lines += [f"| {name} | {v:.3f} |" for name, v in facts["classes"].items() if v is not None]
-        return "\n".join([*lines, f"| **pixels alike** | **{facts['pixels']:.3f}** |"])
+        return "\n".join([*lines, f"| **share of equal pixels** | **{facts['pixels']:.3f}** |"])
 
     def write_sheet(self, path: Path) -> Path:
-        """Up to 16 frames: picture, both segmenters, where they disagree in red. Raises OutputError."""
+        """Draw up to 15 frames: the picture, both segmenters, and where they disagree in red. Raises OutputError."""
         return write_sheet(path, [row for _, row in self.rows], width=WIDTH)
 
 
-AnyAgreement: TypeAlias = Agreement[Any, Any]  # for those who hand its carry on without looking into it
+AnyAgreement: TypeAlias = Agreement[Any, Any]  # for callers that pass its carry on without reading it
 
 
 def _drawn(picture: Tensor, labels: np.ndarray) -> Tensor:

@@ -1,4 +1,4 @@
-"""What ``segnst bench front`` measures: networks, optimizing the frame itself, and pictures painted elsewhere."""
+"""The methods of ``segnst bench front``: networks, optimization of the frame itself, and pictures of other programs."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from segnst.video.pictures import read_picture
 
 
 class Networks(Method):
-    """Networks that paint in one style each: those of a collection, or single ones.
+    """Networks that paint in one style each, those of a collection or single ones.
 
-    paint_as  {painting: what paints [1,3,H,W] after it}
+    paint_as  {painting: function that paints a frame [1,3,H,W] after it}
     """
 
     def __init__(self, name: str, paint_as: dict[str, Callable[[Tensor], Tensor]]) -> None:
@@ -33,7 +33,7 @@ class Networks(Method):
 
 
 def of_collection(path: Path, paintings: Sequence[str], name: str | None = None) -> Networks:
-    """Every style of a collection that has a painting; ``name`` is the file's where none is given.
+    """One method from all styles of a collection that have a painting; ``name`` defaults to the file's stem.
 
     Raises WeightsError, InputError.
     """
@@ -53,15 +53,17 @@ def of_collection(path: Path, paintings: Sequence[str], name: str | None = None)
 
 
 def of_checkpoints(given: Sequence[tuple[str, str]], name: str, paintings: Sequence[str]) -> Networks:
-    """Networks of one style each, as one method; ``given`` are painting and checkpoint (``load_style``).
+    """One method from networks of one style each; ``given`` are pairs of painting and checkpoint (``load_style``).
 
-    Raises UsageError for a painting that is not there or twice, WeightsError.
+    Raises UsageError for a painting that does not exist or is given twice, WeightsError.
     """
     nets: dict[str, Callable[[Tensor], Tensor]] = {}
     for painting, checkpoint in given:
         check_painting(painting, paintings)
         if painting in nets:
-            raise UsageError(f"The method '{name}' has two checkpoints for '{painting}'; name them METHOD:{painting}=…")
+            raise UsageError(
+                f"The method '{name}' has two checkpoints for '{painting}'; tell them apart with METHOD:{painting}=…"
+            )
         nets[painting] = load_style(checkpoint).net
     return Networks(name, nets)
 
@@ -75,10 +77,10 @@ def check_painting(name: str, paintings: Sequence[str]) -> None:
 
 
 class FromPhoto(Method):
-    """L-BFGS on J itself, from the source frame (Gatys 2016, CVPR), as it is after so many steps of one run.
+    """Minimizes J with L-BFGS from the source frame (Gatys 2016, CVPR); measured after given numbers of steps.
 
-    A step is one evaluation of J and its gradient and the move that follows. The picture is clamped to [0,1] after
-    each, so that what is optimized is what is measured.
+    A step is one evaluation of J and its gradient, and the move that follows. The picture is clamped to [0,1] after
+    each step, so that the picture that is optimized is the one that is measured.
     """
 
     def __init__(self, yardstick: Yardstick, steps: Sequence[int], paintings: Sequence[str]) -> None:
@@ -99,7 +101,7 @@ class FromPhoto(Method):
             if loss < best:
                 best = loss
                 best_picture.copy_(picture)
-            if loss > RUINED * best:  # what a line search would have refused
+            if loss > RUINED * best:  # a line search would have rejected this step
                 picture.copy_(best_picture)
                 descent.forget()
             else:
@@ -113,7 +115,7 @@ class FromPhoto(Method):
 class Painted(Method):
     """Pictures that another program has painted: ``FRAME__PAINTING.png`` in a folder, of the frame's size.
 
-    It counts for every painting that a file names. Raises InputError where there is none.
+    It has the paintings that the names of its files name. Raises InputError where there are none.
     """
 
     def __init__(self, name: str, folder: Path, paintings: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""What is added up of each method while a clip runs through once."""
+"""Accumulates the figures of each method while a clip runs through once."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ from segnst.bench.metrics import (
 
 Figures = dict[str, float | None]
 SOURCE, PER_FRAME, OURS = "source", "per-frame", "segnst"
-EDGES = "edges"  # the band round mask edges, among the regions
+EDGES = "edges"  # names the band around mask edges among the regions
 
 
 @dataclass(frozen=True)
 class Step:
-    """What all methods are measured by at one frame.
+    """What all methods are compared with at one frame.
 
-    painted   per-frame styling of it
-    fresh     whether a shot begins here: nothing is compared with the frame before
-    cut       whether a cut was found or is true here (not on the first frame)
-    pair      flow to the last frame; long  to the one ``LONG`` frames earlier
-    ghosts    pixels just uncovered, pixels never occluded
-    regions   {name: [1,1,H,W] of 0 and 1} in which errors are told apart
+    painted   [1,3,H,W], the frame as per-frame styling paints it
+    fresh     whether a shot begins here, so that nothing is compared with the previous frame
+    cut       whether a scene cut was detected here or is known from the truth (never on the first frame)
+    pair      optical flow to the previous frame; long  to the frame ``LONG`` frames earlier
+    ghosts    recently uncovered pixels and never occluded pixels, each [1,1,H,W] of 0 and 1
+    regions   {name: [1,1,H,W] of 0 and 1}; errors are measured inside each of them as well
     """
 
     painted: Tensor
@@ -51,16 +51,16 @@ class Step:
 
 
 def mean(values: Sequence[float]) -> float | None:
-    """The mean, or None of nothing."""
+    """The mean, or None where there are no values."""
     return float(np.mean(values)) if len(values) else None
 
 
 class Meter:
-    """The figures of one method (or of the source) on one clip; frames come in order."""
+    """The figures of one method (or of the source) on one clip. Frames must come in order."""
 
     def __init__(self) -> None:
         self.errors: dict[str, list[float]] = defaultdict(list)
-        self.series: list[float | None] = []  # E_warp of each frame against the last
+        self.series: list[float | None] = []  # E_warp of each frame against the previous one
         self.energies = np.zeros(len(BANDS))
         self.laplacian: list[float] = []
         self.steps: list[float] = []  # change of mean luminance
@@ -70,7 +70,7 @@ class Meter:
         self._luma: float | None = None
 
     def add(self, rgb: Tensor, step: Step) -> None:
-        """One frame [1,3,H,W] in [0,1]."""
+        """Measure one frame [1,3,H,W] in [0,1]."""
         if step.fresh:
             self._history.clear()
             self._luma = None
@@ -110,7 +110,10 @@ class Meter:
         return error
 
     def ghosts(self) -> float | None:
-        """Mean |output − per-frame| on uncovered pixels over that on never-occluded ones; None where it is 0."""
+        """Mean |output − per-frame| on recently uncovered pixels, divided by that on never occluded pixels.
+
+        None where there are no such pixels, or where the divisor is close to 0.
+        """
         (recent, recent_count), (never, never_count) = self._ghosts
         if recent_count < 1 or never_count < 1 or never / never_count < 1e-6:
             return None
@@ -123,12 +126,15 @@ class Meter:
 
 
 def ratio(value: float | None, reference: float | None, least: float = 1e-9) -> float | None:
-    """value / reference, or None where the reference is nothing."""
+    """value / reference, or None where either is missing or the reference is at most ``least``."""
     return None if value is None or reference is None or reference <= least else value / reference
 
 
 def figures(name: str, meters: Mapping[str, Meter]) -> Figures:
-    """All figures of one method, beside the floor (source) and the ceiling (per-frame) in ``meters``."""
+    """All figures of one method, by name.
+
+    meters  of all methods, with the source as the floor and per-frame styling as the ceiling
+    """
     meter, floor, ceiling = meters[name], meters[SOURCE], meters[PER_FRAME]
     result: Figures = {key: mean(values) for key, values in meter.errors.items()}
     result["e_stab"] = None if result.get("ruder") is None else float(result["ruder"] or 0) ** 0.5
@@ -149,7 +155,7 @@ def figures(name: str, meters: Mapping[str, Meter]) -> Figures:
 
 
 class MaskMeter:
-    """Steadiness of a mask, and how right it is."""
+    """Measures how steady a mask is over time, and how well it agrees with the true mask."""
 
     def __init__(self) -> None:
         self.flicker: list[float] = []
@@ -158,7 +164,11 @@ class MaskMeter:
         self._last: Tensor | None = None
 
     def add(self, mask: Tensor, true: Tensor | None, pair: Pair | None) -> None:
-        """A soft mask [1,1,H,W], the true one or None, and the flow to the last frame (None in a new shot)."""
+        """Measure the soft mask [1,1,H,W] of one frame.
+
+        true  the true mask [1,1,H,W], or None where it is not known
+        pair  optical flow to the previous frame, or None where a shot begins
+        """
         if pair is not None and self._last is not None:
             values = mask_flicker(mask, self._last, pair.flow, pair.valid)
             if values is not None:
@@ -170,7 +180,7 @@ class MaskMeter:
         self._last = mask
 
     def figures(self) -> Figures:
-        """``mask_flicker`` (both ways) and ``mask_iou``, None where there was nothing to see."""
+        """``mask_flicker``, ``mask_flicker_nearest`` and ``mask_iou``; None where nothing could be measured."""
         return {
             "mask_flicker": mean(self.flicker),
             "mask_flicker_nearest": mean(self.nearest),
@@ -179,7 +189,7 @@ class MaskMeter:
 
 
 def layer_regions(soft: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
-    """One region a layer (the pixels where it is the likeliest) and the band of 8 px round their edges.
+    """One region for each layer (the pixels where it is the likeliest), and the band of 8 px around their edges.
 
     soft [1,L,H,W] summing to 1 over L -> {name: [1,1,H,W] of 0 and 1}.
     """

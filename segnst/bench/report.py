@@ -1,4 +1,4 @@
-"""The benchmark's report: JSON without machine paths, a Markdown table, plots beside it."""
+"""The benchmark's report: JSON without paths of the machine, Markdown tables and plots."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Report = dict[str, Any]
 
 
 def _rounded(value: Any) -> Any:
-    """Six digits are more than any figure here is worth, and keep saved files small."""
+    """Round to six significant digits, which is finer than any of these measurements and keeps saved files small."""
     if isinstance(value, float):
         return float(f"{value:.6g}")
     if isinstance(value, Mapping):
@@ -35,7 +35,7 @@ def _rounded(value: Any) -> Any:
 
 
 def plan_without_paths(entries: Sequence[str]) -> list[str]:
-    """The plan's entries with paths of checkpoints as their stems."""
+    """The plan's entries, with the path of each checkpoint replaced by its stem."""
     texts = []
     for entry in parse_plan(entries).entries:
         text = str(entry)
@@ -46,7 +46,7 @@ def plan_without_paths(entries: Sequence[str]) -> list[str]:
 
 
 def about(method: str) -> str:
-    """The first line of a method's docstring; the source's is given here."""
+    """What a method is, in one line: the first line of its docstring."""
     if method == SOURCE:
         return "The unstyled clip: the floor."
     module = import_module(registry.STABILITY_METHODS[method].partition(":")[0])
@@ -139,13 +139,13 @@ def _method_table(methods: Mapping[str, Mapping[str, float | None]]) -> list[str
 
 
 def _inner_table(methods: Mapping[str, Mapping[str, float | None]], kind: str, title: str) -> list[str]:
-    """A table of the figures of one kind, a column for each thing in brackets; empty where there are none."""
+    """A table of the figures of one kind, with a column for each name in brackets; empty where there are none."""
     found = {k for f in methods.values() for k in f if base(k) == kind and "[" in k}
     keys = sorted(found, key=lambda k: (EDGES in k, k))
     if not keys:
         return []
     inner = [key.partition("[")[2][:-1] for key in keys]
-    head = [title, *("8 px round edges" if name == EDGES else name for name in inner)]
+    head = [title, *("8 px around edges" if name == EDGES else name for name in inner)]
     lines = ["", "| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for name, f in methods.items():
         if name not in (SOURCE, PER_FRAME):
@@ -154,7 +154,7 @@ def _inner_table(methods: Mapping[str, Mapping[str, float | None]], kind: str, t
 
 
 def table(report: Report) -> str:
-    """The figures as Markdown: a table a clip and one of the means."""
+    """The figures as Markdown: tables for each clip, and one of the means over clips."""
     blocks = [f"Plan: {', '.join(report['plan'])}."]
     blocks += [f"Note: {note}" for note in report["notes"]]
     for name, clip in report["clips"].items():
@@ -190,7 +190,10 @@ class Files:
 
     @classmethod
     def at(cls, output: Path) -> Files:
-        """A name that ends in .json, or a folder for ``stability.json``. Raises OutputError when it cannot be made."""
+        """The files for ``output``: a name that ends in .json, or a folder, which gets ``stability.json``.
+
+        The folder is created. Raises OutputError where that fails.
+        """
         file = output if output.suffix == ".json" else output / "stability.json"
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -199,7 +202,7 @@ class Files:
         return cls(file)
 
     def write(self, report: Report) -> list[Path]:
-        """Write all of them; what is there is replaced. Raises OutputError."""
+        """Write all files and replace existing ones; returns what was written. Raises OutputError."""
         stem = self.json.with_suffix("")
         errors, front = (stem.with_name(f"{stem.name}_{kind}.png") for kind in ("error", "front"))
         write_text(self.json, json.dumps(report, indent=1, ensure_ascii=False) + "\n")

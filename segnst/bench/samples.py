@@ -1,4 +1,4 @@
-"""What a method for stability is given: the frames of a clip, painted one by one, with the pipeline's motion."""
+"""What a stability method receives: the frames of a clip, painted one by one, with the motion between them."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ Inner = TypeVar("Inner")
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One frame for all methods.
+    """One frame, as all methods receive it.
 
-    number   from 0
+    number   counted from 0
     rgb      [1,3,H,W] the source
-    painted  [1,3,H,W] per-frame styling: every frame as if it were the only one, composed by its own masks
-    ours     what the pipeline made of it: result, steadied masks, motion, cut
+    painted  [1,3,H,W] per-frame styling: painted and composed without anything from other frames
+    ours     what the pipeline made of it: result, stabilized masks, motion, cut
     """
 
     number: int
@@ -45,37 +45,37 @@ class Sample:
 
     @property
     def motion(self) -> Motion | None:
-        """Backward flow to the last frame as the pipeline estimated it; None on the first frame of a scene."""
+        """Backward flow to the previous frame, as the pipeline estimated it; None on the first frame of a scene."""
         return None if self.ours.cut else self.ours.motion
 
     @property
     def cut(self) -> bool:
-        """Whether the pipeline saw a new scene begin here."""
+        """Whether the pipeline began a new scene here."""
         return self.ours.cut
 
 
 @dataclass(frozen=True)
 class Context:
-    """What methods may use beside the samples.
+    """What methods may use in addition to the samples.
 
     flow        the estimator that the pipeline uses, for motion to the next frame
-    per_frame   makes a pipeline of its own that styles frames one by one, with the same frozen networks
+    per_frame   builds a separate pipeline that styles frames one by one, with the same weights
     """
 
     flow: FlowEstimator
     per_frame: Callable[[], Pipeline]
 
 
-class NotApplicable(Exception):  # not an error: the report names the method and goes on
+class NotApplicable(Exception):  # not an error of the run: the report notes it and the other methods are measured
     """Raised by a method that cannot work with these networks; the text says why."""
 
 
-# A method: as many pictures [1,3,H,W] in [0,1] as samples, in order. It may run behind its input.
+# A method yields one picture [1,3,H,W] in [0,1] for each sample, in order. It may read samples ahead.
 Method = Callable[[Iterator[Sample], Context], Iterator[Tensor]]
 
 
 def stylize(pipeline: Pipeline, frames: Iterable[Tensor]) -> Iterator[Styled]:
-    """Every frame [1,3,H,W] of a clip on every stage of the way, in order."""
+    """Run the frames [1,3,H,W] of a clip through a pipeline, in order; yields all stages of each frame."""
     state = State()
     for rgb in frames:
         styled, state = pipeline.frame(rgb, state)
@@ -83,7 +83,7 @@ def stylize(pipeline: Pipeline, frames: Iterable[Tensor]) -> Iterator[Styled]:
 
 
 class Remembering(nn.Module):
-    """A network that knows its last results: two pipelines over the same frames paint each frame once."""
+    """A network that caches its last results, so that two pipelines over the same frames paint each frame once."""
 
     def __init__(self, net: nn.Module, depth: int = 4) -> None:
         super().__init__()
@@ -100,7 +100,7 @@ class Remembering(nn.Module):
 
 
 class RememberingSegmenter(Wrapped[Inner, None], Generic[Inner]):
-    """The same for a segmenter: one answer for one frame and one past."""
+    """The same for a segmenter: its answer is reused for the same frame with the same carry."""
 
     def __init__(self, inner: Segmenter[Inner]) -> None:
         super().__init__(inner)
@@ -119,7 +119,7 @@ class RememberingSegmenter(Wrapped[Inner, None], Generic[Inner]):
 
 
 def _share(ours: Pipeline, plain: Pipeline) -> None:
-    """Let two pipelines use one set of networks, each computed once a frame."""
+    """Let two pipelines use one set of networks, so that each network runs once for a frame."""
     if ours.segmenter is not None:
         ours.segmenter = plain.segmenter = RememberingSegmenter(ours.segmenter)
     mine, theirs = ours.stylizer.networks, plain.stylizer.networks
@@ -129,7 +129,7 @@ def _share(ours: Pipeline, plain: Pipeline) -> None:
 
 @dataclass(frozen=True)
 class Bench:
-    """The pipelines behind the samples of one clip: ours and per-frame, their networks shared."""
+    """The pipelines behind the samples of one clip, segnst's and the per-frame one, which share their networks."""
 
     parts: Parts
     plain: Pipeline
@@ -148,7 +148,7 @@ class Bench:
         return cls(parts, plain, Context(flow, lambda: build(alone).pipeline))
 
     def samples(self, frames: Iterable[Tensor]) -> Iterator[tuple[Sample, Styled]]:
-        """Samples and what the per-frame pipeline made (for its raw masks), frame by frame."""
+        """Each sample, and what the per-frame pipeline made of the frame (for its raw masks)."""
         source, mine, theirs = tee(frames, 3)
         ours = stylize(self.parts.pipeline, mine)
         for number, (rgb, styled, alone) in enumerate(zip(source, ours, stylize(self.plain, theirs), strict=True)):
@@ -156,7 +156,7 @@ class Bench:
 
 
 class AsItIs(Stylizer[None]):
-    """A stylizer that leaves the source as it is, for plans of two layers."""
+    """A stylizer that returns the source unchanged, for plans of two layers of which only the masks are wanted."""
 
     def __init__(self) -> None:
         super().__init__((1.0, 1.0))
@@ -168,7 +168,7 @@ class AsItIs(Stylizer[None]):
 
 
 def mask_pipelines(settings: Settings, region: str, flow: FlowEstimator) -> tuple[Pipeline, Pipeline]:
-    """Pipelines that paint nothing and segment ``region``, for plans that need no masks: steadied, and raw.
+    """Two pipelines that segment ``region`` and paint nothing: one stabilizes the masks, the other leaves them raw.
 
     Raises WeightsError, and PlanError for a region that the segmenter does not know.
     """

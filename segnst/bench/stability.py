@@ -1,4 +1,4 @@
-"""``segnst bench stability``: methods side by side on one clip, between floor (the source) and ceiling (per-frame)."""
+"""``segnst bench stability``: measures methods between the source (floor) and per-frame styling (ceiling)."""
 
 from __future__ import annotations
 
@@ -45,15 +45,15 @@ Progress = Callable[[int, int | None], None]
 
 @dataclass(frozen=True)
 class Options:
-    """What is measured and with what, the same for all clips of a run.
+    """What is measured and how; the same for all clips of a run.
 
-    methods    names in ``registry.STABILITY_METHODS``; per-frame is always measured
-    frames     only the first so many of a clip
-    raft       RAFT small weights to measure with; fetched where None
-    encoder    perceptual network for style kept, or None
+    methods    names in ``registry.STABILITY_METHODS``; per-frame styling is always measured
+    frames     measure only the first so many frames of a clip; None: all of them
+    raft       weights of RAFT small to measure with; None: they are fetched
+    encoder    perceptual network that measures how much of the style is kept; None: that is not measured
     paintings  {short name of a style: RGB [1,3,H,W] in [0,1]}
     mask       region whose mask is measured when the plan names none
-    cache      folder for measuring flows, or None
+    cache      folder that keeps the estimated flows for later runs, or None
     """
 
     settings: Settings
@@ -73,12 +73,12 @@ class Options:
 
     @property
     def measured(self) -> tuple[str, ...]:
-        """Methods in the registry's order, the ceiling first."""
+        """The methods in the registry's order, which begins with per-frame styling."""
         return tuple(n for n in registry.STABILITY_METHODS if n in self.methods or n == PER_FRAME)
 
 
 class _Methods:
-    """The methods, each an iterator over its own copy of the samples; pulled together, frame by frame."""
+    """The methods, each an iterator over its own copy of the samples; all advance together, frame by frame."""
 
     def __init__(self, names: Sequence[str], samples: Iterator[Sample], context: Context) -> None:
         copies = tee(samples, len(names))
@@ -89,7 +89,7 @@ class _Methods:
             self._running[name] = method(copy, context)
 
     def next(self) -> dict[str, Tensor]:
-        """The next picture of each method; one that does not apply drops out with a note."""
+        """The next picture of each method. A method that cannot work with these networks is dropped with a note."""
         pictures = {}
         for name, run in list(self._running.items()):
             try:
@@ -104,7 +104,10 @@ class _Methods:
 
 @dataclass
 class _Kept:
-    """Measuring flows of a clip, small, for a second look at it: about 1.2 MB a frame of 640x360."""
+    """The flows of a clip in compact form, to measure it again after encoding.
+
+    They take about 1.2 MB for each frame of 640x360.
+    """
 
     pairs: list[tuple[Tensor, Tensor] | None] = field(default_factory=list)
 
@@ -117,9 +120,10 @@ class _Kept:
 
 
 def _encoded(file: Path, size: tuple[int, int], kept: _Kept, meters: dict[str, Meter]) -> Figures:
-    """E_warp, its excess and the sharpness of what was written, read back from the file.
+    """E_warp, its excess and the sharpness of segnst's video, read back from the encoded file.
 
-    size  (H, W) of what was written: an encoder that needs even sides adds a copy of the last line
+    size  (H, W) of the frames that were written; an encoder that needs even sides repeats the last line, which is
+          cut off again
     """
     meter = Meter()
     with open_reader(file) as reader:
@@ -137,11 +141,11 @@ def _encoded(file: Path, size: tuple[int, int], kept: _Kept, meters: dict[str, M
 
 @torch.inference_mode()
 def measure_clip(clip: BenchClip, options: Options, progress: Progress | None = None) -> dict[str, Any]:
-    """All figures of one clip (see ``segnst.bench.columns``), each method's between floor and ceiling.
+    """All figures of all methods on one clip (see ``segnst.bench.columns``).
 
     Frames stream through all methods at once; memory grows by 1.2 MB a frame of 640x360 (the flows).
     Returns ``{"frames", "size", "sha256", "cuts", "measured_with", "notes", "methods": {name: figures},
-    "error_over_time": {name: E_warp a frame}, "seconds_a_frame", "weights"}``.
+    "error_over_time": {name: E_warp of each frame}, "seconds_a_frame", "weights"}``.
     Raises InputError (fewer than two frames, bad files), PlanError (an unknown ``options.mask``), WeightsError,
     ResourceError.
     """
@@ -171,7 +175,7 @@ class _Run:
     ) -> None:
         self.clip, self.options, self.bench, self.flow = clip, options, bench, flow
         self.reader, self.file, self.notes = reader, file, notes
-        self.times: list[Clip] = []  # of frames read and not yet written
+        self.times: list[Clip] = []  # frames that were read and not yet written
         self.cuts: list[int] = []
         self.meters = {name: Meter() for name in (SOURCE, *options.measured)}
         self.kept, self.chain = _Kept(), Chain()
@@ -190,7 +194,7 @@ class _Run:
         samples, others = tee(self.bench.samples(mine))
         methods = _Methods(self.options.measured, (sample for sample, _ in others), self.bench.context)
         masks = MaskPass(self.options.mask, self.options.settings, self.bench, self.clip, theirs)
-        del theirs  # else it would keep every frame where the masks come from the plan
+        del theirs  # this copy would keep every frame in memory where the masks come from the plan
         writer = open_writer(self.file, self.reader, audio=False) if OURS in self.options.measured else None
         last: Tensor | None = None
         count = 0
@@ -220,7 +224,7 @@ class _Run:
         return self._result(count, masks)
 
     def _step(self, sample: Sample, last: Tensor | None) -> Step:
-        """What is measured at this frame: no pair goes over a cut, by the truth where it is known."""
+        """What is measured at this frame. No pair spans a cut; cuts are the true ones where the truth is known."""
         found = sample.number > 0 and sample.cut
         true = self.clip.truth is not None and sample.number in self.clip.truth.cuts
         fresh = last is None or (true if self.clip.truth is not None else found)
@@ -252,7 +256,9 @@ class _Run:
         if OURS in methods:
             methods[OURS] |= _encoded(self.file, (self.reader.height, self.reader.width), self.kept, self.meters)
         if methods[PER_FRAME].get("excess") is None:
-            self.notes.append("per-frame styling is hardly less steady than the source here, so there is no excess")
+            self.notes.append(
+                "per-frame styling is hardly less steady than the source here, so the excess is not defined"
+            )
         weights = {name: used["sha256"] for name, used in weights_used(self.bench.parts).items()}
         if self.flow.weights:
             weights[self.flow.name] = self.flow.weights
