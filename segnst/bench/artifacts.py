@@ -1,7 +1,7 @@
-"""What transformer networks grow where there is nothing to paint: bubbles and grids, counted.
+"""Counts the artifacts that transformer networks leave on plain surfaces: bubbles and grids.
 
-A plain surface should come back as an even texture. A **bubble** is a spot that stands out of it
-(segnst.perceptual.spots), a **grid** a period that resize-convolutions leave (Odena 2016).
+A plain surface should be painted as an even texture. A **bubble** is a spot that stands out from that texture
+(segnst.perceptual.spots); a **grid** is a periodic pattern that resize-convolutions leave (Odena 2016).
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from torch import Tensor
 
 from segnst.perceptual.spots import ROUND, smooth_parts, standing_out, usual
 
-LEAST, SPREAD = 0.12, 6.0  # how far it stands out: luminance, and times the usual deviation of such windows
-AREA = 30  # px that a bubble covers at least
-MARGIN = 24  # px at the border that are not judged: padding has its own habits
-PERIODS = (2, 4, 8)  # px: strides of the network and their double
+LEAST, SPREAD = 0.12, 6.0  # how far a bubble stands out: in luminance, and as a multiple of the usual deviation
+AREA = 30  # px: the least that a bubble covers
+MARGIN = 24  # px at the border that are not judged, because padding leaves artifacts of its own
+PERIODS = (2, 4, 8)  # px: the network's strides, and twice those
 
 
 def plain_pictures(side: int = 320) -> Iterator[tuple[str, Tensor]]:
@@ -48,7 +48,7 @@ def plain_pictures(side: int = 320) -> Iterator[tuple[str, Tensor]]:
 
 
 def bubbles(rgb: Tensor, painted: Tensor) -> int:
-    """How many spots stand out of the paint where the source is smooth; both [1,3,H,W] in [0,1]."""
+    """How many spots stand out of the painted picture where the source is smooth; both [1,3,H,W] in [0,1]."""
     judged = smooth_parts(rgb)
     judged[..., :MARGIN, :] = judged[..., -MARGIN:, :] = False
     judged[..., :, :MARGIN] = judged[..., :, -MARGIN:] = False
@@ -61,9 +61,9 @@ def bubbles(rgb: Tensor, painted: Tensor) -> int:
 
 
 def grid(painted: Tensor) -> float:
-    """How much stronger the spectrum is at the network's periods than beside them: about 1 without a grid.
+    """How much stronger the spectrum is at the network's periods than next to them: about 1 without a grid.
 
-    painted [1,3,H,W], of a plain source; the largest ratio over periods and both directions.
+    painted [1,3,H,W], of a plain source. Returns the largest ratio over periods and both directions.
     """
     gray = painted.mean(1)[0, MARGIN:-MARGIN, MARGIN:-MARGIN]
     side = min(gray.shape) // 16 * 16

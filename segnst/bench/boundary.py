@@ -1,4 +1,4 @@
-"""Boundary F (Perazzi 2016, DAVIS): how well the outline of a mask fits, apart from how much area it covers."""
+"""Boundary F (Perazzi 2016, DAVIS): how well the outline of a mask fits, regardless of the area that it covers."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ TOLERANCE = 0.008  # of the picture's diagonal
 
 
 def outline(mask: np.ndarray) -> np.ndarray:
-    """bool [H,W] -> bool [H,W], pixels whose right, lower or lower right neighbor is on the other side (as DAVIS's
-    ``seg2bmap``)."""
+    """Pixels whose right, lower or lower right neighbor differs (as DAVIS's ``seg2bmap``): bool [H,W] -> bool [H,W]."""
     edge = np.zeros_like(mask)
     edge[:, :-1] |= mask[:, :-1] ^ mask[:, 1:]
     edge[:-1] |= mask[:-1] ^ mask[1:]
@@ -19,10 +18,10 @@ def outline(mask: np.ndarray) -> np.ndarray:
 
 
 def boundary_f(prediction: np.ndarray, truth: np.ndarray, tolerance: float = TOLERANCE) -> float:
-    """F of precision and recall of the outline, bool [H,W] twice, in [0,1].
+    """F measure of the precision and recall of the outline: two masks, bool [H,W] -> [0,1].
 
-    A pixel of one outline fits when the other passes within ``tolerance`` of the diagonal (rounded up to whole
-    pixels). 1 where both are empty, 0 where one is.
+    A pixel of one outline fits when the other outline passes within ``tolerance`` times the diagonal (rounded up to
+    whole pixels). 1 where both outlines are empty, 0 where only one is.
     """
     ours, theirs = outline(prediction), outline(truth)
     if not ours.any() or not theirs.any():

@@ -1,4 +1,4 @@
-"""The clips that are measured: rendered ones with truth, any video, folders of frames, DAVIS-style folders."""
+"""The clips that can be measured: rendered ones with their truth, any video, folders of frames, DAVIS-style folders."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class BenchClip:
 
     name     what tables call it: the file's or folder's name without suffix
     sha256   of the video, or of all frames of a folder in order
-    truth    exact flow, occlusion and classes, of a rendered clip
+    truth    exact flow, occlusion and classes of a rendered clip, or None
     files    frames of a folder, without masks; empty for a video
-    objects  masks of one object (0 = not it), one a frame, of a DAVIS-style folder
+    objects  masks of one object (0 = background) of a DAVIS-style folder, one for each frame
     """
 
     name: str
@@ -42,9 +42,9 @@ class BenchClip:
     objects: tuple[Path, ...] = ()
 
     def true_mask(self, frame: int, regions: Sequence[str], size: tuple[int, int]) -> Tensor | None:
-        """Where ``regions`` truly are in a frame, float [1,1,H,W] of 0 and 1, or None where nobody knows.
+        """Where ``regions`` truly are in a frame, float [1,1,H,W] of 0 and 1, or None where that is not known.
 
-        size  (H, W) of the frames measured. An object's mask counts as the regions, whatever they are called.
+        size  (H, W) of the frames measured. Masks of a DAVIS-style folder are taken to be of the regions asked for.
         Raises PlanError for a region that no truth has, InputError for a damaged mask.
         """
         if self.truth is not None and frame < len(self.truth.masks):
@@ -76,7 +76,7 @@ def _folder(path: Path) -> BenchClip:
 
 
 def find_clip(path: Path) -> BenchClip:
-    """Look at a video, a folder of frames, or a folder with ``NAME_mask.png`` for each frame. Raises InputError."""
+    """The clip at a path: a video, or a folder of frames, all with ``NAME_mask.png`` or none. Raises InputError."""
     if path.is_dir():
         return _folder(path)
     if not path.is_file():
@@ -102,7 +102,7 @@ def rendered_clips(folder: Path | None = None) -> list[Path]:
 
 
 def gather(paths: Sequence[Path]) -> list[BenchClip]:
-    """The named clips, or all rendered ones where none is named. Raises InputError, also for two of one name."""
+    """The named clips, or all rendered ones where none is named. Raises InputError, also for two of the same name."""
     clips = [find_clip(path) for path in paths or rendered_clips()]
     names = [clip.name for clip in clips]
     for clip in clips:
@@ -112,7 +112,7 @@ def gather(paths: Sequence[Path]) -> list[BenchClip]:
 
 
 def read_painting(path: Path, short_side: int = 384) -> Tensor:
-    """A painting as RGB [1,3,H,W] in [0,1], its short side reduced to what ``segnst train style`` looks at.
+    """A painting as RGB [1,3,H,W] in [0,1], its short side reduced to the size that ``segnst train style`` uses.
 
     Raises InputError.
     """

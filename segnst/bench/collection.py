@@ -1,4 +1,4 @@
-"""``segnst bench collection``: against networks trained for one style, and against a pass for each style."""
+"""``segnst bench collection``: against networks of one style, and one pass against a pass for each style."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Figures = dict[str, float]
 
 @dataclass(frozen=True)
 class Picture:
-    """A photo to paint [1,3,H,W], with the masks of a car and the rest [1,2,H,W] where they are known."""
+    """A photo to paint [1,3,H,W], and the soft masks [1,2,H,W] of a car and of the rest where they are known."""
 
     name: str
     rgb: Tensor
@@ -43,7 +43,7 @@ class Picture:
 
 
 def frames_of_clips(every: int = 40) -> list[Picture]:
-    """Frames of the rendered clips, which no style was trained on, with the bundled segmenter's masks."""
+    """Frames of the rendered clips, on which no style was trained, with the bundled segmenter's masks."""
     pictures = []
     plan = parse_plan(["car=source"])
     segmenter = load_segmenter("deeplab", CPU)
@@ -60,7 +60,7 @@ def frames_of_clips(every: int = 40) -> list[Picture]:
 
 @dataclass(frozen=True)
 class Alone:
-    """A network trained for one style of the collection alone, by whomever."""
+    """A network that was trained for one style of the collection only; ``label`` is its name in tables."""
 
     style: str
     label: str
@@ -68,9 +68,10 @@ class Alone:
 
 
 class Judge:
-    """Content, structure, style and strokes on a real perceptual network (relative, segnst.perceptual.losses).
+    """Measures content, structure, style and strokes on a perceptual network (relative, segnst.perceptual.losses).
 
-    Style compares Gram matrices, as the papers do; strokes only what of them is not the features' means (``moments``).
+    Style compares Gram matrices, as the papers do. Strokes compare the features' covariance only, without their means
+    (``moments``).
     """
 
     def __init__(self, encoder: Encoder, paintings: Mapping[str, Tensor]) -> None:
@@ -122,7 +123,7 @@ Painter = Callable[[Tensor], Tensor]
 
 
 def _painter(net: nn.Module | Collection, name: str = "") -> Painter:
-    """Paints a picture in one style of a collection, or by a network of one style."""
+    """A function that paints a picture in one style of a collection, or by a network of one style."""
 
     def paint(rgb: Tensor) -> Tensor:
         painted: Tensor
@@ -135,7 +136,7 @@ def _painter(net: nn.Module | Collection, name: str = "") -> Painter:
 def against_singles(
     collection: Collection, singles: Sequence[Alone], judge: Judge, pictures: Sequence[Picture]
 ) -> dict[str, Any]:
-    """Losses of every style of a collection, beside those of networks trained for it alone where there are some."""
+    """Losses of every style of a collection, and of the networks in ``singles`` that were trained for it alone."""
     result: dict[str, Any] = {}
 
     @torch.inference_mode()
@@ -157,7 +158,7 @@ def against_singles(
 def one_pass_against_many(
     collection: Collection, judge: Judge, pictures: Sequence[Picture], pairs: Sequence[tuple[str, str]]
 ) -> dict[str, Any]:
-    """Losses inside each layer: one pass with per-layer norms, against a whole-frame pass for each style."""
+    """Losses inside each layer: one pass with per-layer statistics, against a whole-frame pass for each style."""
     one: dict[str, list[Figures]] = {"car": [], "background": []}
     many: dict[str, list[Figures]] = {"car": [], "background": []}
     for picture, pair in ((p, pair) for p in pictures if p.masks is not None for pair in pairs):
@@ -181,7 +182,7 @@ def one_pass_against_many(
 
 
 def time_of_styles(collection: Collection, size: tuple[int, int] = (360, 640), rounds: int = 15) -> dict[str, float]:
-    """Seconds to stylize a frame in one style and in four (medians of interleaved runs), and with a pass for each."""
+    """Seconds to stylize a frame in one style and in four (medians of interleaved runs), and their ratio."""
     names = collection.names[:4]
     rgb = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(0))
     columns = torch.arange(size[1]).expand(size[0], -1) * 4 // size[1]
@@ -198,7 +199,7 @@ def time_of_styles(collection: Collection, size: tuple[int, int] = (360, 640), r
         for name, (stylizer, masks) in runs.items():
             began = time.perf_counter()
             stylizer(rgb, masks)
-            if turn:  # the first one warms up
+            if turn:  # the first turn only warms up
                 taken[name].append(time.perf_counter() - began)
     medians = {name: statistics.median(values) for name, values in taken.items()}
     return {**medians, "ratio": medians["four styles"] / medians["one style"]}
@@ -220,7 +221,7 @@ def strengths(collection: Collection, judge: Judge, picture: Picture) -> dict[st
 
 @torch.inference_mode()
 def artifacts(paint: Painter, pictures: Sequence[Picture]) -> Figures:
-    """Bubbles on plain, gradient and photo pictures, and the strongest grid on plain ones."""
+    """Bubbles on plain and gradient pictures and on photos, and the strongest grid on the former."""
     plain = [(rgb, paint(rgb)) for _, rgb in plain_pictures()]
     return {
         "bubbles": sum(bubbles(rgb, out) for rgb, out in plain),

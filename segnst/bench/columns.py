@@ -1,6 +1,6 @@
-"""Every figure of the stability benchmark: what it is, which way is better, and what change is nothing.
+"""Every figure of the stability benchmark: what it is, which direction is better, and which changes are noise.
 
-A figure's key is its name, with what it was taken of in brackets: ``excess[car]``, ``sharp[fine]``.
+A figure's key is its name, followed in brackets by what it was measured on: ``excess[car]``, ``sharp[fine]``.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from typing import Literal
 class Column:
     """One kind of figure.
 
-    better  lower, higher, or "one": as near 1 as can be
-    noise   a change up to this is nothing, whatever its share
-    about   one sentence
+    better  "lower", "higher", or "one": the closer to 1, the better
+    noise   a change of up to this counts as none, whatever its share of the figure
+    about   what the figure is, in one sentence
     """
 
     better: Literal["lower", "higher", "one"]
@@ -27,21 +27,21 @@ COLUMNS: dict[str, Column] = {
     "e_warp": Column(
         "lower",
         2e-5,
-        "mean square difference of a frame to its warped predecessor, channels summed, valid pixels (Lai 2018)",
+        "squared difference of a frame to its warped predecessor, channels summed, mean over valid pixels (Lai 2018)",
     ),
     "excess": Column(
         "lower",
         0.02,
         "(E_warp − source's) / (per-frame's − source's): 0 as steady as the source, 1 as per-frame styling, below 0 "
-        "means that changes of the source were frozen or smoothed away; absent where the two are not a tenth apart",
+        "means that changes of the source were frozen or smoothed away; absent where they differ by less than a tenth",
     ),
-    "ratio": Column("lower", 0.02, "E_warp / per-frame's"),
+    "ratio": Column("lower", 0.02, "E_warp / per-frame styling's"),
     "e_stab": Column(
         "lower", 5e-4, "square root of the mean over frames of 1/(3HW) Σ M‖O_t − W(O_t−1)‖² (Huang 2017, ReCoNet)"
     ),
-    "ruder": Column("lower", 1e-5, "the same without the root (Ruder 2018)"),
+    "ruder": Column("lower", 1e-5, "the same without the square root (Ruder 2018)"),
     "long_range": Column("lower", 5e-5, "E_warp of a frame against the one ten frames earlier, flow chained"),
-    "long_excess": Column("lower", 0.03, "the excess of that"),
+    "long_excess": Column("lower", 0.03, "the excess of long_range"),
     "sharp": Column(
         "one",
         0.02,
@@ -70,14 +70,16 @@ COLUMNS: dict[str, Column] = {
     "mask_flicker": Column(
         "lower",
         0.01,
-        "1 − IoU of the mask with its predecessor, warped soft and then cut at a half, on valid pixels: the truth's "
-        "beside source, raw beside per-frame, steadied beside segnst",
+        "1 − IoU of the mask with its predecessor, which is warped first and thresholded at 0.5 then, on valid pixels; "
+        "the source's row has the true mask, per-frame's the raw one, segnst's the stabilized one",
     ),
-    "mask_flicker_nearest": Column("lower", 0.01, "the same, cut first and warped to the nearest pixel"),
-    "mask_iou": Column("higher", 0.02, "IoU of the mask with the truth: raw beside per-frame, steadied beside segnst"),
+    "mask_flicker_nearest": Column("lower", 0.01, "the same, thresholded first and warped to the nearest pixel"),
+    "mask_iou": Column(
+        "higher", 0.02, "IoU with the true mask: the raw mask's for per-frame, the stabilized one's for segnst"
+    ),
     "encoded_e_warp": Column("lower", 5e-5, "E_warp of segnst's video read back from the encoded file"),
-    "encoded_excess": Column("lower", 0.03, "the excess of that, between floor and ceiling before encoding"),
-    "encoded_sharpness": Column("one", 0.03, "sharpness of that over per-frame styling's before encoding"),
+    "encoded_excess": Column("lower", 0.03, "the excess of encoded_e_warp, between floor and ceiling before encoding"),
+    "encoded_sharpness": Column("one", 0.03, "sharpness of that file over per-frame styling's before encoding"),
 }
 
 
@@ -87,9 +89,10 @@ def base(key: str) -> str:
 
 
 def worsening(key: str, old: float, new: float) -> float:
-    """How much worse a figure became, in its own units; below 0 it became better.
+    """How much worse a figure became, in its own units; negative where it became better.
 
-    Where 1 is best, what counts is the distance to 1. An excess below 0 counts as 0: frozen light is no gain.
+    Where 1 is best, the distance to 1 counts. An excess below 0 counts as 0: freezing what changes in
+    the source is no gain.
     """
     column = COLUMNS[base(key)]
     if column.better == "one":
@@ -100,5 +103,5 @@ def worsening(key: str, old: float, new: float) -> float:
 
 
 def allowed(key: str, old: float, tolerance: float) -> float:
-    """The worsening that passes: a share of the old figure, at least the column's noise."""
+    """The worsening that is tolerated: a share of the old figure, but at least the column's noise."""
     return max(tolerance * abs(old), COLUMNS[base(key)].noise)

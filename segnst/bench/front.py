@@ -1,13 +1,13 @@
-"""``segnst bench front``: how near painters come to the front between content and style.
+"""``segnst bench front``: how close methods come to the best trade-off (the Pareto front) between content and style.
 
-Every painter trades one for the other. ``J = content + 30 style`` is one line of that trade, and what optimizing the
-picture itself reaches on it in so many steps (Gatys 2016, CVPR) says how much is left for a network to gain.
+Every method trades one for the other. ``J = content + 30 style`` weighs the two. The J that optimizing the picture
+itself reaches in a given number of steps (Gatys 2016, CVPR) shows how much a network could still gain.
 
-content  mean square difference of VGG19's relu3_3 features of the painted and the source frame, over the mean square
-         of the source's (Johnson 2016, eq. 2)
-style    mean over VGG19's relu1_1, relu2_1, relu3_1, relu3_4 and a second encoder's relu4_1 of the mean square
-         difference of the Gram matrices of the painted frame and the painting, over the mean square of the painting's
-         (Gatys 2016, eq. 4)
+content  mean square difference of VGG19's relu3_3 features of the painted and the source frame, divided by the mean
+         square of the source's (Johnson 2016, eq. 2)
+style    mean square difference of the Gram matrices of the painted frame and the painting, divided by the mean square
+         of the painting's (Gatys 2016, eq. 4); mean over VGG19's relu1_1, relu2_1, relu3_1, relu3_4 and a second
+         encoder's relu4_1
 
 Frames and paintings are ``WIDTH`` px wide; a painted frame is clamped to [0,1] before it is measured.
 """
@@ -37,8 +37,8 @@ STYLE_WEIGHT = 30.0
 CONTENT_LAYER = "relu3_3"
 STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu3_4")
 DEEP_LAYER = "relu4_1"
-LEAST_HEIGHT = 16  # px that leave two positions a side in the deepest layer
-DEFAULT_FRAMES = (("street.mp4", 20), ("walkaround.mp4", 20), ("cuts.mp4", 20))  # no training has seen the clips
+LEAST_HEIGHT = 16  # px: the height that leaves two positions in the deepest layer
+DEFAULT_FRAMES = (("street.mp4", 20), ("walkaround.mp4", 20), ("cuts.mp4", 20))  # no network was trained on them
 
 Row = dict[str, Any]
 Report = dict[str, Any]
@@ -68,13 +68,13 @@ def _split(text: str) -> tuple[Path, int | None]:
 def read_frame(text: str) -> Picture:
     """``FILE`` (a still, or the first frame of a video) or ``FILE@N`` (frame N of a video, counted from 0).
 
-    The name is the file's without suffix, and ``_N`` behind it where N is given. Raises InputError.
+    The name is the file's stem, followed by ``_N`` where N is given. Raises InputError.
     """
     path, number = _split(text)
     if number is None:
         return Picture(path.stem, to_width(read_picture(path, what="frame")))
     if not path.exists():
-        read_picture(path, what="frame")  # says what is missing, and what lies beside it
+        read_picture(path, what="frame")  # raises the error for a missing file, which suggests similar names
     with open_reader(path, threaded=False) as reader:
         for count, clip in enumerate(reader):
             if count == number:
@@ -83,9 +83,9 @@ def read_frame(text: str) -> Picture:
 
 
 def read_frames(texts: Sequence[str]) -> list[Picture]:
-    """The named frames, or three of the rendered clips where none is named.
+    """The named frames, or one from each of three rendered clips where none is named.
 
-    Raises InputError, UsageError for two of one name.
+    Raises InputError, UsageError for two frames of the same name.
     """
     if not texts:
         folder = videos_dir()
@@ -100,7 +100,7 @@ def read_frames(texts: Sequence[str]) -> list[Picture]:
 
 
 def refuse_twice(names: Sequence[str], what: str) -> None:
-    """Raise UsageError where two of the names are one."""
+    """Raise UsageError where a name occurs twice."""
     for name in names:
         if names.count(name) > 1:
             raise UsageError(f"Two {what} are called '{name}'; give them different names.")
@@ -108,22 +108,22 @@ def refuse_twice(names: Sequence[str], what: str) -> None:
 
 @dataclass(frozen=True)
 class Losses:
-    """What a painted frame is measured by."""
+    """Content and style of a painted frame."""
 
     content: float
     style: float
 
     @property
     def total(self) -> float:
-        """J"""
+        """J = content + ``STYLE_WEIGHT`` · style."""
         return self.content + STYLE_WEIGHT * self.style
 
 
 class Yardstick:
-    """Content and style of painted frames, against the features of the sources and the Gram matrices of the paintings.
+    """Measures painted frames by the features of the sources and the Gram matrices of the paintings.
 
     encoder  VGG19; deep  the encoder for ``DEEP_LAYER``. Raises UsageError where one lacks its layers, InputError for
-    a picture that is too flat for them.
+    a picture whose height is too small for them.
     """
 
     def __init__(
@@ -156,7 +156,7 @@ class Yardstick:
 
     @torch.no_grad()
     def __call__(self, painted: Tensor, frame: str, painting: str) -> Losses:
-        """The same of the picture as a file would hold it, in [0,1]."""
+        """The same as numbers, for the picture clamped to [0,1] as a file would hold it."""
         content, style = self.losses(painted.clamp(0, 1), frame, painting)
         return Losses(float(content), float(style))
 
@@ -164,8 +164,8 @@ class Yardstick:
 class Method(ABC):
     """Something that paints frames after paintings.
 
-    names      the rows that it fills in tables
-    paintings  names of those that it can paint after
+    names      the names of its rows in tables
+    paintings  the names of the paintings that it can paint after
     """
 
     names: tuple[str, ...]
@@ -173,7 +173,7 @@ class Method(ABC):
 
     @abstractmethod
     def paint(self, frame: Picture, painting: Picture) -> dict[str, Tensor]:
-        """{row: painted frame [1,3,H,W]}, a picture for each of ``names``. Raises InputError."""
+        """{row: painted frame [1,3,H,W]}, one for each of ``names``. Raises InputError."""
 
 
 Keep = Callable[[str, str, str, Tensor], None]  # painting, frame, row, painted
@@ -188,9 +188,12 @@ def measure(
     keep: Keep | None = None,
     tell: Callable[[Row], None] | None = None,
 ) -> Report:
-    """Measure every method on every painting that it can paint after; means over frames.
+    """Measure every method on every painting that it can paint after; figures are means over frames.
 
-    keep  is given every painted frame; tell  every row as soon as it is known. Raises UsageError, InputError.
+    keep  is called with every painted frame
+    tell  is called with every row as soon as it is known
+
+    Raises UsageError, InputError.
     """
     refuse_twice([name for m in methods for name in m.names], "methods")
     if not methods:
@@ -235,7 +238,7 @@ def _mean(rows: Sequence[Row]) -> dict[str, float]:
 
 
 def _means(rows: Sequence[Row], names: Sequence[str]) -> Report:
-    """Means of each method over its paintings, and over those that all methods have painted after."""
+    """Means of each method over all its paintings, and over the paintings that all methods have."""
     by_method = {name: [row for row in rows if row["method"] == name] for name in names}
     by_method = {name: found for name, found in by_method.items() if found}
     common = set.intersection(*({row["painting"] for row in found} for found in by_method.values()))
@@ -257,7 +260,7 @@ def markdown(report: Report) -> str:
     lines = [
         "# The front between content and style",
         "",
-        f"Frames ({', '.join(report['frames'])}) of {report['width']} px, figures are means over them; encoders: "
+        f"Means over the frames {', '.join(report['frames'])}, {report['width']} px wide; encoders: "
         f"{', '.join(report['encoders'])}. J = content + {report['style_weight']:g} style; lower is better in all "
         "three columns.",
         "",

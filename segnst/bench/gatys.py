@@ -1,9 +1,9 @@
-"""Painting by optimization against a plain loop with the same network, layers, weights and number of gradients.
+"""Compares optimization by segnst with a plain loop on the same network, layers, weights and number of gradients.
 
-The plain loop is what one writes down after the paper: torch's L-BFGS with its defaults (history 100, no line search,
-20 evaluations a call) on the picture at full size from the first step to the last. Its targets are computed once, too;
-what segnst saves is elsewhere (coarse to fine, memory layout, a shorter history). Both pictures are measured afterwards
-by one and the same objective at full size, clamped to what a file can hold.
+The plain loop follows the paper directly: torch's L-BFGS with its defaults (history 100, no line search, 20 evaluations
+a call) on the picture at full size from the first step to the last. It computes its targets once, as segnst does;
+segnst saves time elsewhere (coarse to fine, memory layout, a shorter history). Both pictures are then clamped to [0,1],
+as a file would hold them, and measured by the same objective at full size.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def reference(encoder: Encoder, content: Tensor, painting: Tensor, weights: Loss
 
 
 def ours(encoder: Encoder, content: Tensor, painting: Tensor, weights: LossWeights, steps: int) -> Tensor:
-    """The same by segnst, as ``segnst optimize`` does it."""
+    """The same task solved by segnst, as ``segnst optimize`` does it."""
 
     def build(size: tuple[int, int]) -> Objective:
         scale = max(size) / max(content.shape[-2:])
@@ -87,10 +87,10 @@ def measure(
     weights: LossWeights = LossWeights(),  # noqa: B008 - frozen
     report: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
-    """Run both, in turn, ``repeats`` times; seconds by the wall and of the processor, and the losses at full size.
+    """Run both in turn, ``repeats`` times; report wall-clock and processor seconds, and the losses at full size.
 
-    load      gives a fresh encoder, in each method's own memory layout
-    painting  [1,3,h,w], of the size that it has beside the content
+    load      returns a new encoder; it is called once for each method, as the two use different memory layouts
+    painting  [1,3,h,w], at the scale at which its strokes should appear in the content picture
     """
     plain, fast = load(), load().to(memory_format=torch.channels_last)
     judge = Objective(plain, weights, content, [StyleRegion([(painting, 1.0)])])

@@ -1,4 +1,4 @@
-"""The mask of one region through a clip: raw as the segmenter gives it, and steadied."""
+"""Measures the mask of one region through a clip: raw, as the segmenter returns it, and stabilized."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from segnst.plan import BACKGROUND
 
 
 class MaskPass:
-    """Steadied and raw mask of one region: from the plan's own pipelines, or from two that only segment.
+    """The stabilized and the raw mask of one region, from the plan's own pipelines or from two that only segment.
 
     Raises PlanError for a region that the segmenter does not know.
     """
@@ -44,12 +44,12 @@ class MaskPass:
         self._pairs = zip(stylize(steadied, one), stylize(raw, two), strict=True)
 
     def add(self, sample: Sample, alone: Styled, pair: Pair | None) -> None:
-        """The masks of one frame."""
+        """Measure the masks of one frame."""
         steadied, raw = (sample.ours, alone) if self._pairs is None else next(self._pairs)
         size = (sample.rgb.shape[-2], sample.rgb.shape[-1])
         try:
             true = self._clip.true_mask(sample.number, self.regions, size)
-        except PlanError:  # a region that the truth does not tell apart
+        except PlanError:  # the truth has no such region
             true = None
         if true is not None:
             true = true.to(sample.rgb.device)

@@ -1,8 +1,8 @@
-"""Label maps against the truth: intersection over union of each class.
+"""Compares label maps with the truth: intersection over union, precision, recall and boundary F of each class.
 
-Truth values: a class index; 254 = known not to be a class that these labels speak about, otherwise unknown;
-255 = not judged. A prediction where the truth is 254 counts as wrong for the classes that the truth's own
-labels contain ("not a car": a car there is a mistake) and is not judged for the others.
+A value of the truth is the index of a class, or 254: the class is unknown but none of those that these labels mark, or
+255: not judged. Where the truth is 254, predicting a class that occurs elsewhere in the truth counts as wrong (in a
+truth of cars, 254 means "not a car"); for all other classes these pixels are not judged.
 """
 
 from __future__ import annotations
@@ -21,21 +21,22 @@ from segnst.masks.label_map import IGNORE, PARTIAL, one_object
 from segnst.segmentation.files import CLASSES_FILE, read_classes
 
 _NAMES = tuple(region.name for region in STREET)
-_ONE = ("background", "object")  # what a mask of one object holds
+_ONE = ("background", "object")  # the values 0 and 1 in masks of one object
 
 
 def evaluate_masks(pred_dir: Path, truth_dir: Path, classes: Sequence[str] | None = None) -> dict[str, Any]:
     """Compare indexed PNGs of the same name (or ``NAME_mask.png`` in ``truth_dir``).
 
-    Pixels are summed over all images before dividing, as VOC and Cityscapes do. A class that occurs in no
-    truth has IoU None and no part in the mean: where it was predicted, the class that is there pays for it.
-    ``classes`` default to those of ``classes.json`` beside the predictions, or else the bundled nine. Where all truths
-    and predictions are of one object (0 and 255, as DAVIS has them, or 0 and 1) they are compared as such.
+    Pixels are summed over all images before dividing, as VOC and Cityscapes do. A class that occurs in no truth has
+    IoU None and is left out of the mean; where it was predicted, the IoU of the class that is really there falls.
+    ``classes`` default to those of ``classes.json`` beside the predictions, or else to the bundled segmenter's nine.
+    Where all truths and predictions are masks of one object (0 and 255, as DAVIS has them, or 0 and 1), the classes are
+    background and object.
 
     Returns ``{"images", "missing", "classes": {name: {"iou", "precision", "recall", "pixels", "boundary_f"}},
     "mean_iou", "mean_boundary_f", "accuracy", "frames": {name of the file: {class: {"iou", "boundary_f"}}}}``. The
-    boundary F of a class is the mean over the images whose truth has it, its outline counted where the truth says
-    something. Raises InputError: no pairs, differing sizes, values that are no class.
+    boundary F of a class is the mean over the images whose truth has it; pixels that are not judged are left out.
+    Raises InputError where there are no pairs, where sizes differ, and for values that are no class.
     """
     pairs, missing = _pairs(Path(pred_dir), Path(truth_dir))
     seen = _values([truth for _, truth in pairs])
@@ -121,7 +122,7 @@ def _check_values(labels: np.ndarray, path: Path, count: int, special: tuple[int
 
 
 def object_iou(pred_dir: Path, truth_dir: Path, index: int) -> dict[str, Any]:
-    """IoU of class ``index`` with masks of one object (0 = not it, anything else = it), as DAVIS stores them.
+    """IoU of class ``index`` with masks of one object (0 = background, all else = object), as DAVIS stores them.
 
     Returns ``{"frames", "iou" over all pixels, "j_mean" the mean over frames}``.
     """

@@ -1,4 +1,4 @@
-"""The flow to measure with: the truth where there is one, else RAFT, else (told so in the report) DIS."""
+"""The flow to measure with: the truth where there is one, else RAFT, else DIS, which the report then says."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ from segnst.weights import sha256
 
 LONG = 10  # frames: the span of the long-range error
 RECENT = 3  # frames: how long a pixel counts as just uncovered
-NEVER = 1e6  # "age" of a pixel that has been in sight since its shot began
+NEVER = 1e6  # "age" of a pixel that has been visible since its shot began
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A frame and an earlier one, as measured.
+    """What is known about the motion between a frame and an earlier one.
 
     flow      [1,2,H,W] px: position in the earlier frame = position in this one + flow
     valid     [1,1,H,W] of 0 and 1: where an error counts (Lai 2018)
-    occluded  [1,1,H,W] of 0 and 1: not to be seen in the earlier frame
+    occluded  [1,1,H,W] of 0 and 1: not visible in the earlier frame
     """
 
     flow: Tensor
@@ -44,18 +44,22 @@ class Pair:
 
 
 class MeasuringFlow(ABC):
-    """Flow to measure by. name: "truth", "raft" or "dis"; weights: SHA-256 of its weights, or None."""
+    """Flow to measure with.
+
+    name     "truth", "raft" or "dis"
+    weights  SHA-256 of the network's weights, or None
+    """
 
     name: str
     weights: str | None = None
 
     @abstractmethod
     def __call__(self, number: int, current: Tensor, previous: Tensor) -> Pair:
-        """A frame's number (1 or more), it and the last one [1,3,H,W] -> what is known between the two."""
+        """``number`` (1 or more) is that of the current frame; both frames are [1,3,H,W]."""
 
 
 class TruthFlow(MeasuringFlow):
-    """Exact flow and occlusion; scaled to the frames' size where they were reduced."""
+    """Exact flow and occlusion, scaled to the frames' size where the frames were reduced."""
 
     name = "truth"
 
@@ -70,20 +74,20 @@ class TruthFlow(MeasuringFlow):
         flow = torch.from_numpy(self.truth.flow(number)).permute(2, 0, 1)[None].to(current.device)
         hidden = torch.from_numpy(self.truth.occluded(number))[None, None].to(current)
         size = current.shape[-2:]
-        # the rounding of the stored flow has steps that the test would take for boundaries
+        # The stored flow is rounded; without smoothing, its steps would be taken for motion boundaries.
         edge = motion_boundary(F.avg_pool2d(flow, 3, 1, 1, count_include_pad=False))
         if flow.shape[-2:] != size:
             height, width = flow.shape[-2:]
             scale = flow.new_tensor((size[1] / width, size[0] / height)).view(1, 2, 1, 1)
             flow = F.interpolate(flow, size, mode="area") * scale
-            # a reduced pixel counts where all it was made of counts
+            # A reduced pixel is valid only where all pixels that it was made of are.
             hidden, edge = (F.adaptive_max_pool2d(x, size) for x in (hidden, edge))
         hidden = torch.maximum(hidden, 1 - inside(flow))
         return Pair(flow, (1 - hidden) * (1 - edge), hidden)
 
 
 def _rounded(flow: Tensor) -> Tensor:
-    """Through fp16, as a cache keeps it: 0.004 px at 8 px. So a cached run gives the same figures."""
+    """Round to fp16 (0.004 px at 8 px), as the cache stores it, so that runs with a cache give the same figures."""
     return flow.half().float()
 
 
@@ -97,9 +101,11 @@ def _keep(file: Path, flow: Tensor, back: Tensor) -> None:
 
 
 class EstimatedFlow(MeasuringFlow):
-    """Flow of a network or of DIS, both ways, checked forward and backward.
+    """Flow of a network or of DIS, estimated in both directions and checked for consistency.
 
-    cache  folder that keeps the flows (fp16), or None; identity  what else they depend on (the clip's hash)
+    cache     folder that keeps the flows (fp16), or None
+    identity  what else the flows depend on: the clip's hash
+
     Raises OutputError when the cache cannot be written.
     """
 
@@ -128,7 +134,7 @@ class EstimatedFlow(MeasuringFlow):
                 stored = [torch.from_numpy(a).to(current.device).float() for a in read_npz(file, "flow", "back")]
                 return stored[0], stored[1]
             except (OSError, ValueError):
-                pass  # cut off while it was written: computed again
+                pass  # the file is damaged, so the flow is computed again
         flow, back = self._estimate(current, previous), self._estimate(previous, current)
         if file is not None:
             _keep(file, flow, back)
@@ -143,9 +149,9 @@ class EstimatedFlow(MeasuringFlow):
 def measuring_flow(
     clip: BenchClip, raft: Path | None, device: torch.device, *, offline: bool = False, cache: Path | None = None
 ) -> tuple[MeasuringFlow, str]:
-    """The flow for a clip and a note (empty where all is well).
+    """The flow to measure a clip with, and a note (empty unless DIS had to be used).
 
-    raft  RAFT small weights; fetched where not given. Raises WeightsError for given weights that cannot be used.
+    raft  weights of RAFT small; None: they are fetched. Raises WeightsError for given weights that cannot be used.
     """
     if clip.truth is not None:
         return TruthFlow(clip.truth), ""
@@ -159,11 +165,11 @@ def measuring_flow(
 
 
 class Chain:
-    """Follows pixels back over several frames, and how long each has been in sight; ``reset`` where a shot begins."""
+    """Chains flow over several frames, and tracks how long each pixel was visible; ``reset`` where a shot begins."""
 
     def __init__(self) -> None:
         self._pairs: deque[Pair] = deque(maxlen=LONG)
-        self.age: Tensor | None = None  # [1,1,H,W] frames since it was uncovered; NEVER
+        self.age: Tensor | None = None  # [1,1,H,W]: frames since the pixel was uncovered, or NEVER
 
     def reset(self) -> None:
         """Begin a new shot."""
@@ -171,7 +177,7 @@ class Chain:
         self.age = None
 
     def add(self, pair: Pair) -> None:
-        """The pair of a frame and the one before it."""
+        """Add the pair of a frame and the previous one."""
         self._pairs.append(pair)
         before = torch.full_like(pair.valid, NEVER) if self.age is None else self.age
         older = (warp(before, pair.flow, "nearest") + 1).clamp(max=NEVER)
@@ -179,7 +185,7 @@ class Chain:
         self.age = torch.where(pair.occluded > 0, torch.zeros_like(older), older)
 
     def long(self) -> Pair | None:
-        """This frame against the one ``LONG`` frames earlier, valid where every step is; None before there is one.
+        """This frame and the one ``LONG`` frames earlier, valid where every step is; None where the shot is shorter.
 
         F(t→t−n)(p) = F(t→t−1)(p) + F(t−1→t−n)(p + F(t→t−1)(p)).
         """
@@ -188,13 +194,13 @@ class Chain:
         last = self._pairs[-1]
         flow, valid = last.flow, last.valid
         for pair in list(self._pairs)[-2::-1]:
-            # a place between a valid and an invalid pixel is not valid
+            # A position between a valid and an invalid pixel is not valid.
             valid = valid * (warp(pair.valid, flow) > 0.999).to(valid.dtype)
             flow = flow + warp(pair.flow, flow)
         return Pair(flow, valid * inside(flow), 1 - valid)
 
     def ghosts(self) -> tuple[Tensor, Tensor] | None:
-        """Pixels uncovered within the last ``RECENT`` frames, and pixels never occluded; [1,1,H,W] of 0 and 1."""
+        """Pixels uncovered within the last ``RECENT`` frames, and pixels never occluded; each [1,1,H,W] of 0 and 1."""
         if self.age is None:
             return None
         return (self.age < RECENT).float(), (self.age >= NEVER).float()

@@ -1,4 +1,4 @@
-"""What stability is measured by. Frames RGB in [0,1]; flow backward, in px, never the flow that stabilized."""
+"""Metrics of stability. Frames are RGB in [0,1]; flow is backward, in px, and not the one that the stabilizer used."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def squared_difference(current: Tensor, previous: Tensor, flow: Tensor) -> Tenso
 
 
 def masked_mean(values: Tensor, mask: Tensor) -> float | None:
-    """Mean of [1,1,H,W] where the mask of 0 and 1 is 1; None where it is nowhere."""
+    """Mean of [1,1,H,W] where a mask of 0 and 1 is 1; None where the mask is empty."""
     count = mask.sum()
     return float((values * mask).sum() / count) if count > 0 else None
 
 
 def warping_error(current: Tensor, previous: Tensor, flow: Tensor, valid: Tensor) -> float:
-    """E_warp of one pair (Lai 2018): mean square difference to the warped last frame, channels summed, valid
-    pixels.
+    """E_warp of one pair (Lai 2018): squared difference to the warped previous frame, summed over channels, averaged
+    over valid pixels.
 
     current, previous [1,3,H,W]; flow [1,2,H,W] current -> previous; valid [1,1,H,W]. 0 where nothing is valid.
     """
@@ -58,7 +58,7 @@ def _blur(picture: Tensor) -> Tensor:
 def band_energies(rgb: Tensor) -> tuple[float, ...]:
     """Mean square of three bands of the Laplacian pyramid of the luminance (Burt & Adelson 1983), fine to coarse.
 
-    Each band is what a blur (1 4 6 4 1)/16 and halving the size take away, brought back by interpolation:
+    Each band is the detail that is lost when the picture is blurred by (1 4 6 4 1)/16, halved and enlarged again:
     strokes of about 2 to 4, 4 to 8 and 8 to 16 px. [1,3,H,W] -> ``len(BANDS)`` figures.
     """
     energies, picture = [], luminance(rgb)
@@ -81,8 +81,11 @@ def band_energies(rgb: Tensor) -> tuple[float, ...]:
 def mask_flicker(current: Tensor, previous: Tensor, flow: Tensor, reliable: Tensor) -> tuple[float, float] | None:
     """1 − IoU of a mask with its warped predecessor, on reliable pixels; None where both are empty.
 
-    Soft masks [1,1,H,W] in [0,1]; the mask is where they are above a half. First warped soft and then cut, so that a
-    motion by parts of a pixel is no flicker; then the other way round, to the nearest pixel, as hard masks are.
+    current, previous  soft masks [1,1,H,W] in [0,1]; a pixel is inside where they are above a half
+
+    Returns two figures. For the first, the soft mask is warped before it is thresholded, so that motion by a fraction
+    of a pixel does not count as flicker. For the second, the thresholded mask is warped to the nearest pixel, as hard
+    masks are.
     """
     now = (current > 0.5).to(current.dtype) * reliable
     figures = []
@@ -113,7 +116,8 @@ def edge_band(layers: Tensor, radius: int = 8) -> Tensor:
 def excess(error: float | None, floor: float | None, ceiling: float | None) -> float | None:
     """(error − floor) / (ceiling − floor): 0 as steady as the source, 1 as per-frame styling.
 
-    None where it says nothing: floor and ceiling are not a tenth apart (a figure of 60 would spoil any mean).
+    None where the ceiling is less than a tenth above the floor: the quotient then means nothing, and a single value of
+    60 would spoil any mean.
     """
     if error is None or floor is None or ceiling is None or ceiling - floor <= max(0.1 * ceiling, 1e-9):
         return None

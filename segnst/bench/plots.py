@@ -1,5 +1,4 @@
-"""Plots of the benchmarks of stability and of the front between content and style, drawn with OpenCV (no plotting
-library needed)."""
+"""Plots of the benchmarks of stability and of content against style, drawn with OpenCV to need no plotting library."""
 
 from __future__ import annotations
 
@@ -16,9 +15,9 @@ from segnst.files import write_bytes
 
 COLORS = {"source": (150, 150, 150), "per-frame": (40, 40, 200), "segnst": (30, 130, 30)}
 OTHERS = ((180, 90, 20), (160, 40, 160), (20, 140, 200), (150, 150, 20), (90, 90, 220))
-PANEL = (260, 900)  # height, width of one clip's errors
+PANEL = (260, 900)  # height and width of the plot of one clip's errors
 FRONT = (560, 760)
-AIM = (0.10, (0.95, 1.10))  # excess at most, sharpness kept between
+AIM = (0.10, (0.95, 1.10))  # the shaded area: the largest excess, and the range of sharpness kept
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
@@ -38,7 +37,7 @@ def _write(image: np.ndarray, path: Path) -> None:
 
 
 def _errors_of(name: str, series: Mapping[str, Sequence[float | None]]) -> np.ndarray:
-    """One clip: E_warp of every frame on a logarithmic axis, a line a method; gaps at cuts."""
+    """E_warp of every frame of one clip on a logarithmic axis: a line for each method, with gaps at cuts."""
     height, width = PANEL
     top, right, bottom, left = 34, 150, 26, 66
     image = np.full((height, width, 3), 255, np.uint8)
@@ -74,7 +73,7 @@ def _errors_of(name: str, series: Mapping[str, Sequence[float | None]]) -> np.nd
 
 
 def draw_errors(clips: Mapping[str, Mapping[str, Sequence[float | None]]], path: Path) -> None:
-    """Error over time, one panel a clip: {clip: {method: E_warp of each frame, None where it has none}}.
+    """Error over time, with one panel for each clip: {clip: {method: E_warp of each frame, None where it has none}}.
 
     Raises OutputError when the PNG cannot be written.
     """
@@ -82,7 +81,7 @@ def draw_errors(clips: Mapping[str, Mapping[str, Sequence[float | None]]], path:
 
 
 def front_points(mean: Mapping[str, Mapping[str, float | None]]) -> dict[str, tuple[float, float]]:
-    """{method: (mean excess, mean over the three bands of sharpness kept)}; the source is no method."""
+    """{method: (mean excess, mean over the three bands of sharpness kept)}; the source is left out."""
     points = {}
     for name, figures in mean.items():
         bands = [v for b in BANDS if (v := figures.get(f"sharp[{b}]")) is not None]
@@ -93,7 +92,7 @@ def front_points(mean: Mapping[str, Mapping[str, float | None]]) -> dict[str, tu
 
 
 def draw_front(mean: Mapping[str, Mapping[str, float | None]], path: Path) -> None:
-    """Stability against sharpness, every method a labeled point, the aim shaded. Nothing is drawn without points.
+    """Stability against sharpness: a labeled point for every method, the aim shaded. Writes nothing without points.
 
     mean  {method: figures} over all clips. Raises OutputError when the PNG cannot be written.
     """
@@ -143,10 +142,13 @@ def draw_content_style(
     weight: float,
     title: str,
 ) -> None:
-    """Content against style: the mean of every method a labeled point, each of its paintings a small one.
+    """Content against style: a labeled point for the mean of every method, a small one for each of its paintings.
 
-    means  {method: content and style}; rows  method, content and style of one painting each
-    weight  of style in the total, whose lines of equal value are drawn. Raises OutputError where it cannot be written.
+    means   {method: content and style}
+    rows    method, content and style of one painting each
+    weight  of style in the total content + weight · style; lines of equal total are drawn
+
+    Raises OutputError when the PNG cannot be written.
     """
     height, width = FRONT
     top, right, bottom, left = 40, 30, 56, 70

@@ -1,6 +1,6 @@
-"""How well objects are cut out of photos by a box on each: against label maps made by hand, with bundled weights alone.
+"""How well objects are cut out of photos by a box on each, compared with label maps made by hand.
 
-The boxes are the extents of the connected parts of the label, as a careful user would draw them.
+The boxes are the bounding boxes of the connected parts of the label, as a careful user would draw them.
 """
 
 from __future__ import annotations
@@ -50,16 +50,18 @@ def measure_selection(
     offline: bool = False,
     progress: Callable[..., None] | None = None,
 ) -> dict[str, Any]:
-    """Cut out every object of a folder's photos by its box, each by itself.
+    """Cut out every object of a folder's photos by its box, one at a time.
 
-    folder  images/ with labels/ whose values are the bundled segmenter's classes (segnst.masks.labeled)
-    region  whose label;  count  only photos with so many parts of it, None: all;  least  of the picture, for a part
-    every   photos that the training of the bundled segmenter held back: every n-th by a hash of the name;
-            held_only  only those
+    folder     images/ with labels/ whose values are the bundled segmenter's classes (segnst.masks.labeled)
+    region     the class that is cut out
+    count      use only photos with exactly so many parts of it; None: all photos
+    least      smallest share of the picture that counts as a part
+    every      the training of the bundled segmenter held back every n-th photo by a hash of its name
+    held_only  use only the photos that were held back
 
     Returns ``{"photos": {name: {"iou", "boundary_f", "objects": [iou], "held_back"}}, "all", "held_back"}``. ``iou`` is
-    that of all objects of a photo together, ``objects`` that of each by itself; pixels of label 255 are not judged.
-    Raises InputError where no photo has what is asked for.
+    that of all objects of a photo together, ``objects`` that of each one; pixels of label 255 are not judged.
+    Raises InputError where no photo has the parts that are asked for.
     """
     indices = [r.index for r in resolve(region, STREET)]
     chosen = []
@@ -71,7 +73,7 @@ def measure_selection(
         if found and (count is None or len(found) == count):
             chosen.append((item, label, found))
     if not chosen:
-        many = "" if count is None else f" just {count} parts of"
+        many = "" if count is None else f" exactly {count} parts of"
         raise InputError(f"No label map in {folder} has{many} '{region}' of {least:.0%} of the picture or more.")
     cut = registry.get(registry.SELECTORS, selector, "selector")(selector, device=device, offline=offline)
     photos: dict[str, Any] = {}
@@ -118,7 +120,7 @@ def _mean(photos: list[dict[str, Any]]) -> dict[str, float]:
 
 
 def table(report: dict[str, Any]) -> str:
-    """The figures as Markdown."""
+    """The figures as a Markdown table, and the worst photos."""
     lines = [
         f"| photos, {report['region']} | IoU of all objects of a photo | IoU of each object | boundary F |",
         "|---|---|---|---|",

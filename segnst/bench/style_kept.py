@@ -1,21 +1,22 @@
-"""How much of the style is left: Gram matrices of a perceptual network, against per-frame styling's.
+"""How much of the style a method keeps: its Gram matrices in a perceptual network, compared with per-frame styling's.
 
-For a layer l, with G(x) its Gram matrix (Gatys 2016, eq. 3) of per-frame styling p and of a method's output o:
+For a layer l, with the Gram matrix G(x) (Gatys 2016, eq. 3), per-frame styling p and a method's output o:
 
     style_l = ⟨G(o), G(p)⟩ / ⟨G(p), G(p)⟩
 
-the part of the output's Gram matrix that lies along per-frame styling's: 1 for per-frame styling, below where paint was
-lost (blurring with σ = 0.5 px: 0.86 to 0.96), 0.00 to 0.06 for a gray picture, above 1 where contrast was added (noise
-of 0.05: 1.00 to 1.15). It needs no painting. The source's own figure stands beside it. Taking the source's matrix away
-first was tried and rejected: where a style is softer than the source, blurred and even gray pictures then score above
-1.
+This is the part of the output's Gram matrix that lies along per-frame styling's. It is 1 for per-frame styling itself,
+below 1 where paint was lost (blurring with σ = 0.5 px: 0.86 to 0.96), 0.00 to 0.06 for a gray picture, and above 1
+where contrast was added (noise of 0.05: 1.00 to 1.15). It needs no painting. The source is measured in the same way.
+Subtracting the source's Gram matrix first was tried and rejected: where a style is softer than the source, blurred and
+even gray pictures then score above 1.
 
-Where the painting P is given, the distance to it is told too,
+Where the painting P is given, the distance to it is measured as well:
 
     distance_l = ‖G(o) − G(P)‖ / ‖G(p) − G(P)‖
 
-1 as near as per-frame styling, above 1 farther. Sums over frames are taken before dividing. Inside a layer of the
-plan, positions are weighted by its mask (guided Gram matrices, Gatys 2017, arXiv 1611.07865, eq. 5).
+It is 1 where the output is as near to the painting as per-frame styling is, and above 1 where it is farther away.
+Numerators and denominators are summed over frames before dividing. Inside a layer of the plan, positions are weighted
+by its mask (guided Gram matrices, Gatys 2017, arXiv 1611.07865, eq. 5).
 """
 
 from __future__ import annotations
@@ -36,14 +37,15 @@ from segnst.plan import Plan, short_name
 from segnst.weights import sha256
 
 LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu3_4")
-EVERY, FIRST = 8, 4  # frames 4, 12, 20, …: the network costs more than the styling
-LEAST = 64  # positions that a mask must leave at a layer's resolution
+EVERY, FIRST = 8, 4  # only frames 4, 12, 20, …, because the network takes longer than the styling
+LEAST = 64  # positions that a mask must cover at a layer's resolution to be measured there
 
 
 def load_features(path: Path | None, *, offline: bool) -> tuple[Encoder | None, str, str]:
-    """The perceptual network, its SHA-256 and a note: from a file, or torchvision's VGG19, fetched.
+    """Load the perceptual network from a file, or torchvision's VGG19, which is fetched.
 
-    None with a note where it cannot be had. Raises WeightsError for a given file that cannot be used.
+    Returns the network, its SHA-256 and a note; the note is empty, or says why VGG19 (None) could not be fetched.
+    Raises WeightsError for a given file that cannot be used.
     """
     try:
         file = path or fetch_named("vgg19", offline=offline)
@@ -56,7 +58,10 @@ def load_features(path: Path | None, *, offline: bool) -> tuple[Encoder | None, 
 
 
 def guided_gram(features: Tensor, mask: Tensor | None) -> Tensor | None:
-    """Gram matrix [1,C,C] of [1,C,h,w] over a soft mask [1,1,H,W] (None: everywhere); None where it is too small."""
+    """Gram matrix [1,C,C] of features [1,C,h,w] inside a soft mask [1,1,H,W] (None: everywhere).
+
+    None where the mask covers fewer than ``LEAST`` positions.
+    """
     if mask is None:
         return gram(features)
     weight = F.interpolate(mask, features.shape[-2:], mode="area")
@@ -68,7 +73,7 @@ def guided_gram(features: Tensor, mask: Tensor | None) -> Tensor | None:
 
 
 class StyleMeter:
-    """Gram matrices of all methods at some frames of a clip.
+    """Accumulates the style figures of all methods at some frames of a clip.
 
     paintings  {layer of the plan, or "" for the whole frame: RGB [1,3,H,W] in [0,1]}
     """
@@ -86,11 +91,15 @@ class StyleMeter:
 
     @staticmethod
     def wants(number: int) -> bool:
-        """Whether frame ``number`` is one of those looked at."""
+        """Whether frame ``number`` is one of those that are measured."""
         return number % EVERY == FIRST
 
     def add(self, outputs: Mapping[str, Tensor], masks: Mapping[str, Tensor]) -> None:
-        """One frame of every method, per-frame styling among them; soft masks by layer of the plan."""
+        """Measure one frame.
+
+        outputs  {method: [1,3,H,W] in [0,1]}, per-frame styling among them
+        masks    {layer of the plan: soft mask [1,1,H,W]}
+        """
         grams: dict[tuple[str, str, str], Tensor | None] = {}
         for name, rgb in outputs.items():
             for layer, features in self.encoder(rgb, self.layers).items():
@@ -112,14 +121,14 @@ class StyleMeter:
         sums[1] += float(below)
 
     def figures(self, name: str) -> Figures:
-        """``style[LAYER]`` and ``style_distance[LAYER]`` of a method; with ``@REGION`` inside a layer of the plan."""
+        """``style[LAYER]`` and ``style_distance[LAYER]`` of a method; ``[LAYER@REGION]`` inside a layer of the plan."""
         return {key: above / below if below > 0 else None for key, (above, below) in self._sums[name].items()}
 
 
 def paintings_by_layer(paintings: Mapping[str, Tensor], plan: Plan) -> dict[str, Tensor]:
-    """Paintings by short name of their style -> by layer of the plan ("" for the whole frame).
+    """Map paintings from the short name of their style to the layer of the plan ("" for the whole frame).
 
-    Layers that mix styles have none. Raises UsageError for a painting of a style that the plan does not name.
+    Layers that mix styles get none. Raises UsageError for a painting of a style that the plan does not name.
     """
     styles = {short_name(style) for style in plan.styles}
     for name in paintings:

@@ -1,4 +1,4 @@
-"""How well an object is followed: the true mask of the first frame given, J and F of all that follow (DAVIS 2016)."""
+"""How well an object is followed from the true mask of the first frame: J and F of all later ones (DAVIS 2016)."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ FORMAT = "segnst-tracking-1"
 def follow_clip(
     clip: BenchClip, *, device: torch.device, frames: int | None = None, progress: Callable[..., None] | None = None
 ) -> dict[str, Any]:
-    """Follow the object of a folder with ``NAME_mask.png`` beside each frame.
+    """Follow the object of a clip: a folder with ``NAME_mask.png`` beside each frame.
 
-    Returns ``{"frames", "j", "f", "j_last", "seconds_a_frame", "per_frame": {"j", "f", "confidence"}}``; the first
-    frame, which was given, counts in none of them. Raises InputError.
+    Returns ``{"frames", "j", "f", "j_last", "seconds_a_frame", "per_frame": {"j", "f", "confidence"}}``. The
+    first frame, whose mask is given, is left out of them, except of the seconds. Raises InputError.
     """
     if not clip.objects:
         raise InputError(f"{clip.path} has no masks (NAME_mask.png beside each frame) to follow and to compare with.")
@@ -90,7 +90,7 @@ def follow_clips(
 
 
 def table(report: dict[str, Any]) -> str:
-    """The figures as Markdown."""
+    """The figures as a Markdown table."""
     lines = [
         "| sequence | frames | J (mean IoU) | F (boundary) | J of the last frame | s a frame |",
         "|---|---|---|---|---|---|",

@@ -14,7 +14,7 @@ from segnst.errors import InputError
 
 
 def read_npz(path: Path, *names: str) -> tuple[np.ndarray, ...]:
-    """Arrays of an npz file by name. Raises OSError, or ValueError whatever is wrong with its content."""
+    """Arrays of an npz file by name. Raises OSError, or ValueError for any damaged content."""
     with path.open("rb") as file:  # np.load leaves a file that it cannot read open
         try:
             with np.load(file, allow_pickle=False) as z:
@@ -29,9 +29,10 @@ class Truth:
     >>> truth = Truth("videos/street")
     >>> truth.mask(0)      # class of every pixel of the first frame
     >>> truth.flow(5)      # position in frame 4 = position in frame 5 + flow
-    >>> truth.occluded(5)  # not to be seen in frame 4
+    >>> truth.occluded(5)  # not visible in frame 4
 
-    shape  (H, W); cuts  frames that begin a new shot (flow zero there, everything occluded)
+    shape  (H, W)
+    cuts   numbers of the frames that begin a new shot; flow is zero there and everything is occluded
 
     Raises InputError when the folder holds no truth or damaged truth.
     """
@@ -50,7 +51,7 @@ class Truth:
             raise InputError(f"{self.folder / 'flow.npz'} is not the truth of a rendered clip ({error}).") from error
 
     def __len__(self) -> int:
-        """Frames that truth is known of."""
+        """The number of frames whose truth is known."""
         return len(self._ends)
 
     def mask(self, t: int) -> np.ndarray:
@@ -73,13 +74,13 @@ class Truth:
         h, w = self.shape
         n = 2 * h * w
         raw = np.frombuffer(self._unpack(t), np.uint8)
-        # low bytes of all, then high bytes of all; each value is the difference to its left neighbor
+        # The low bytes of all values come before the high bytes; each value is the difference to its left neighbor.
         delta = np.stack([raw[:n], raw[n : 2 * n]], 1).copy().view("<i2").reshape(2, h, w)
         steps = np.cumsum(delta, axis=2, dtype=np.int16)
         return (steps.transpose(1, 2, 0) / self._scale).astype(np.float32)
 
     def occluded(self, t: int) -> np.ndarray:
-        """True where the point was not to be seen in frame t-1 (hidden, or outside the frame); bool [H,W]."""
+        """True where the point was not visible in frame t-1 (hidden, or outside the frame); bool [H,W]."""
         h, w = self.shape
         bits = np.frombuffer(self._unpack(t), np.uint8)[4 * h * w :]
         return np.unpackbits(bits, count=h * w).reshape(h, w).astype(bool)

@@ -1,8 +1,8 @@
-"""Instance norm with the statistics of the scene's first frame: what a network's normalization adds to flicker.
+"""Instance norm with the statistics of the scene's first frame, to show what normalization adds to flicker.
 
-Instance norm (Ulyanov 2016, arXiv 1607.08022) takes mean and deviation of each frame anew, so that something bright
-entering at one side changes the paint at the other. Here y = (x − μ₀)/√(σ₀² + ε)·γ + β with μ₀, σ₀ of the first frame,
-in every layer. It costs one more pass of the network.
+Instance norm (Ulyanov 2016, arXiv 1607.08022) computes mean and deviation for each frame, so that something bright
+that enters at one side changes the painted frame at the other. Here y = (x − μ₀)/√(σ₀² + ε)·γ + β in every layer, with
+μ₀ and σ₀ of the first frame. It takes one additional pass of the network.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from segnst.bench.samples import Context, NotApplicable, Sample, stylize
 
 
 class FrozenNorm(TorchFunctionMode):  # type: ignore[misc, unused-ignore]
-    """While active, ``F.instance_norm`` uses the first statistics that it meets for each layer, until ``reset``.
+    """While active, ``F.instance_norm`` uses the first statistics of each layer, until ``reset``.
 
-    Layers are told apart by their weights, so a network that is skipped in a frame changes nothing.
+    Layers are identified by their weights, so that it does not matter if a network is skipped in a frame.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.statistics: dict[int, tuple[Tensor, Tensor]] = {}
-        self.layers: dict[int, Tensor] = {}  # holds the weights, so that no id is given twice
+        self.layers: dict[int, Tensor] = {}  # keeps the weights alive, so that Python does not reuse their ids
 
     def reset(self) -> None:
         """Begin a new scene."""
@@ -52,7 +52,7 @@ class FrozenNorm(TorchFunctionMode):  # type: ignore[misc, unused-ignore]
         eps: float = 1e-5,
     ) -> Tensor:
         if weight is None or bias is None:
-            raise NotApplicable("the network's instance norm has no weights to tell its layers apart by")
+            raise NotApplicable("the network's instance norm has no weights that would identify its layers")
         x = input.float()
         self.layers.setdefault(id(weight), weight)
         if id(weight) not in self.statistics:

@@ -1,6 +1,8 @@
-"""Blending with the previous and the next frame by how alike the input is there: the local part of Shekhar, Reimann et
-al. 2023, "Interactive Control over Temporal Consistency while Stylizing Video Streams" (arXiv 2301.00750,
-doi 10.1111/cgf.14891); the weights are those of Bonneel 2015's and Lai 2018's visibility, exp(−α‖ΔI‖²).
+"""Blending with the previous and the next frame, weighted by how similar the input is.
+
+This is the local part of Shekhar, Reimann et al. 2023, "Interactive Control over Temporal Consistency while Stylizing
+Video Streams" (arXiv 2301.00750, doi 10.1111/cgf.14891). The weights are those of Bonneel 2015's and Lai 2018's
+visibility, exp(−α‖ΔI‖²).
 
 With W the warp to frame t, I the input, P per-frame styling, O the output, and c a color channel:
 
@@ -9,7 +11,7 @@ With W the warp to frame t, I the input, P per-frame styling, O the output, and 
     O_t = w_p W O_{t−1} + (1 − w_p) A_t
 
 α and the bounds are those of the authors' published program. Its last step, which moves O towards P's gradients
-(150 iterations a frame), is left out: this baseline is the local blending alone. Weights below 0.001 are 0.
+(150 iterations a frame), is left out: this baseline is the local blending alone. Weights below 0.001 are set to 0.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from segnst.bench.samples import Context, Sample
 from segnst.flow.base import estimate_motion
 from segnst.flow.warp import warp
 
-ALPHA = 6800.0  # RGB in [0,1]
+ALPHA = 6800.0  # for RGB in [0,1]
 MOST_PREVIOUS, MOST_NEXT = 0.45, 0.3
 
 
@@ -35,7 +37,7 @@ def _weight(now: Tensor, warped: Tensor, most: float) -> Tensor:
 def run(samples: Iterator[Sample], context: Context) -> Iterator[Tensor]:
     """Blending with last and next frame by exp(−α·Δinput²), one frame of delay, bilinear (after Shekhar 2023)."""
     current = next(samples, None)
-    previous: tuple[Sample, Tensor] | None = None  # with its output
+    previous: tuple[Sample, Tensor] | None = None  # and its output
     while current is not None:
         following = next(samples, None)
         rgb, painted = current.rgb, current.painted

@@ -1,4 +1,4 @@
-"""segnst as it is: masks and paint steadied, composed last."""
+"""segnst itself: masks and painted frames are stabilized, then composed with the source."""
 
 from __future__ import annotations
 

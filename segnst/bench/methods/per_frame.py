@@ -1,4 +1,4 @@
-"""Every frame painted as if it were the only one: the ceiling of every error, and the measure of crispness."""
+"""Every frame painted as if it were the only one: the ceiling of all errors, and the reference for sharpness."""
 
 from __future__ import annotations
 
@@ -10,6 +10,6 @@ from segnst.bench.samples import Context, Sample
 
 
 def run(samples: Iterator[Sample], context: Context) -> Iterator[Tensor]:
-    """Per-frame styling, nothing of the past used."""
+    """Per-frame styling, which uses nothing of earlier frames."""
     for sample in samples:
         yield sample.painted
