@@ -1,9 +1,9 @@
-"""The comparative study: several methods on the same pictures, measured alike. ``segnst compare``.
+"""``segnst compare``: a comparative study of several methods on the same pictures with the same measurements.
 
 A method is ``lbfgs`` or ``adam`` (optimization after the painting) or a style: a name or the path of a checkpoint of
 any kind that ``segnst style`` takes. Every result is measured on the same encoder, at full size, unweighted and
-relative to the target's energy (segnst.perceptual.objective). Style losses are against one painting: networks of
-another painting are far from it by right.
+relative to the target's energy (segnst.perceptual.objective). Style losses compare with one painting, so they are high
+for a network that was trained on another painting.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ OPTIMIZERS = ("lbfgs", "adam")
 
 @dataclass
 class _Method:
-    """A pipeline for stills and for clips, and how the method is called."""
+    """A method's name, and functions that build its pipelines for stills and for clips."""
 
     name: str
     still: Callable[[], Pipeline]
@@ -59,7 +59,7 @@ class _Method:
 
 
 def _short(name: str) -> str:
-    """A name or a path without its folder: reports are kept where the paths mean nothing."""
+    """A name, or a path without its folder, because the machine's paths do not belong in a report."""
     return Path(name).name
 
 
@@ -74,7 +74,7 @@ def _peak_reset() -> None:
 
 
 def _peak() -> float | None:
-    """Most memory in use since the last reset, MB; None where the system does not tell."""
+    """Peak memory since the last reset in MB; None where the system does not report it."""
     try:
         lines = Path("/proc/self/status").read_text().splitlines()
     except OSError:
@@ -87,7 +87,7 @@ def _method(name: str, options: CompareOptions, encoder: Encoder, painting: Tens
     """Raises WeightsError for an unknown style, with the nearest name."""
     device = choose_device(options.device)
     if name not in OPTIMIZERS:
-        load_style(name)  # whatever is wrong with it is said before anything is computed
+        load_style(name)  # reports errors of the checkpoint before anything is computed
         settings = Settings(styles=(name,), device=options.device, offline=options.offline)
         return _Method(
             _short(name), lambda: build(replace(settings, stabilize=False)).pipeline, lambda: build(settings).pipeline
@@ -124,7 +124,7 @@ class _Judge:
 
 
 def _temporal(method: _Method | None, options: CompareOptions, context: Context) -> tuple[float | None, str]:
-    """E_warp x1000 over the first frames of the clip, and by which flow; without a method, of the clip itself."""
+    """E_warp x1000 over the first frames of the clip (without a method: of the unstyled clip), and the flow's name."""
     assert options.clip is not None
     clip = find_clip(options.clip)
     flow, _ = measuring_flow(clip, options.raft, choose_device(options.device), offline=options.offline)
@@ -150,8 +150,11 @@ def _temporal(method: _Method | None, options: CompareOptions, context: Context)
 
 @dataclass
 class CompareReport(JobReport):
-    """The figures of all methods, by their names; ``files`` (JSON, Markdown, sheet) were written and are not among
-    the figures, so that these can be kept where the paths mean nothing."""
+    """The figures of all methods by name.
+
+    ``files`` (JSON, Markdown, sheet) were written; ``as_dict`` leaves them out, because the machine's paths do not
+    belong in a report.
+    """
 
     encoder: str
     pictures: list[str]
@@ -187,7 +190,7 @@ def compare_files(
     context = context or Context()
     paths = check_report(output, overwrite)
     if not settings.methods or len(set(settings.methods)) < len(settings.methods):
-        raise UsageError("--methods names each method once, separated by commas: lbfgs,starry_night")
+        raise UsageError("--methods takes different methods, separated by commas, such as lbfgs,starry_night.")
     device = choose_device(settings.device)
     context.stage("open the input")
     painting = read_picture(settings.painting, what="painting")
@@ -230,7 +233,7 @@ def compare_files(
 def _paint(
     method: _Method, pictures: dict[str, Tensor], encoder: Encoder, painting: Tensor, context: Context
 ) -> tuple[list[Tensor], dict[str, Any]]:
-    """All pictures by one method; and its mean losses, times and memory."""
+    """All pictures painted by one method, and its mean losses, times and peak memory."""
     _peak_reset()
     wall, cpu, sums, results = 0.0, 0.0, dict[str, float](), []
     for number, rgb in enumerate(pictures.values()):

@@ -1,4 +1,4 @@
-"""How the figures of a comparison are written down, and where."""
+"""The report of a comparison: its Markdown, and the files that it is written to."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from segnst.errors import OutputError
 
 
 def _table(report: dict[str, Any]) -> str:
-    """Markdown: a method a row."""
+    """A Markdown table with one row for each method."""
     rows = report["methods"]
     layers = [k for k in next(iter(rows.values()))["losses"] if " " in k]
     heads = ["method", "content", "style", *layers, "seconds a picture", "CPU seconds", "memory MB"]
@@ -27,19 +27,20 @@ def _table(report: dict[str, Any]) -> str:
 
 
 def markdown(report: dict[str, Any], sheet: str) -> str:
-    """The report to read."""
+    """The report as Markdown, with a link to the sheet."""
     options = report["options"]
     text = (
         f"# Comparison: {Path(options['painting']).name}\n\n"
         f"{', '.join(report['pictures'])} at {options['max_size']} px, losses on {report['encoder']}, mean over "
         f"pictures, relative to the target's energy; lower is nearer. Optimization: {options['steps']} steps. Seconds "
-        f"by the wall on {report['threads']} thread(s); memory is the peak of the whole process while the method ran.\n"
+        f"are wall-clock time on {report['threads']} thread(s); memory is the peak of the whole process while the "
+        "method ran.\n"
     )
     if options["clip"]:
         text += (
             f"\nE_warp (Lai 2018): first {options['clip_frames']} frames of {Path(options['clip']).name} at "
             f"{options['clip_size']} px, flow: {report['flow']}; optimization with {options['clip_steps']} steps for "
-            "the first frame and a quarter for the others, networks with `segnst style`'s own stabilizing. The clip "
+            "the first frame and a quarter for each other, networks with `segnst style`'s own stabilizing. The clip "
             f"itself has {report['e_warp_source'] or 0:.2f}.\n"
         )
     return f"{text}\n{_table(report)}\n\n![The pictures]({sheet})\n"
@@ -52,7 +53,7 @@ def report_files(out: Path) -> tuple[Path, Path, Path]:
 
 
 def check_report(output: str | Path | None, overwrite: bool) -> tuple[Path, Path, Path]:
-    """The files of a report that may be written; the folder of the default may be missing. Raises OutputError."""
+    """The checked files of a report; only the default's folder may be missing. Raises OutputError."""
     paths = report_files(Path("results/compare" if output is None else output))
     if output is not None and not paths[0].parent.is_dir():
         raise OutputError(f"The folder {paths[0].parent} for the report does not exist; create it first.")

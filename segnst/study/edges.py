@@ -1,4 +1,4 @@
-"""Every way to draw the border between layers, side by side and enlarged: ``segnst inspect --edges``."""
+"""``segnst inspect --edges``: all ways to draw the border between layers, side by side and enlarged."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Row = list[tuple[str, Tensor]]
 
 CHOICES = ("guided", "feather:4", "feather:16", "hard", "threshold:0.5", "threshold:0.8")
 ZOOM = 4
-FRAMES = 6  # of a video run before the one that is shown: borders are steadied over time there
+FRAMES = 6  # the frame of a video that is shown, since masks are smoothed over the frames before it
 
 
 def _window(soft: Tensor, side: int) -> tuple[int, int]:
@@ -38,9 +38,9 @@ def _window(soft: Tensor, side: int) -> tuple[int, int]:
     border[1:] += (label[1:] != label[:-1]).float()
     border[:, 1:] += (label[:, 1:] != label[:, :-1]).float()
     if not border.any():
-        raise InputError("There is no border between regions in the picture: it is all one of them.")
+        raise InputError("The picture shows no border between regions: one region covers all of it.")
     half = side // 2
-    # the center lies so that the square is inside the picture
+    # only centers whose square lies inside the picture
     dense = box_mean(border.clamp(max=1)[None, None], side | 1)[0, 0]
     dense = dense[half : label.shape[0] - half, half : label.shape[1] - half]
     at = int(dense.argmax())
@@ -48,7 +48,7 @@ def _window(soft: Tensor, side: int) -> tuple[int, int]:
 
 
 def _last(path: Path, settings: Settings, context: Context) -> tuple[Tensor, Styled]:
-    """The picture, or a frame of the video after a few that steady it; and how it was styled."""
+    """The picture, or frame ``FRAMES`` of a video (the last one of a shorter video), and its styling."""
     with context.loading(f"load the weights for --edge {settings.edge}"):
         parts = build(settings)
     state, last = State(), None
@@ -70,7 +70,7 @@ def _last(path: Path, settings: Settings, context: Context) -> tuple[Tensor, Sty
 
 @dataclass
 class EdgesReport(JobReport):
-    """The borders that were drawn, and where they were taken from: x, y, width and height in pixels."""
+    """The kinds of border that were drawn, and ``window``, the enlarged square: x, y, width and height in pixels."""
 
     output: Path
     edges: list[str]
@@ -86,7 +86,7 @@ def edges_file(
     overwrite: bool = False,
     context: Context | None = None,
 ) -> EdgesReport:
-    """Write a strip (PNG): where it is taken from, then each choice's result and masks at 400 %.
+    """Write a sheet (PNG): the picture with the enlarged square marked, then each choice's result and masks at 400 %.
 
     output  default ``results/<stem>_edges.png``
     Raises what a styling run raises; InputError when the picture shows no border; UsageError for a whole-frame plan.
@@ -103,7 +103,7 @@ def edges_file(
         Edge.parse(choice)
         rgb, styled = _last(path, replace(settings, edge=choice), context)
         if styled.masks is None:
-            raise UsageError("There are no edges in a style of the whole frame; name a region: -s car=starry_night.")
+            raise UsageError("A plan that styles the whole frame has no edges; name a region: -s car=starry_night.")
         soft = styled.masks.soft[0].cpu()
         if whole is None:
             side = max(32, min(96, min(rgb.shape[-2:]) // 3))

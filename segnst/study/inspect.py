@@ -1,4 +1,4 @@
-"""What the networks see of a picture, on one page: ``segnst inspect``."""
+"""``segnst inspect``: a page that shows what the networks respond to in a picture."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from segnst.video.paths import check_output
 from segnst.video.pictures import read_picture, write_picture
 
 Row = list[tuple[str, Tensor]]
-GRAM_CHANNELS = 64  # those of most energy are drawn
+GRAM_CHANNELS = 64  # only those with the most energy are drawn
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Section:
 
 
 def heat(values: Tensor, rgb: Tensor | None = None, top: float = 0.995) -> Tensor:
-    """[h,w] from 0 on as colors [3,h,w], the brightest at the quantile ``top``; over a gray picture if given."""
+    """Values [h,w] of 0 or more as colors [3,h,w], brightest from the quantile ``top`` on; over ``rgb`` if given."""
     high = float(values.float().flatten().quantile(top)) if values.numel() < 1 << 24 else float(values.max())
     scaled = (values.float() / max(high, 1e-12)).clamp(0, 1)
     bgr = cv2.applyColorMap((scaled.cpu().numpy() * 255).astype(np.uint8), cv2.COLORMAP_INFERNO)
@@ -68,7 +68,7 @@ def _enlarged(values: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def feature_sections(encoder: Encoder, rgb: Tensor, layers: Sequence[str], channels: int) -> list[Section]:
-    """Energy of each layer, its most varied channels, its Gram matrix."""
+    """Sections that draw the energy of each layer, its channels that vary most, and its Gram matrix."""
     size = (rgb.shape[-2], rgb.shape[-1])
     with torch.no_grad():
         features = encoder(rgb, layers)
@@ -76,7 +76,7 @@ def feature_sections(encoder: Encoder, rgb: Tensor, layers: Sequence[str], chann
     rows: list[Row] = []
     for name in layers:
         f = features[name][0]
-        # some channels answer to the zeros beyond the border and to nothing else
+        # Some channels respond to nothing but the zero padding beyond the border.
         inner = f[:, 2:-2, 2:-2] if min(f.shape[-2:]) > 8 else f
         best = inner.flatten(1).std(1).argsort(descending=True)[:channels].tolist()
         rows.append([(f"{name} #{c}", heat(_enlarged(f[c], size))) for c in best])
@@ -89,11 +89,11 @@ def feature_sections(encoder: Encoder, rgb: Tensor, layers: Sequence[str], chann
         side = 256 // len(part) * len(part) if len(part) <= 256 else len(part)
         grams.append((f"{name}: {len(part)} of {len(matrix)}", heat(_enlarged(unit, (side, side)), top=1.0)))
     return [
-        Section("Layers", "Root mean square of all channels at each place: what a layer answers to.",
+        Section("Layers", "Root mean square over the channels at each position: where a layer responds.",
                 [[("picture", rgb[0].cpu()), *energy]]),
-        Section("Channels", "The channels that vary most over the picture; bright is a strong answer.", rows),
-        Section("Gram matrices", "How often two channels answer together (1, bright: always), the strongest channels "
-                "first. This, without any place, is what style is matched by.", [grams]),
+        Section("Channels", "The channels that vary most over the picture; bright is a strong response.", rows),
+        Section("Gram matrices", "How strongly two channels respond at the same positions (bright: always together), "
+                "strongest channels first. Style is matched by these figures, which hold no positions.", [grams]),
     ]  # fmt: skip
 
 
@@ -115,9 +115,9 @@ def saliency_section(
         ("Grad-CAM", heat(grad_cam(segmenter, rgb, regions)[0, 0], picture, 1.0)),
     ]
     text = (
-        f"Where the segmenter {segmenter.name} looks when it says '{called}': pixels whose change would change its "
-        "answer most (gradient; SmoothGrad is its mean over noisy copies), and where its last features speak for the "
-        "class (Grad-CAM)."
+        f"What the answer '{called}' of the segmenter {segmenter.name} depends on: pixels whose change would change it "
+        "most (gradient; SmoothGrad is its mean over noisy copies), and where its last features support the class "
+        "(Grad-CAM)."
     )
     return Section(f"Saliency of {called}", text, [row])
 
@@ -138,7 +138,7 @@ def _title(section: Section, width: int) -> Tensor:
 
 
 def write_page(out: Path, title: str, sections: Sequence[Section], width: int) -> None:
-    """As one PNG, or as an HTML page with its pictures inside. Raises OutputError."""
+    """Write the sections as one PNG, or as an HTML page that contains its pictures. Raises OutputError."""
     if out.suffix.lower() == ".html":
         parts = []
         for section in sections:
@@ -168,7 +168,7 @@ def write_page(out: Path, title: str, sections: Sequence[Section], width: int) -
 
 
 def check_page(output: str | Path | None, path: Path, overwrite: bool) -> Path:
-    """The page that may be written; the folder of the default may be missing. Raises OutputError."""
+    """The checked path of the page; only the default's folder may be missing. Raises OutputError."""
     out = Path("results") / f"{path.stem}_inspect.png" if output is None else Path(output)
     if out.suffix.lower() not in (".png", ".html"):
         raise OutputError(f"{out} should end in .png or .html.")
@@ -220,7 +220,7 @@ def inspect_file(
         encoder.check_size((rgb.shape[-2], rgb.shape[-1]), names)
         network = load_segmenter(settings.segmenter, where, offline=settings.offline)
     if isinstance(network, CloserSegmenter):
-        network = network.first  # gradients are of one look
+        network = network.first  # saliency is of the pass over the frame at its normal size alone
     with memory_advice(f"{rgb.shape[-1]}x{rgb.shape[-2]}"):
         context.stage("saliency")
         sections = [saliency_section(network, rgb, settings.region, settings.samples, context.check)]

@@ -1,4 +1,4 @@
-"""What a layer keeps: a picture from noise with the same features or Gram matrices (Gatys 2016, figure 1)."""
+"""Shows what a layer keeps: optimizes noise until it has the same features or Gram matrices (Gatys 2016, figure 1)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from segnst.video.pictures import read_picture, write_picture
 
 @dataclass
 class ReconstructReport(JobReport):
-    """What was found: ``losses`` one entry a step, ``layers`` those that were matched."""
+    """The result: ``losses`` has one entry for each step, ``layers`` names the layers that were matched."""
 
     output: Path
     layers: list[str]
@@ -50,7 +50,7 @@ def reconstruct_file(
     overwrite: bool = False,
     context: Context | None = None,
 ) -> ReconstructReport:
-    """Write a picture (a still's suffix) that a layer cannot tell from the input's.
+    """Write a picture (a still's suffix) whose features or Gram matrices are those of the input.
 
     output  default ``results/<stem>_<what>_<layer>.png``
     Raises UsageError, InputError, OutputError, WeightsError, Cancelled; SegnstError when the loss is no longer finite.

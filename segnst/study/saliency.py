@@ -1,8 +1,9 @@
-"""Which pixels a segmenter's answer hangs on: gradients, SmoothGrad, Grad-CAM.
+"""Which pixels a segmenter's answer depends on: gradients, SmoothGrad, Grad-CAM.
 
-The answer looked at is y_c, the mean over the class's own pixels of the log odds of the class against all others
-(Vinogradova 2020, arXiv 2002.11434, eq. 2, with log odds for logits). Probabilities, and their logarithms, have next to
-no gradient where the segmenter is sure: a clear car would be dark beside one that is hard to see.
+The answer y_c is the mean, over the pixels that are labeled as the class, of the log odds of the class against all
+others (Vinogradova 2020, arXiv 2002.11434, eq. 2, with log odds instead of logits). Probabilities and their logarithms
+have almost no gradient where the segmenter is certain, so that a clear car would appear darker than one that is hard to
+see.
 """
 
 from __future__ import annotations
@@ -27,9 +28,9 @@ def probabilities(segmenter: AnySegmenter, rgb: Tensor) -> Tensor:
 
 
 def choose_class(segmenter: AnySegmenter, rgb: Tensor, name: str | None) -> Regions:
-    """The regions a name means; without one, the largest thing in the picture that is no background.
+    """The regions that a name means; without a name, the largest one in the picture that is no scenery (sky, road, …).
 
-    Raises PlanError for an unknown name, UsageError when it is nowhere in the picture.
+    Raises PlanError for an unknown name, UsageError where the picture shows no such region.
     """
     with torch.no_grad():
         likeliest = probabilities(segmenter, rgb).argmax(1)
@@ -46,7 +47,7 @@ def choose_class(segmenter: AnySegmenter, rgb: Tensor, name: str | None) -> Regi
 
 
 def _answer(segmenter: AnySegmenter, rgb: Tensor, regions: Regions, mask: Tensor | None) -> tuple[Tensor, Tensor]:
-    """y_c, and the mask [1,h,w] of the class's pixels that it was taken over."""
+    """y_c, and the mask [1,h,w] of the pixels over which it is the mean (by default those labeled as the class)."""
     found = probabilities(segmenter, rgb)
     indices = [r.index for r in regions]
     mine = found[:, indices].sum(1)
@@ -78,9 +79,9 @@ def smooth_grad(
     seed: int = 1,
     check: Callable[[], None] = lambda: None,
 ) -> Tensor:
-    """Mean gradient map over noisy copies (Smilkov 2017, arXiv 1706.03825), y_c over the clean picture's mask.
+    """Mean gradient map over noisy copies (Smilkov 2017, arXiv 1706.03825), y_c over the mask of the clean picture.
 
-    check  called before each copy; may raise to stop
+    check  is called before each copy and may raise to stop
     """
     generator = torch.Generator().manual_seed(seed)
     _, mask = _gradient(segmenter, rgb, regions, None)
@@ -93,7 +94,7 @@ def smooth_grad(
 
 
 def _last_features(network: nn.Module, run: Callable[[], Any]) -> nn.Module:
-    """The last convolution at the coarsest resolution whose output is wide: where the classes are decided upon."""
+    """The last convolution of 64 channels or more at the coarsest resolution: its features decide about the classes."""
     seen: list[tuple[int, nn.Module]] = []
 
     def note(module: nn.Module, inputs: Any, output: Tensor) -> None:
@@ -111,7 +112,7 @@ def _last_features(network: nn.Module, run: Callable[[], Any]) -> nn.Module:
 
 
 def grad_cam(segmenter: AnySegmenter, rgb: Tensor, regions: Regions) -> Tensor:
-    """Grad-CAM (Selvaraju 2017, arXiv 1610.02391) at the last wide convolution: [1,3,H,W] -> [1,1,H,W], 0 and above.
+    """Grad-CAM (Selvaraju 2017, arXiv 1610.02391) at the last wide convolution: [1,3,H,W] -> [1,1,H,W], 0 or more.
 
     Raises UsageError for a segmenter without a network.
     """

@@ -1,4 +1,4 @@
-"""One picture for each value of a setting: a grid with its curves."""
+"""Paints one picture for each value of a setting, and draws a grid of the pictures with their loss curves."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _SETTINGS = ("steps", "optimizer", "init", "pooling", "scales", "learning_rate",
 
 @dataclass(frozen=True)
 class Sweep:
-    """A setting's name and its values, of the setting's type."""
+    """The name of a setting, and values of that setting's type."""
 
     name: str
     values: tuple[Any, ...]
@@ -58,7 +58,7 @@ class Sweep:
             raise UsageError(f"The values of {name} in '{text}' must be numbers.") from None
 
     def apply(self, options: OptimizeOptions, value: Any) -> OptimizeOptions:
-        """The options with one of the values. Raises UsageError where it is out of range."""
+        """The options with one of the values set. Raises UsageError where it is out of range."""
         settings = options.settings
         if self.name in _LOSSES:
             settings = replace(settings, losses=replace(settings.losses, **{self.name: value}))
@@ -78,7 +78,7 @@ def _curves(losses: list[dict[str, Any]], folder: Path) -> Tensor:
 
 @dataclass
 class SweepReport(JobReport):
-    """One entry in ``runs`` a value; the rest as of the last run, ``steps`` and ``seconds`` of all."""
+    """``runs`` has an entry for each value; ``steps`` and ``seconds`` are totals; other figures are of the last run."""
 
     output: Path
     sweep: str
@@ -106,7 +106,7 @@ def optimize_sweep(
     """Paint a still, or the first frame of a video, once for each value.
 
     output  a PNG that shows the pictures above their curves, default ``results/<stem>_<paintings>_sweep.png``
-    Raises as ``optimize_file``.
+    Raises what ``optimize_file`` raises.
     """
     context = context or Context()
     path, plan = Path(input), settings.plan()
