@@ -1,4 +1,4 @@
-"""Clips with a truth that is known, for the benchmark's tests."""
+"""Clips whose truth is known, for the benchmark's tests."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def shift(step: float, height: int, width: int) -> Tensor:
 
 
 def pair(flow: Tensor) -> Pair:
-    """Exact flow without boundaries: valid is what lies inside."""
+    """Exact flow without motion boundaries: a pixel is valid where its flow stays inside the frame."""
     return Pair(flow, inside(flow), 1 - inside(flow))
 
 
@@ -39,7 +39,7 @@ def sample(number: int, rgb: Tensor, painted: Tensor, motion: Motion | None = No
 
 
 def write_truth(folder: Path, flows: list[np.ndarray], masks: list[np.ndarray], cuts: tuple[int, ...] = ()) -> None:
-    """As the renderer packs it: flows [H,W,2] of frames 1, 2, …; class masks of all frames; cuts counted from 0."""
+    """Truth as the renderer packs it: flows [H,W,2] of frames 1, 2, …; class masks of all frames; cuts from 0 on."""
     (folder / "masks").mkdir(parents=True)
     for k, mask in enumerate(masks, 1):
         cv2.imwrite(str(folder / "masks" / f"{k:04d}.png"), mask)
@@ -64,7 +64,7 @@ def write_truth(folder: Path, flows: list[np.ndarray], masks: list[np.ndarray], 
 
 
 def rendered(folder: Path, frames: int = 6, step: int = 2, *, height: int = 48, width: int = 64, cut: int = 0) -> Path:
-    """A clip that pans, with its truth beside it: the left half is a vehicle. ``cut`` begins another shot there."""
+    """A panning clip with its truth beside it; the left half is a vehicle. Another shot begins at frame ``cut``."""
     rgb = panning(frames, height, width, step)
     if cut:
         red = torch.tensor((1.0, 0.2, 0.1)).view(1, 3, 1, 1)

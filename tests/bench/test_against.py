@@ -56,7 +56,7 @@ def test_the_same_is_the_same() -> None:
         ("excess", 0.3, "worse"),
         ("excess", 0.21, "same"),
         ("excess", -0.5, "better"),
-        ("excess[car]", 0.02, "same"),  # twice nothing is nothing
+        ("excess[car]", 0.02, "same"),  # doubled, but within the noise
         ("excess[car]", 0.05, "worse"),
         ("sharp[fine]", 0.8, "worse"),
         ("sharp[fine]", 1.2, "worse"),

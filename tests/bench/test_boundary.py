@@ -50,7 +50,7 @@ def test_classes_of_two_segmenters_are_matched_by_meaning() -> None:
 
 
 class Says(Segmenter[None]):
-    """A segmenter of one answer: the left half is of one region, the right half of another."""
+    """A segmenter that always finds one region in the left half and another one in the right half."""
 
     def __init__(self, names: tuple[str, ...], left: int, right: int) -> None:
         super().__init__("/".join(names), [Region(k, n) for k, n in enumerate(names)])

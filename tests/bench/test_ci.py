@@ -1,6 +1,6 @@
 """The regression check: a short cut of the bundled clip with the bundled weights, against saved results.
 
-Where a change of the figures is meant, ``make bench-ci-update`` writes results/stability_ci.json anew.
+Where a change of the figures is intended, ``make bench-ci-update`` writes results/stability_ci.json anew.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The benchmark of collections: artifacts are counted, losses told apart, every figure in the report."""
+"""The benchmark of collections: artifacts are counted, losses are told for each network, every figure is reported."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_a_spot_that_stands_out_is_a_bubble() -> None:
     painted[..., 100:112, 60:72] += 0.4
     painted[..., 160:172, 180:192] += 0.4
     assert bubbles(plain, painted) == 2
-    assert bubbles(texture(256, 256)[None].float(), painted) == 0, "only where there is nothing to paint"
+    assert bubbles(texture(256, 256)[None].float(), painted) == 0, "only plain parts of the source count"
     glint = plain.clone()
     glint[..., 120:128, 120:128] += 0.3
     assert bubbles(glint, painted + (glint - plain)) == 2, "a highlight that is painted as one is no bubble"
@@ -56,7 +56,7 @@ def test_training_pushes_down_what_stands_out_and_nothing_else() -> None:
     pushed = pictures.grad
     assert pushed is not None
     assert pushed[1, :, 100:112, 60:72].mean() > 20 * pushed[1, :, 150:, 150:].abs().mean()
-    assert spots(texture(256, 256)[None].float(), spotted) == 0, "only where there is nothing to paint"
+    assert spots(texture(256, 256)[None].float(), spotted) == 0, "only plain parts of the source count"
 
 
 def test_a_grid_shows_in_the_spectrum_and_in_the_lattice_loss() -> None:

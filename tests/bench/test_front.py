@@ -1,4 +1,4 @@
-"""``segnst bench front``: the definition of its figures, optimizing, tables, and what is refused."""
+"""``segnst bench front``: the definition of its figures, optimization, tables, and what it refuses."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def front(bench: Bench, material: Path) -> Bench:
-    """The command on the material's first frame; (exit code, stdout, stderr)."""
+    """The command on frame 2 of the material's clip: (exit code, stdout, stderr)."""
     encoder = ("--features", material / "vgg.safetensors", "--frame", f"{material / 'clip.mp4'}@2")
     return lambda *more: bench("front", *encoder, *more)
 

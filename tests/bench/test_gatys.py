@@ -1,4 +1,4 @@
-"""The plain loop and ours, on a tiny network."""
+"""The plain loop and segnst's optimization, on a tiny network."""
 
 from __future__ import annotations
 

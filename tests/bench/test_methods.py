@@ -1,4 +1,4 @@
-"""Every method: as many pictures as frames, in order, nothing over a cut; and each one's equation."""
+"""Every method makes one picture for each frame, in order, blends nothing over a cut, and follows its equation."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_local_weights_trust_what_looks_the_same() -> None:
     context = Context(Still(), pipeline)
     frames = [sample(0, rgb, a), sample(1, rgb, b, STILL), sample(2, rgb, b, STILL)]
     values = [float(out.mean()) for out in local_weights.run(iter(frames), context)]
-    first = 0.3  # 0.3 of the next frame
+    first = 0.3  # the next frame, which is 1, at weight 0.3
     second = 0.45 * first + 0.55 * (0.45 * 0 + 0.3 * 1 + 0.25 * 1)
     assert values == pytest.approx([first, second, 0.45 * second + 0.55 * (0.45 + 0.55)], rel=1e-4)
     other = 1 - rgb

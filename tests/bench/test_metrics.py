@@ -1,4 +1,4 @@
-"""Figures of sequences whose figures can be worked out by hand."""
+"""Figures of sequences for which they can be worked out by hand."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ STILL = pair(shift(0, *SIZE))
 
 
 def measured(source: Tensor, single: Tensor, output: Tensor, flow: Pair = STILL, **more: object) -> dict[str, float]:
-    """Figures of ``output`` beside source and per-frame styling, [T,3,H,W] each."""
+    """Figures of ``output``, given the source and per-frame styling, [T,3,H,W] each."""
     meters = {"source": Meter(), "per-frame": Meter(), "ours": Meter()}
     chain = Chain()
     for k in range(len(output)):
@@ -98,7 +98,7 @@ def test_errors_inside_layers_are_told_apart() -> None:
 
 
 def test_ghosts_are_what_stays_behind_on_uncovered_pixels() -> None:
-    """Six columns are uncovered in frame 2: they count as recent in frames 2, 3 and 4, and never as steady again."""
+    """Six columns are uncovered in frame 2: they are recent in frames 2, 3 and 4, and no longer never occluded."""
     chain, masks = Chain(), []
     hidden = torch.zeros(1, 1, *SIZE)
     hidden[..., :6] = 1

@@ -30,7 +30,7 @@ def test_masks_from_files_go_on_behind_a_cut(tmp_path: Path) -> None:
     )
     noise = torch.Generator().manual_seed(0)
     frames = [(rgb + 0.01 * torch.rand(rgb.shape, generator=noise))[None].clamp(0, 1) for rgb in [dark] * 3]
-    # a checkerboard in reverse is a cut whatever the brightness
+    # mirrored and inverted, so that a cut is detected whatever the brightness
     frames += [(1 - rgb.flip(-1))[None] for rgb in [bright * torch.tensor([0.2, 1, 0.1])[:, None, None]] * 3]
     seen = list(Bench.build(settings).samples(iter(frames)))
     assert [sample.cut for sample, _ in seen] == [False, False, False, True, False, False]

@@ -9,7 +9,7 @@ from segnst.types import Region
 
 
 class ByRed(Segmenter[None]):
-    """Red is a car: the redder, the surer."""
+    """Takes red for a car, with more certainty the redder a pixel is."""
 
     def __init__(self) -> None:
         super().__init__("by red", (Region(0, "other"), Region(1, "car")))
