@@ -133,7 +133,7 @@ class Agreement(Wrapped[Ours, Theirs], Generic[Ours, Theirs]):
         facts = self.figures()
         lines = [f"| {self.ours.name} and {self.theirs.name} | IoU |", "|---|---|"]
         lines += [f"| {name} | {v:.3f} |" for name, v in facts["classes"].items() if v is not None]
-        return "\n".join([*lines, f"| **share of equal pixels** | **{facts['pixels']:.3f}** |"])
+        return "\n".join([*lines, f"| **pixels that agree** | **{facts['pixels']:.3f}** |"])
 
     def write_sheet(self, path: Path) -> Path:
         """Draw up to 15 frames: the picture, both segmenters, and where they disagree in red. Raises OutputError."""

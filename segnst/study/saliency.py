@@ -118,7 +118,7 @@ def grad_cam(segmenter: AnySegmenter, rgb: Tensor, regions: Regions) -> Tensor:
     """
     network = segmenter.network
     if network is None:
-        raise UsageError(f"The segmenter {segmenter.name} has no network to look into.")
+        raise UsageError(f"The segmenter {segmenter.name} has no network whose features could be drawn.")
     module = _last_features(network, lambda: probabilities(segmenter, rgb))
     kept: list[Tensor] = []
     handle = module.register_forward_hook(lambda m, i, o: kept.append(o))
