@@ -1,4 +1,4 @@
-"""What the commands of the study may be told: compare, inspect, reconstruct. Nothing here imports torch."""
+"""Settings of the commands compare, inspect and reconstruct. Nothing here imports torch."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ MEASURING = "Measuring"
 class CompareOptions:
     """Which methods are compared after which painting, and how they are measured.
 
-    features  whose losses are told and optimized;  clip  a video on which the temporal error is measured, too
+    painting  is painted after by the optimizers, and compared with by the style losses
+    features  the encoder whose losses are optimized and measured
+    clip      a video on which the temporal error is measured as well
+
     Raises UsageError for a value that its field does not allow.
     """
 
@@ -34,20 +37,24 @@ class CompareOptions:
     steps: int = setting(200, "Steps of an optimization.", metavar="N", group=OPTIMIZING, min=1)
     max_size: int = setting(512, "Long side of the pictures.", metavar="PX", group=OPTIMIZING, min=32, unit="px")
     features: str = restated(OptimizeOptions, "features", "vgg19")
-    clip: Path | None = setting(None, "Measure the temporal error on this video, too.", metavar="FILE", group=MEASURING)
-    clip_frames: int = setting(6, "Frames of --clip, from its first on.", metavar="N", group=MEASURING, min=2)
+    clip: Path | None = setting(
+        None, "Measure the temporal error on this video as well.", metavar="FILE", group=MEASURING
+    )
+    clip_frames: int = setting(
+        6, "Number of frames of --clip to measure, from the first on.", metavar="N", group=MEASURING, min=2
+    )
     clip_steps: int = setting(
-        40, "Steps of its first frame; later ones take a quarter.", metavar="N", group=MEASURING, min=1
+        40, "Optimization steps of its first frame; later frames take a quarter.", metavar="N", group=MEASURING, min=1
     )
     clip_size: int = setting(256, "Long side of its frames.", metavar="PX", group=MEASURING, min=32, unit="px")
     raft: Path | None = setting(
-        None, "RAFT small weights to measure by; fetched otherwise.", metavar="FILE", group=MEASURING
+        None, "Weights of RAFT small to measure with; fetched by default.", metavar="FILE", group=MEASURING
     )
     device: str = restated(Settings, "device", "auto")
     offline: bool = restated(Settings, "offline", False)
     show_painting: bool = setting(
         True,
-        "Show the painting on the sheet, beside the pictures.",
+        "Show the painting next to the pictures on the sheet.",
         group=LOOK,
         options=("--show-painting/--hide-painting",),
     )
@@ -58,23 +65,33 @@ class CompareOptions:
 
 @dataclass(frozen=True)
 class InspectSettings:
-    """What is looked at.
+    """What is drawn.
 
-    layers   of the perceptual network ``features``, by default those of style; ``channels`` of each are drawn
-    region   the class whose saliency is drawn, by default the largest thing;  samples  noisy copies for SmoothGrad
+    layers    of the perceptual network ``features``, by default those of style
+    channels  how many channels of each layer are drawn
+    region    the class whose saliency is drawn, by default the largest one that is no scenery
+    samples   noisy copies for SmoothGrad
+
     Raises UsageError for a value that its field does not allow.
     """
 
     layers: tuple[str, ...] = setting(
         (), "Layers to show, separated by commas. Default: relu1_1 to relu5_1.", metavar="LAYER,…", group=WHAT
     )
-    channels: int = setting(6, "Channels of a layer.", metavar="N", group=WHAT, min=1, max=16)
+    channels: int = setting(6, "Number of channels to show of each layer.", metavar="N", group=WHAT, min=1, max=16)
     features: str = restated(OptimizeOptions, "features", "vgg19", group=WHAT)
     segmenter: str = restated(
-        Settings, "segmenter", "deeplab", help="Whose saliency: a name, or the path of a trained one."
+        Settings,
+        "segmenter",
+        "deeplab",
+        help="The segmenter whose saliency is drawn: a name, or the path of a trained one.",
     )
     region: str | None = setting(
-        None, "Class for the saliency. Default: the largest thing.", metavar="NAME", group=WHERE, options=("--class",)
+        None,
+        "Class whose saliency is drawn. Default: the largest object.",
+        metavar="NAME",
+        group=WHERE,
+        options=("--class",),
     )
     samples: int = setting(12, "Noisy copies for SmoothGrad.", metavar="N", group=RUNNING, min=1, max=200)
     max_size: int = setting(
@@ -89,14 +106,14 @@ class InspectSettings:
 
 @dataclass(frozen=True, slots=True)
 class EdgesSettings(Settings):
-    """``Settings`` at a size at which a strip of all edges is quickly made."""
+    """``Settings`` at a size at which the sheet of all edges is drawn quickly."""
 
     max_size: int | None = restated(Settings, "max_size", 640)
 
 
 @dataclass(frozen=True)
 class ReconstructOptimizing(OptimizeSettings):
-    """``OptimizeSettings`` that find a picture from noise, at one size."""
+    """``OptimizeSettings`` that start from noise and work at one size."""
 
     steps: int = restated(OptimizeSettings, "steps", 200)
     init: Literal["content", "style", "noise"] = restated(OptimizeSettings, "init", "noise")
@@ -107,16 +124,19 @@ class ReconstructOptimizing(OptimizeSettings):
 class ReconstructSettings:
     """What is reconstructed, and how.
 
-    what   "content": the features at ``layer``; "style": the Gram matrices of all style layers up to ``layer``
-    optimization  how the picture is found; its losses are chosen by ``what``
+    what          "content": the features at ``layer``; "style": the Gram matrices of all style layers up to ``layer``
+    optimization  how the picture is optimized; its losses are replaced by those that ``what`` needs
+
     Raises UsageError for a value that its field does not allow.
     """
 
     what: str = "content"
-    layer: str = setting("relu4_2", "The layer; of style, all style layers up to it.", metavar="LAYER", group=WHAT)
+    layer: str = setting(
+        "relu4_2", "The layer that is matched; for style, all style layers up to it.", metavar="LAYER", group=WHAT
+    )
     optimization: OptimizeSettings = field(default_factory=ReconstructOptimizing)
     tv_weight: float = restated(
-        LossWeights, "tv_weight", 20.0, help="Weight of total variation, against 1000 of the loss."
+        LossWeights, "tv_weight", 20.0, help="Weight of total variation; the loss of the layer weighs 1000."
     )
     features: str = restated(OptimizeOptions, "features", "vgg19", group=LOSSES)
     max_size: int = restated(OptimizeOptions, "max_size", 384)
