@@ -62,7 +62,7 @@ def of_checkpoints(given: Sequence[tuple[str, str]], name: str, paintings: Seque
         check_painting(painting, paintings)
         if painting in nets:
             raise UsageError(
-                f"The method '{name}' has two checkpoints for '{painting}'; give each a method name: METHOD:{painting}=…"
+                f"The method '{name}' has two checkpoints for '{painting}'; give each a method: METHOD:{painting}=…"
             )
         nets[painting] = load_style(checkpoint).net
     return Networks(name, nets)
