@@ -1,7 +1,7 @@
 """One transformer network for many styles: conditional instance normalization.
 
-Dumoulin, Shlens, Kudlur 2017 (arXiv 1610.07629): the convolutions are common to all styles, each style owns only
-the scale and shift of every normalization. The trunk is that of ``TransformerNetwork``.
+Dumoulin, Shlens, Kudlur 2017 (arXiv 1610.07629): all styles share the convolutions; each style has only its own scale
+and shift in every normalization. The trunk is that of ``TransformerNetwork``.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from torch import Tensor, nn
 
 from segnst.style.transformer import SMALLEST, STRIDE, TransformerNetwork, paint_through
 
-IDENTITY = "identity"  # the style that repeats the photo; weaker strengths lean on it
+IDENTITY = "identity"  # the style that repeats the photo; strengths below 1 mix it in
 
 # norm(layer, convolved [B,C,h,w]) -> normalized, scaled, shifted [B,C,h,w]
 Norm = Callable[["ConditionalConv", Tensor], Tensor]
 
 
 class ConditionalConv(nn.Module):
-    """Padded convolution and, for each style, the scale and shift of the norm behind it.
+    """A padded convolution, and the scale and shift that each style has in the normalization after it.
 
     gamma, beta  [S,C]
-    identity  whether the last style scales and shifts what was convolved as it is: normalizing takes a photo's own
-    colors and contrast away for good, and no scale brings them back
+    identity     whether the last style scales and shifts the values without normalizing them. That style has to repeat
+                 the photo, whose colors and contrast are lost in a normalization.
     """
 
     def __init__(
@@ -53,7 +53,10 @@ class ConditionalConv(nn.Module):
         return norm(self, self.conv(x))
 
     def scales(self, codes: Tensor) -> tuple[Tensor, Tensor]:
-        """What the codes [B,S] multiply the normalized and the plain values with, two of [B,C]."""
+        """The factors [B,C] that codes [B,S] give to the normalized and to the unnormalized values.
+
+        Without an identity style, the latter are zeros [B,1].
+        """
         codes = codes.to(self.gamma)
         if not self.identity:
             return codes @ self.gamma, codes.new_zeros(len(codes), 1)
@@ -61,7 +64,7 @@ class ConditionalConv(nn.Module):
 
 
 class ConditionalResidual(nn.Module):
-    """Two convolutions beside an identity, as in ``TransformerNetwork``."""
+    """Residual block as in ``TransformerNetwork``; ``scale`` is the initial scale of its second norm."""
 
     def __init__(
         self,
@@ -84,14 +87,15 @@ class ConditionalResidual(nn.Module):
 
 
 class ConditionalNetwork(nn.Module, ABC):
-    """A trunk with conditional norms: what every network of many styles has in common.
+    """Base class of the networks that paint in many styles by conditional normalization.
 
-    styles    how many; with ``identity`` the last of them repeats the photo
-    width     channels of its first layer
+    styles    number of styles; with ``identity`` the last of them repeats the photo
+    width     channels of the first layer
 
-    A network states how it sees a frame: ``margin`` px are added by reflection on every side, then as many at the
-    right and the bottom as make each side a multiple of ``stride``; ``scales`` are the factors by which the pictures
-    that are normalized are smaller than that. ``reach`` is how far it looks, in px: a multiple of ``stride``.
+    Each subclass states how a frame is padded: ``margin`` px are added by reflection on every side, then as many at
+    the right and the bottom as make each side a multiple of ``stride``. ``scales`` are the factors by which the
+    normalized feature maps are smaller than the padded frame. ``reach`` is how far the receptive field extends to each
+    side, in px, rounded up to a multiple of ``stride``.
     """
 
     architecture: str  # as files call it
@@ -106,10 +110,10 @@ class ConditionalNetwork(nn.Module, ABC):
 
     @abstractmethod
     def _through(self, rgb: Tensor, norm: Norm) -> Tensor:
-        """The framed picture [B,3,H,W] in [0,1] -> painted, the same shape, range about [0,1]."""
+        """The padded picture [B,3,H,W] in [0,1] -> painted, the same shape, range about [0,1]."""
 
     def framed(self, x: Tensor, mode: str = "reflect") -> Tensor:
-        """A picture or masks [B,C,H,W] as the network sees them, padded."""
+        """A picture or masks [B,C,H,W], padded as the network needs it."""
         height, width = x.shape[-2:]
         m = self.margin
         return F.pad(x, (m, m + (-width - 2 * m) % self.stride, m, m + (-height - 2 * m) % self.stride), mode=mode)
@@ -117,8 +121,7 @@ class ConditionalNetwork(nn.Module, ABC):
     def through(self, rgb: Tensor, norm: Norm) -> Tensor:
         """RGB [B,3,H,W] in [0,1] -> painted, the same shape, range about [0,1] (not clamped).
 
-        norm  is asked after every convolution: how statistics are taken and styles laid over the picture
-        is its business.
+        norm  called after every convolution; it measures the statistics and applies the styles
         Raises ValueError for pictures that are too small to be padded by reflection.
         """
         height, width = rgb.shape[-2:]
@@ -129,19 +132,22 @@ class ConditionalNetwork(nn.Module, ABC):
 
     @property
     def smallest(self) -> int:
-        """Fewest pixels a side of a picture: a reflection needs as many as it adds."""
+        """The smallest height and width of a picture in px: reflection needs at least as many pixels as it adds."""
         return max(SMALLEST, self.margin + self.stride)
 
     def norms(self) -> Iterator[tuple[str, ConditionalConv]]:
-        """All layers that a style scales and shifts, with their names, in the order of the file."""
+        """All layers that a style scales and shifts, with their names, in the order that files keep."""
         for name, module in self.named_modules():
             if isinstance(module, ConditionalConv):
                 yield name, module
 
     @torch.no_grad()
     def settle_identity(self, photos: Tensor) -> None:
-        """Begin the identity as the mean of all styles, normalized by the mean statistics of photos [B,3,H,W] instead
-        of each picture's own: activations keep their size, so that it can learn."""
+        """Initialize the identity style as the mean of all other styles.
+
+        The identity does not normalize, so the mean statistics of the photos [B,3,H,W] are folded into its scales and
+        shifts. Its activations then have the usual size, and it can be trained from there.
+        """
 
         def norm(layer: ConditionalConv, x: Tensor) -> Tensor:
             mean, deviation = x.mean((0, 2, 3)), x.std((2, 3)).mean(0) + 1e-5
@@ -152,11 +158,11 @@ class ConditionalNetwork(nn.Module, ABC):
         self.through(photos, norm)
 
     def rows(self) -> Tensor:
-        """All that the styles own, [S,R]: scale and shift of every norm, in the order of ``norms``."""
+        """The parameters of each style, [S,R]: scale and shift of every norm, in the order of ``norms``."""
         return torch.cat([part for _, layer in self.norms() for part in (layer.gamma, layer.beta)], 1)
 
     def painted_by(self, rgb: Tensor, rows: Tensor) -> Tensor:
-        """Each picture by a row of its own: rgb [B,3,H,W], rows [B,R] of styles that are not the identity."""
+        """Paint each picture by its own row: rgb [B,3,H,W], rows [B,R] of styles that are not the identity."""
         sizes = [n for _, layer in self.norms() for n in (layer.gamma.shape[1], layer.beta.shape[1])]
         parts = rows.split(sizes, 1)  # type: ignore[no-untyped-call]
         mine = {id(layer): parts[2 * k : 2 * k + 2] for k, (_, layer) in enumerate(self.norms())}
@@ -168,7 +174,7 @@ class ConditionalNetwork(nn.Module, ABC):
         return self.through(rgb, norm)
 
     def forward(self, rgb: Tensor, code: Tensor) -> Tensor:
-        """Each picture in its own mix of styles: rgb [B,3,H,W], code [B,S] with rows that sum to 1."""
+        """Paint each picture in its own mix of styles: rgb [B,3,H,W], code [B,S] with rows that sum to 1."""
 
         def norm(layer: ConditionalConv, x: Tensor) -> Tensor:
             normalized, plain = (scale[..., None, None] for scale in layer.scales(code))
@@ -179,7 +185,7 @@ class ConditionalNetwork(nn.Module, ABC):
 
 
 class OneStyle(nn.Module):
-    """A network of many styles that is asked for one mix of them only: RGB [B,3,H,W] in [0,1] -> painted.
+    """A network of many styles, fixed to one mix of them: RGB [B,3,H,W] in [0,1] -> painted.
 
     code  [S] the mix
     """
@@ -199,8 +205,9 @@ class OneStyle(nn.Module):
 class ConditionalTransformer(ConditionalNetwork):
     """Paints pictures in any of its styles, or a mix of them.
 
-    styles   how many; width, blocks, down  as in ``TransformerNetwork``
-    identity  whether the last style is one that repeats the photo (see ``ConditionalConv``)
+    styles               number of styles
+    width, blocks, down  as in ``TransformerNetwork``
+    identity             whether the last style repeats the photo (see ``ConditionalConv``)
     """
 
     architecture = "transformer"
@@ -231,8 +238,10 @@ class ConditionalTransformer(ConditionalNetwork):
 
 @torch.no_grad()
 def widened(net: ConditionalTransformer, down: int) -> ConditionalTransformer:
-    """A network whose kernels that halve the picture have the side ``down``, at least that of ``net``: each is that of
-    ``net`` behind a binomial blur."""
+    """A copy of ``net`` with downsampling kernels of side ``down``, which is at least that of ``net``.
+
+    Each new kernel is the old one, convolved with a binomial blur.
+    """
     result = ConditionalTransformer(net.styles, net.width, net.blocks, identity=net.identity, down=down)
     state = net.state_dict()
     for key in ("conv2.conv.weight", "conv3.conv.weight"):
@@ -253,7 +262,7 @@ def _layers(blocks: int) -> list[str]:
 
 
 def from_single(net: TransformerNetwork, styles: int, *, identity: bool = False) -> ConditionalTransformer:
-    """A collection whose styles all begin as the one of a single-style network."""
+    """A network of many styles, each initialized as the style of a single-style network."""
     result = ConditionalTransformer(styles, net.width, net.blocks, identity=identity, down=net.down)
     source, state = net.state_dict(), result.state_dict()
     for name in _layers(net.blocks):
@@ -266,7 +275,10 @@ def from_single(net: TransformerNetwork, styles: int, *, identity: bool = False)
 
 
 def to_single(net: ConditionalTransformer, code: Tensor | Sequence[float]) -> TransformerNetwork:
-    """The single-style network that paints as ``net`` does with the code [S], which has no share of the identity."""
+    """The single-style network that paints as ``net`` does with the code [S].
+
+    The code must not contain the identity, which no single-style network can express.
+    """
     mix = torch.as_tensor(code, dtype=torch.float32)
     result = TransformerNetwork(net.width, net.blocks, down=net.down)
     source, state = net.state_dict(), result.state_dict()

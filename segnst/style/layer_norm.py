@@ -1,8 +1,8 @@
-"""Per-pixel conditional instance norm: every layer of the frame its own statistics and its own style, in one pass.
+"""Per-pixel conditional instance norm: one pass, in which every layer of the frame has its own statistics and style.
 
 With soft masks m_l and styles s_l, a normalized value is y A + B with A = sum_l m_l gamma_l / sigma_l and
-B = sum_l m_l (beta_l - gamma_l mu_l / sigma_l): folded layer by layer, since two separate sums of gamma and beta
-would give cross terms between layers.
+B = sum_l m_l (beta_l - gamma_l mu_l / sigma_l). Statistics and style are combined layer by layer before the masks are
+applied, because separate sums would give cross terms between layers.
 """
 
 from __future__ import annotations
@@ -16,16 +16,18 @@ from torch import Tensor
 from segnst.style.conditional import ConditionalConv, ConditionalNetwork
 
 EPS = 1e-5  # of instance norm
-FEW = 0.02  # pseudo-count, as a share of the frame: layers about as small lean on the frame's statistics
-MEMORY = 0.8  # share of the past in a layer's statistics: a mask that grows does not pump color
-CHUNK = 1 << 14  # pixels at a time: what is read twice stays in the cache
+# A pseudo-count, as a share of the frame: every layer's statistics include the frame's with this weight, so that those
+# of small layers are usable.
+FEW = 0.02
+MEMORY = 0.8  # share of the past in a layer's statistics, so that colors do not jump when a mask grows
+CHUNK = 1 << 14  # pixels handled at a time, few enough to stay in the processor's cache
 
 
 @dataclass(frozen=True, slots=True)
 class Moments:
     """Weighted sums behind the statistics of one norm: weight [L+1], first and second moment [L+1,C].
 
-    The last row is the whole frame. Divided by the frame's pixels.
+    All are divided by the number of pixels in the frame. The last row is for the whole frame.
     """
 
     weight: Tensor
@@ -33,12 +35,12 @@ class Moments:
     second: Tensor
 
     def blend(self, past: Moments) -> Moments:
-        """These moments, with ``MEMORY`` of the past ones."""
+        """The running mean: these moments, with the share ``MEMORY`` of the past ones."""
         pairs = ((self.weight, past.weight), (self.first, past.first), (self.second, past.second))
         return Moments(*(now + MEMORY * (then - now) for now, then in pairs))
 
     def statistics(self) -> tuple[Tensor, Tensor]:
-        """Mean and standard deviation [L,C]; small layers lean on the frame's, empty ones have the frame's."""
+        """Mean and standard deviation [L,C], mixed with the frame's for small layers; empty layers get the frame's."""
         weight = self.weight[:-1, None] + FEW
         mean = (self.first[:-1] + FEW * self.first[-1]) / weight
         square = (self.second[:-1] + FEW * self.second[-1]) / weight
@@ -47,10 +49,10 @@ class Moments:
 
 @dataclass(frozen=True, slots=True)
 class PaintedMasks:
-    """Layer masks at the resolutions of the network, by pixels: {h*w: [L,h*w]}.
+    """Layer masks at each resolution of the network, keyed by the number of pixels: {h*w: [L,h*w]}.
 
-    soft   the masks as they are, for statistics
-    share  the same, sharing out every pixel among the layers that are painted, for the styles
+    soft   the masks as given, for the statistics
+    share  the masks scaled to sum to 1 over the painted layers at every pixel, for the styles
     """
 
     soft: dict[int, Tensor]
@@ -58,7 +60,7 @@ class PaintedMasks:
 
 
 def painted_masks(net: ConditionalNetwork, soft: Tensor) -> PaintedMasks:
-    """soft [1,L,H,W]: the masks of the layers to paint; what is missing to 1 stays original."""
+    """soft [1,L,H,W]: the masks of the layers to paint; where they sum to less than 1, the rest stays original."""
     soft = net.framed(soft, "replicate")
     by_size: tuple[dict[int, Tensor], dict[int, Tensor]] = ({}, {})
     before = 1
@@ -67,19 +69,19 @@ def painted_masks(net: ConditionalNetwork, soft: Tensor) -> PaintedMasks:
         before = scale
         flat = soft[0].flatten(1)
         by_size[0][flat.shape[1]] = flat
-        # 1e-4: far from every painted layer they all share a pixel that compose will not show
+        # 1e-4: far from every painted layer, all of them share the pixel, which composing replaces by the source
         raised = flat + 1e-4
         by_size[1][flat.shape[1]] = raised.div_(raised.sum(0, keepdim=True))
     return PaintedMasks(*by_size)
 
 
 def moments(pixels: Tensor, soft: Tensor | None) -> Moments:
-    """Of pixels [N,C] under masks [L,N] (None: one layer, everywhere), all float32."""
+    """Moments of pixels [N,C] under masks [L,N] (None: one layer, everywhere), all float32."""
     exact = torch.float32 if pixels.device.type == "mps" else torch.float64
     layers = 1 if soft is None else len(soft)
     total = torch.zeros(2, layers + 1, pixels.shape[1], dtype=exact, device=pixels.device)
     weight = torch.ones(layers + 1, dtype=exact, device=pixels.device)
-    # the frame is one layer more, everywhere
+    # the last row, for the whole frame, has a mask of ones
     masks = None if soft is None else torch.cat((soft, soft.new_ones(1, len(pixels))))
     for start in range(0, len(pixels), CHUNK):
         part = pixels[start : start + CHUNK]
@@ -103,7 +105,7 @@ def coefficients(layer: ConditionalConv, codes: Tensor, found: Moments) -> tuple
 
 
 def lay(pixels: Tensor, share: Tensor | None, scale: Tensor, shift: Tensor) -> None:
-    """pixels [N,C] <- pixels * A + B in place, with A and B [L,C] shared out by masks [L,N] (None: one layer)."""
+    """pixels [N,C] <- pixels * A + B in place, with A and B [L,C] weighted by masks [L,N] (None: one layer)."""
     if share is None:
         pixels.mul_(scale[0]).add_(shift[0])
         return
@@ -119,11 +121,12 @@ def flat_pixels(x: Tensor) -> Tensor:
 
 
 class LayerNorm:
-    """The norm of one frame (``segnst.style.conditional.Norm``), which remembers the moments it took.
+    """The norm of one frame (``segnst.style.conditional.Norm``); ``found`` collects the moments for the next frame.
 
-    codes  [L,S] the mix of styles of each layer; masks  None when one layer is the whole frame
-    past   moments of the frame before, in the order of the norms; ``found`` is the same for the next frame
-    fixed  take ``past`` as it is and no statistics of this picture: for pieces of a larger one
+    codes  [L,S] the mix of styles of each layer
+    masks  None when one layer covers the whole frame
+    past   moments of the last frame, in the order of the norms
+    fixed  normalize with ``past`` and measure nothing: for tiles of a larger picture
     """
 
     def __init__(
@@ -133,7 +136,7 @@ class LayerNorm:
         self.found: list[Moments] = []
 
     def __call__(self, layer: ConditionalConv, x: Tensor) -> Tensor:
-        x = x.float().contiguous(memory_format=torch.channels_last)  # sums in half precision would not do
+        x = x.float().contiguous(memory_format=torch.channels_last)  # half precision is too coarse for sums
         pixels = flat_pixels(x)
         soft = self.masks.soft[len(pixels)] if self.masks else None
         share = self.masks.share[len(pixels)] if self.masks else None
@@ -155,7 +158,7 @@ def paint_layers(
     soft: Tensor | None,
     past: tuple[Moments, ...] | None = None,
 ) -> tuple[Tensor, tuple[Moments, ...]]:
-    """One frame, each layer in its own style, in one pass.
+    """Paint one frame in one pass, each layer in its own style.
 
     rgb [1,3,H,W] in [0,1]; codes [L,S]; soft [1,L,H,W] masks of the painted layers, or None for one layer
     everywhere. Returns the painted frame (range about [0,1], not clamped) and the moments for the next frame.

@@ -1,8 +1,9 @@
-"""Limited-memory BFGS (Nocedal 1980; Nocedal & Wright 2006, algorithm 7.5) for pictures: one gradient a step.
+"""Limited-memory BFGS (Nocedal 1980; Nocedal & Wright 2006, algorithm 7.5) for pictures, with one gradient per step.
 
-No line search, as in all of style transfer: a search costs evaluations and the unit step is nearly always good. Two
-guards stand in for it. A step moves no pixel by more than ``REACH`` and the picture by no more than ``FAR`` in the root
-mean square; and the first step has a length that means something for a picture, where a unit of gradient does not.
+There is no line search, as is usual in style transfer: it costs evaluations, and the unit step is nearly always good.
+Two limits replace it. No step changes a pixel by more than ``REACH`` or the picture by more than ``FAR`` in the root
+mean square. The first step, for which no curvature is known yet, is scaled to the length ``FIRST``, because the
+gradient's own length says nothing about pixel values.
 """
 
 from __future__ import annotations
@@ -58,6 +59,6 @@ class Lbfgs:
         x.add_(move.clamp_(-REACH, REACH))
 
     def forget(self) -> None:
-        """Begin anew, as from another point."""
+        """Drop the history, because the next step starts from another picture."""
         self.pairs.clear()
         self._last = None

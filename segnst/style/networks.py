@@ -19,7 +19,8 @@ ARCHITECTURES = (Painter.architecture, ConditionalTransformer.architecture)
 def new_network(architecture: str, styles: int, width: int, *, down: int = 5, identity: bool) -> ConditionalNetwork:
     """A network that has learned nothing yet. Raises UsageError for an architecture that does not exist.
 
-    styles  with ``identity``, the last of them is the identity; down  of the transformer (``TransformerNetwork``)
+    styles  number of styles; with ``identity``, the last of them repeats the photo
+    down    side of the downsampling kernels in a transformer (``TransformerNetwork``)
     """
     if architecture == Painter.architecture:
         return Painter(styles, width, identity=identity)
@@ -50,7 +51,7 @@ def network_of(tensors: Mapping[str, Tensor], metadata: Mapping[str, str], style
 
 @torch.no_grad()
 def with_rows(net: ConditionalNetwork, rows: Sequence[int], *, identity: bool) -> ConditionalNetwork:
-    """A copy that has these styles of a network, in this order; a number may come twice.
+    """A copy of a network with the styles of these numbers, in this order; a number may occur twice.
 
     identity  whether the last of them is the identity
     """

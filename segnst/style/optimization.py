@@ -1,7 +1,7 @@
-"""Painting by optimization (Gatys 2016, CVPR): the picture itself is what is learned.
+"""Painting by optimization (Gatys 2016, CVPR): the pixels of the picture are optimized.
 
-One step is one evaluation of loss and gradient. Large pictures are done coarse to fine (Gatys 2017, section 6): most
-strokes are laid at a fraction of the cost where they are a few pixels wide, and the full size refines them.
+One step is one evaluation of loss and gradient. Large pictures are painted coarse to fine (Gatys 2017, section 6): most
+steps are made on a reduced picture, where they are cheap, and the last ones refine the strokes at full size.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from segnst.style.optimization_settings import OptimizeSettings
 Losses = dict[str, float | int]
 Watch = Callable[[int, Tensor, Losses], None]  # step from 1, picture [1,3,h,w] (not clamped), its losses
 SMALLEST_SCALE, SMALLEST_SHORT = 128, 48  # px of the long and the short side that a coarse scale has at least
-LAST_SHARE = 0.3  # of the steps are done at full size
-SETTLED, WINDOW = 1e-5, 25  # converged: a smaller share of the loss was gained over so many steps
-RUINED = 10.0  # times the best loss of a scale: begin again from the best picture
+LAST_SHARE = 0.3  # share of the steps that are made at full size
+SETTLED, WINDOW = 1e-5, 25  # converged when the loss fell by less than this share over so many steps
+RUINED = 10.0  # a loss this many times the best of its scale sends L-BFGS back to the best picture
 
 
 class Diverged(SegnstError):
@@ -62,7 +62,7 @@ def plan_scales(size: tuple[int, int], steps: int, scales: int) -> list[tuple[tu
             count += 1
     count = min(count, steps)
     sizes = [(max(1, size[0] >> k), max(1, size[1] >> k)) for k in range(count)][::-1]
-    # most of the steps where they are cheap: two scales take 0.48 of the time of all at full size, three 0.41
+    # most steps are made where they are cheap: two scales take 0.48 of the time that one takes, three take 0.41
     last = steps if count == 1 else max(1, round(LAST_SHARE * steps))
     rest = steps - last
     shares = [rest // (count - 1) + (k < rest % (count - 1)) for k in range(count - 1)] if count > 1 else []
@@ -99,7 +99,7 @@ class _Descent:
             self.adam.step()
             self.picture.clamp_(0, 1)
         elif self.lbfgs is not None:
-            if total > RUINED * self.best:  # what the line search would have refused
+            if total > RUINED * self.best:  # a line search would have refused this step
                 self.picture.copy_(self.best_picture)
                 self.lbfgs.forget()
             else:
@@ -117,7 +117,7 @@ def optimize(
 ) -> Optimized:
     """Optimize from ``start`` [1,3,H,W]; ``build`` gives the objective at a size (H, W).
 
-    steps, scales  instead of the settings'. Raises Diverged, UsageError.
+    steps, scales  replace those of the settings. Raises Diverged, UsageError.
     """
     size = (start.shape[-2], start.shape[-1])
     plan = plan_scales(size, steps or settings.steps, settings.scales if scales is None else scales)

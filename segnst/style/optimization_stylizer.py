@@ -1,4 +1,4 @@
-"""Optimization in the place of a transformer network: a stylizer for the pipeline, for stills and for short videos."""
+"""A stylizer for the pipeline that optimizes each frame instead of running a network: for stills and short videos."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from segnst.types import LayerMasks
 
 Painted = tuple[str, list[tuple[Tensor, float]], Tensor | None]  # name, paintings with weights, mask
 
-LEAST_SHARE = 1e-3  # of the picture that a region must cover to be painted
+LEAST_SHARE = 1e-3  # share of the picture that a region must cover to be painted
 
 
 def match_colors(painting: Tensor, content: Tensor, mask: Tensor | None = None) -> Tensor:
     """The painting with the mean and the covariance of the content's colors (Gatys 2016, arXiv 1606.05897, eq. 1–5).
 
-    Both [1,3,h,w] in [0,1]; mask [1,1,H,W] weights the content's pixels. Of the maps that do so this is the symmetric
-    one, Σ_c^(1/2) Σ_s^(-1/2).
+    Both [1,3,h,w] in [0,1]; mask [1,1,H,W] weights the content's pixels. The linear map is Σ_c^(1/2) Σ_s^(-1/2), with
+    symmetric square roots.
     """
 
     def moments(rgb: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
@@ -60,14 +60,15 @@ class OptimizedCarry:
 
 
 class OptimizingStylizer(Stylizer[OptimizedCarry]):
-    """Paints a frame by optimization, each region after its paintings, in one picture, by guided Gram matrices.
+    """Paints a frame by optimization: all regions in one picture, each after its own paintings (guided Gram matrices).
 
     paintings   {style of the plan: RGB [1,3,h,w]}
-    flow        for video: a frame starts from the last, warped, and is held to it where the flow is reliable
+    flow        for video: a frame starts from the warped painting of the last one, and a temporal loss keeps it close
+                to that where the flow is reliable
     match       give the paintings the colors of the region they are for
     demand      raise InputError where a named region is not in the first frame
     watch       called after every step
-    ``results`` has what came of each frame.
+    ``results`` holds the losses of every step, for each frame.
     """
 
     def __init__(
@@ -99,7 +100,7 @@ class OptimizingStylizer(Stylizer[OptimizedCarry]):
         return [f"No frame had '{name}' in it." for name in wanted if name not in self._seen]
 
     def _regions(self, rgb: Tensor, masks: LayerMasks | None) -> list[Painted]:
-        """All that is painted and seen."""
+        """The layers that are to be painted and occur in this frame. Raises InputError (see ``demand``)."""
         found = []
         for k, entry in enumerate(self.plan.entries):
             mask = None if masks is None else masks.soft[:, k : k + 1]
@@ -158,7 +159,7 @@ class OptimizingStylizer(Stylizer[OptimizedCarry]):
     def __call__(
         self, rgb: Tensor, masks: LayerMasks | None, carry: OptimizedCarry | None = None, seconds: float = 0.0
     ) -> tuple[Tensor, OptimizedCarry]:
-        # the pipeline runs without gradients, and tensors made there cannot take part in one
+        # the pipeline runs in inference mode, and tensors made there cannot take part in a gradient: hence the clones
         with torch.inference_mode(False), torch.enable_grad():
             rgb = rgb.clone()
             if masks is not None:
@@ -189,7 +190,7 @@ class OptimizingStylizer(Stylizer[OptimizedCarry]):
             self.expected = settings.steps
             return optimize(build, self._start(rgb), settings, watch=self.watch)
         self.expected = steps = settings.frame_steps or max(1, settings.steps // 4)
-        # the strokes are there already; only what was uncovered is new
+        # the warped picture already has its strokes and only uncovered places are new: one scale and fewer steps do
         return optimize(build, torch.lerp(rgb, last, reliable), settings, steps=steps, scales=1, watch=self.watch)
 
 

@@ -1,16 +1,16 @@
-"""The painter: one light network for many styles, whose work is done at an eighth and a quarter of the frame.
+"""The painter: a light network for many styles that computes mostly at an eighth and a quarter of the resolution.
 
 A successor of the transformer network of Johnson 2016 (arXiv 1603.08155) with the conditional instance norm of Dumoulin
 2017 (arXiv 1610.07629). What differs, and why:
 
 - The picture is folded into blocks of 2x2 pixels first and unfolded last (Shi 2016, arXiv 1609.05158), so that no layer
-  runs at full resolution, where a processor waits for memory rather than computes.
+  runs at full resolution, where a processor spends its time waiting for memory.
 - Six residual blocks work at an eighth, where one kernel spans 24 px: strokes of the size that paintings have.
 - Two more work at a quarter, and additive skips bring edges of the photo back, so that faces stay readable.
-- Kernels that halve the picture have a side of 4: every pixel counts equally often, and a picture that moves by a few
-  pixels is painted alike (compare Zhang 2019, arXiv 1904.11486).
-- The frame is padded once by reflection; convolutions inside pad by zeros, which is a third faster than reflecting at
-  each of them, and the margin keeps the border out of the picture.
+- Downsampling kernels have a side of 4, so that they cover every pixel equally often, and a picture that is shifted by
+  a few pixels is painted alike (compare Zhang 2019, arXiv 1904.11486).
+- The frame is padded once by reflection. The convolutions inside pad by zeros, which is a third faster than reflecting
+  at each of them; their artifacts at the border stay within the margin, which is cropped off.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from torch import Tensor, nn
 from segnst.style.conditional import ConditionalConv, ConditionalNetwork, ConditionalResidual, Norm
 
 FOLD = 2  # px a side of the blocks that are folded into channels
-GAIN = 0.15  # of the last convolution, as in the transformer network
-FAINT = 0.3  # scale of a residual branch at the beginning: the sum of eight would drown what they add to
+GAIN = 0.15  # factor on the last convolution, as in the transformer network
+FAINT = 0.3  # initial scale of a residual branch: eight branches at full scale would drown the signal they add to
 
 
 class Painter(ConditionalNetwork):
     """Paints pictures in any of its styles, or a mix of them.
 
-    styles    how many
+    styles    number of styles
     width     channels at half the resolution; twice as many at a quarter, four times at an eighth
     eighth, quarter  residual blocks at an eighth and at a quarter of the resolution
-    identity  whether the last style is one that repeats the photo (``ConditionalConv``)
+    identity  whether the last style repeats the photo (see ``ConditionalConv``)
     """
 
     architecture = "painter"
@@ -71,7 +71,7 @@ class Painter(ConditionalNetwork):
 
     @torch.no_grad()
     def _even_start(self) -> None:
-        """Let the four pixels of a block begin alike, without a grid (Aitken 2017, arXiv 1707.02937)."""
+        """Initialize the four pixels of a block alike, without a checkerboard (Aitken 2017, arXiv 1707.02937)."""
         first = self.out.weight[:: FOLD**2].repeat_interleave(FOLD**2, 0)
         self.out.weight.copy_(first)
         if self.out.bias is not None:

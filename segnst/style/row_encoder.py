@@ -1,8 +1,8 @@
-"""Any picture as a style: from the picture to the scales and shifts of a network of many styles, in one look.
+"""Any picture as a style: predicting the scales and shifts of a network of many styles from a picture.
 
 After Ghiasi 2017 (arXiv 1705.06830), whose style prediction network gives the parameters of conditional instance norm.
-Here the picture is described by channel means and deviations of a perceptual network, which suffice to tell styles
-apart (Huang & Belongie 2017, arXiv 1703.06868), and a small perceptron turns them into a row.
+Here the picture is described by channel means and deviations of a perceptual network, which characterize a style well
+(Huang & Belongie 2017, arXiv 1703.06868), and a small perceptron turns them into a row of style parameters.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from torch import Tensor, nn
 from segnst.perceptual.encoders import Encoder
 
 LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
-FLOOR = 1e-3  # of what the logarithm is taken of, as a share of a layer's usual activation
+FLOOR = 1e-3  # added before the logarithm is taken, as a share of a layer's mean deviation
 HIDDEN, CODE = 256, 128
 
 
 def description(encoder: Encoder, rgb: Tensor) -> Tensor:
-    """What a picture [B,3,H,W] in [0,1] looks like: [B,D], logarithms of channel means and deviations by layer."""
+    """Describe pictures [B,3,H,W] in [0,1] by the logarithms of each layer's channel means and deviations: [B,D]."""
     parts = []
     for features in encoder(rgb, LAYERS).values():
         flat = features.float().flatten(2)
@@ -31,7 +31,8 @@ def description(encoder: Encoder, rgb: Tensor) -> Tensor:
 class RowEncoder(nn.Module):
     """Descriptions [B,D] -> rows [B,R]: every norm's scale and shift (``ConditionalNetwork.rows``).
 
-    Before it learns, every picture has the row ``base``, so that training begins from paint and not from noise.
+    Before training, every picture gets nearly the row ``base``, so that training starts from a real style and not from
+    noise.
     """
 
     center: Tensor
@@ -51,7 +52,7 @@ class RowEncoder(nn.Module):
 
     @torch.no_grad()
     def settle(self, descriptions: Tensor, base: Tensor) -> None:
-        """Take what is usual of descriptions [N,D] of many pictures, and the row that all begin with [R]."""
+        """Set the input normalization from the descriptions [N,D] of many pictures, and ``base`` to the row [R]."""
         self.center.copy_(descriptions.mean(0))
         self.spread.copy_(descriptions.std(0).clamp_min(1e-3))
         self.base.copy_(base)
@@ -64,7 +65,7 @@ class RowEncoder(nn.Module):
 
 
 def encoder_of(tensors: dict[str, Tensor], prefix: str = "encoder.") -> RowEncoder | None:
-    """The row encoder among a collection's tensors, or None where it has none. They are taken out of ``tensors``."""
+    """The row encoder among a collection's tensors, or None. Its tensors are removed from ``tensors``."""
     mine = {k.removeprefix(prefix): tensors.pop(k) for k in sorted(tensors) if k.startswith(prefix)}
     if not mine:
         return None

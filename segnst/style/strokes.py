@@ -1,4 +1,4 @@
-"""The size of strokes as a choice: painting at another scale than the frame's."""
+"""Choosing the size of strokes by painting the frame at another scale."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from segnst.filters import box_mean
 from segnst.style.transformer import SMALLEST
 
 Found = TypeVar("Found")
-WINDOW = 5  # px of the reduced frame in which paint follows the source
-FLAT = 1e-3  # variance of luminance below which nothing is to follow
+WINDOW = 5  # px of the reduced frame, side of the windows in which paint is fitted to the source
+FLAT = 1e-3  # variance of luminance below which a window counts as flat, with no edges to follow
 
 
 def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
@@ -24,8 +24,9 @@ def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
 def guided_upsampling(small: Tensor, guide_small: Tensor, guide: Tensor) -> Tensor:
     """Enlarge paint [B,3,h,w] to the size of a guide [B,1,H,W], with the guide's edges.
 
-    After the guided filter (He 2010, arXiv 1505.00996 for its fast form): paint is locally a g + b of the guide
-    plus a rest. a, b and the rest are enlarged, and a g + b taken with the large guide; nothing of the paint is lost.
+    After the guided filter (He 2010; arXiv 1505.00996 for its fast form): paint is locally a g + b, with the guide g,
+    plus a remainder. a, b and the remainder are enlarged and combined with the large guide, so that no detail of the
+    paint is lost.
     """
     size = (guide.shape[-2], guide.shape[-1])
     mean_g, mean_p = box_mean(guide_small, WINDOW), box_mean(small, WINDOW)
@@ -40,9 +41,10 @@ def guided_upsampling(small: Tensor, guide_small: Tensor, guide: Tensor) -> Tens
 def at_stroke_size(
     paint: Callable[[Tensor, Tensor | None], tuple[Tensor, Found]], rgb: Tensor, soft: Tensor | None, size: float
 ) -> tuple[Tensor, Found]:
-    """Paint a frame [1,3,H,W] with masks [1,L,H,W] so that strokes are ``size`` times as large as they come.
+    """Paint a frame [1,3,H,W] with masks [1,L,H,W] so that strokes are ``size`` times as large as the network's.
 
-    Above 1 the frame is painted reduced and enlarged with its own edges; below 1 it is painted enlarged and reduced.
+    Above 1 the frame is reduced, painted, and enlarged along the edges of the source; below 1 it is enlarged, painted
+    and reduced. Returns the painted frame and the second result of ``paint``.
     """
     if size == 1:
         return paint(rgb, soft)

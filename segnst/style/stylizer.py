@@ -1,4 +1,4 @@
-"""What paints a frame: the stylizer that carries out a plan with networks of one style and collections of many."""
+"""Stylizers, which paint frames; ``PlanStylizer`` uses networks of one style and collections of many."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from segnst.types import LayerMasks
 
 Found = TypeVar("Found")
 StyleCarry = TypeVar("StyleCarry")
-UNSEEN = 1 / 512  # a layer whose mask stays below this nowhere changes an 8-bit pixel
+UNSEEN = 1 / 512  # a layer whose mask is below this everywhere changes no 8-bit pixel
 
 
 class Stylizer(ABC, Generic[StyleCarry]):
-    """Paints all layers of a frame. Generic in its carry: what it keeps of the frames before.
+    """Paints all layers of a frame. Generic in its carry: what it keeps of earlier frames.
 
-    amounts   for each layer how much of the paint is laid over the source when composing
-    networks  networks of one style, by the style's name, which may be shared with another stylizer
+    amounts   for each layer, how much of the paint covers the source when composing, in [0,1]
+    networks  networks of one style by the style's name; other stylizers may use them too
     """
 
     def __init__(self, amounts: Sequence[float], networks: Mapping[str, nn.Module] | None = None) -> None:
@@ -42,18 +42,18 @@ class Stylizer(ABC, Generic[StyleCarry]):
     ) -> tuple[Tensor, StyleCarry | None]:
         """RGB [T,3,H,W] in [0,1], masks (None: one layer) and carry -> painted [T,3,H,W] and carry.
 
-        seconds  since the first frame, for styles that fade. Layers that stay original get the nearest thing to paint
-        that there is.
+        seconds  since the first frame, for styles that fade
+        What is returned where layers stay original does not matter, because composing replaces it by the source.
         """
 
 
-AnyStylizer: TypeAlias = Stylizer[Any]  # for those who hand its carry on without looking into it
-StylizerCarry: TypeAlias = Any  # the carry of such a one
+AnyStylizer: TypeAlias = Stylizer[Any]  # for code that only passes the carry on
+StylizerCarry: TypeAlias = Any  # the carry of an ``AnyStylizer``
 
 
 @dataclass(frozen=True, slots=True)
 class InCollection:
-    """A style that is one of a collection's."""
+    """A style that belongs to a collection."""
 
     collection: Collection
     name: str
@@ -66,8 +66,8 @@ TILES = {"off": paint_layers, "exact": paint_exact, "auto": paint_auto}
 class Scale:
     """At what scale, and in how many pieces, frames are painted.
 
-    tile         off, exact or auto (segnst.style.tiling), for frames that memory does not hold in one piece
-    stroke_size  size of the strokes, 1 as they come (segnst.style.strokes)
+    tile         off, exact or auto (segnst.style.tiling), for frames that do not fit into memory in one piece
+    stroke_size  size of the strokes relative to the network's own (segnst.style.strokes)
     """
 
     tile: str = "off"
@@ -88,7 +88,8 @@ class PlanStylizer(Stylizer[Carry]):
     its own statistics and its own mix; a network of one style is run over the whole frame. Pictures are composed by
     soft mask; a mix across networks is the weighted mean of their pictures.
 
-    What is nowhere seen in the frame is not computed. The carry holds the statistics of the collections' layers.
+    Styles of layers that do not occur in the frame are not computed. The carry holds the statistics of the layers that
+    collections paint.
     """
 
     def __init__(
@@ -113,7 +114,7 @@ class PlanStylizer(Stylizer[Carry]):
         return ready
 
     def _whole(self, entry: Entry) -> str | None:
-        """Path of the collection that paints all of an entry by itself, or None."""
+        """Path of the collection that has all styles of an entry, or None."""
         paths = {str(self.members[t.style].collection.path) if t.style in self.members else None
                  for t in entry.styles if t.style != ORIGINAL}  # fmt: skip
         return paths.pop() if len(paths) == 1 else None
@@ -121,8 +122,9 @@ class PlanStylizer(Stylizer[Carry]):
     def _amount(self, entry: Entry) -> float:
         if entry.original:
             return 0.0
-        # a collection leans on its identity style, so that weaker means less paint, not two pictures in one; the source
-        # comes in slowly beside it, since paint half-way to the identity may differ from the photo more than all of it
+        # A collection mixes in its identity style, so that a lower strength means weaker paint and not a double
+        # exposure. The source is blended in more slowly (a square law), because paint halfway to the identity can
+        # differ from the photo even more than full paint does.
         return 1 - (1 - entry.strength) ** 2 if self._whole(entry) else entry.strength
 
     def _code(self, entry: Entry, mix: Mix, path: str) -> Tensor:
@@ -143,18 +145,18 @@ class PlanStylizer(Stylizer[Carry]):
     def _check(self, rgb: Tensor) -> None:
         if min(rgb.shape[-2:]) < SMALLEST:
             raise UsageError(
-                f"Frames of {rgb.shape[-1]}x{rgb.shape[-2]} are too small; {SMALLEST} px a side is the least."
+                f"Frames of {rgb.shape[-1]}x{rgb.shape[-2]} are too small: each side must have at least {SMALLEST} px."
             )
 
     def _scaled(
         self, paint: Callable[[Tensor, Tensor | None], tuple[Tensor, Found]], rgb: Tensor, soft: Tensor | None
     ) -> tuple[Tensor, Found]:
-        """The painted frame in [0,1] and what was found on the way, at the chosen size of strokes."""
+        """Paint at the chosen size of strokes; returns the frame in [0,1] and the second result of ``paint``."""
         if min(rgb.shape[-2:]) < SMALLEST:
             raise UsageError(
-                f"Frames of {rgb.shape[-1]}x{rgb.shape[-2]} are too small; {SMALLEST} px a side is the least."
+                f"Frames of {rgb.shape[-1]}x{rgb.shape[-2]} are too small: each side must have at least {SMALLEST} px."
             )
-        # tiles are for frames that leave no room: there, and where statistics are summed, single precision
+        # exact tiles must add up to the picture that one piece gives, which needs single precision
         with mixed_precision(self.device, torch.float32 if self.scale.tile == "exact" else self.dtype):
             painted, found = at_stroke_size(paint, rgb, soft, self.scale.stroke_size)
         return painted.float().clamp(0, 1).contiguous(), found
@@ -177,7 +179,7 @@ class PlanStylizer(Stylizer[Carry]):
     def _pass(
         self, path: str, rgb: Tensor, soft: Tensor | None, mixes: list[Mix], past: tuple[Moments, ...] | None
     ) -> tuple[Tensor, tuple[Moments, ...]]:
-        """One pass of a collection over the layers that it has a part in."""
+        """One pass of a collection over the layers that use any of its styles."""
         layers = self._layers(path)
         codes = torch.stack([self._code(self.plan.entries[k], mixes[k], path) for k in layers]).to(rgb.device)
         mine = None if soft is None else soft[:, layers]
@@ -185,7 +187,7 @@ class PlanStylizer(Stylizer[Carry]):
         return self._scaled(lambda x, masks: paint(net, x, codes, masks, past), rgb, mine)
 
     def _layers(self, path: str) -> list[int]:
-        """The layers that a collection has a part in."""
+        """The layers that use any style of a collection."""
         mine = {name for name, m in self.members.items() if str(m.collection.path) == path}
         return [k for k, e in enumerate(self.plan.entries) if e.strength > 0 and mine & {t.style for t in e.styles}]
 
@@ -202,7 +204,7 @@ class PlanStylizer(Stylizer[Carry]):
             if any(seen[k] for k in self._layers(path)):
                 pictures[path], carry[path] = self._pass(path, rgb, soft, mixes, carry.get(path))
         weight = torch.zeros_like(rgb[:, :1])
-        shares: dict[str, Tensor] = {}  # of every picture: layers that share one are laid over at once
+        shares: dict[str, Tensor] = {}  # where each picture is used: layers with the same picture are composed at once
         for k, (entry, mix) in enumerate(zip(self.plan.entries, mixes, strict=True)):
             if entry.original or entry.strength == 0 or not seen[k]:
                 continue
@@ -214,12 +216,12 @@ class PlanStylizer(Stylizer[Carry]):
                 shares[name] = shares[name] + share if name in shares else share
             weight += mask
         total = sum((share * pictures[name] for name, share in shares.items()), torch.zeros_like(rgb))
-        # where nothing is painted the source stands in; elsewhere the painted layers share the pixel
+        # the source has a tiny weight, so that it fills the places where nothing is painted and shows nowhere else
         rest = 1e-4
         return (total + rest * rgb) / (weight + rest), carry
 
     def _picture(self, style: str, rgb: Tensor, pictures: dict[str, Tensor]) -> str:
-        """Under which name the frame in a style is among the pictures; painted where it is not there yet."""
+        """The key of a style's painted frame in ``pictures``; the frame is painted first if it is missing."""
         if style in self.members:
             return str(self.members[style].collection.path)
         if style not in pictures:

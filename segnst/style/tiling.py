@@ -1,7 +1,8 @@
 """Large pictures in bounded memory: tiles whose statistics are those of the whole frame, so that no seam shows.
 
-Every tile is computed with a margin as wide as the network looks, and normalized with the same statistics:
-``exact`` takes them from the whole frame, norm after norm; ``auto`` from a reduced frame, in one go.
+Every tile is computed with a margin as wide as the network's receptive field reaches, and all are normalized with the
+same statistics. ``exact`` measures these on the whole frame, one norm after another; ``auto`` measures them on a
+reduced frame in one pass.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from segnst.style.layer_norm import LayerNorm, Moments, flat_pixels, moments, pa
 from segnst.style.transformer import GAIN, STRIDE
 
 TILE = 512  # px, a multiple of STRIDE
-MARGIN = 72  # px; the network looks about 60 px far, a multiple of STRIDE
+MARGIN = 72  # px, a multiple of STRIDE; the receptive field of the transformer reaches about 60 px
 REDUCED = 1024  # px of the long side that ``auto`` takes its statistics from
 
 
@@ -48,7 +49,7 @@ class Tile:
         return x[..., top:bottom, left:right]
 
     def inner(self, x: Tensor, margin: int, scale: int = 1) -> Tensor:
-        """Take the margin off what came of ``cut``, at another scale where the network changed it."""
+        """Remove the margin from what was computed from ``cut``; the network reduced it by the factor ``scale``."""
         top, _, left, _ = self._padded(margin)
         first_row, first_column = (self.rows[0] - top) // scale, (self.columns[0] - left) // scale
         rows, columns = (self.rows[1] - self.rows[0]) // scale, (self.columns[1] - self.columns[0]) // scale
@@ -70,7 +71,7 @@ class _Sums:
         self.total: Moments | None = None
 
     def add(self, x: Tensor, soft: Tensor | None) -> None:
-        """x [1,C,h,w] under masks [L,h*w]."""
+        """Add a tile x [1,C,h,w] under masks [L,h*w]."""
         pixels = flat_pixels(x.float().contiguous(memory_format=torch.channels_last))
         found, count = moments(pixels, soft), len(pixels)
         mine = Moments(found.weight * count, found.first * count, found.second * count)
@@ -89,10 +90,10 @@ class _Sums:
 
 
 class _Exact:
-    """Statistics of a whole frame, norm after norm, each with the ones before it fixed.
+    """Paints a frame in tiles, measuring one norm's statistics after another, each with the earlier ones fixed.
 
-    What lies at a quarter of the size is kept (three pictures of 8 numbers a pixel of the frame); the layers at
-    full and half size are computed again for every norm behind them.
+    Features at a quarter of the size are kept (three tensors with 8 numbers per pixel of the frame); the layers at full
+    and half size are recomputed for every norm that follows them.
     """
 
     def __init__(
@@ -128,7 +129,11 @@ class _Exact:
         )
 
     def measure(self, convolved: Callable[[Tile], Tensor], scale: int, keep: Tensor | None = None) -> None:
-        """Find the next norm's statistics: of what a layer's convolution makes of each tile (without margin)."""
+        """Measure the next norm's statistics on what ``convolved`` gives for each tile (without margin).
+
+        scale  by how much that is smaller than the frame
+        keep   where to store it, or None
+        """
         sums = _Sums()
         for tile in self._tiles():
             y = convolved(tile)
@@ -145,7 +150,7 @@ class _Exact:
         return torch.empty(shape, device=self.rgb.device)
 
     def _apply(self, layer: ConditionalConv, x: Tensor, add: Tensor | None = None) -> None:
-        """Normalize a kept picture in place with the newest statistics: rectified, or added to another."""
+        """Normalize kept features with the newest statistics, then rectify them in place, or add them to ``add``."""
         for tile in self._tiles():
             part = tile.cut(x, 0, STRIDE)
             y = self.norm(len(self.found) - 1, tile, 0)(layer, part)
@@ -210,10 +215,11 @@ def paint_exact(
     past: tuple[Moments, ...] | None = None,
     side: int = TILE,
 ) -> tuple[Tensor, tuple[Moments, ...]]:
-    """``paint_layers`` in tiles: the same picture but for the order in which sums are taken.
+    """``paint_layers`` in tiles: the same picture, except for rounding, because sums are taken in another order.
 
-    Arguments and result as there. Memory: about 160 bytes a pixel of the frame beside the tiles' own; time: about
-    twice that of the frame in one piece. Raises UsageError for networks of another architecture than the transformer.
+    Arguments and result are those of ``paint_layers``. Memory: about 160 bytes per pixel of the frame, plus what a tile
+    needs; time: about twice that of the frame in one piece. Raises UsageError for networks of another architecture than
+    the transformer.
     """
     if not isinstance(net, ConditionalTransformer):
         raise UsageError(

@@ -17,13 +17,15 @@ if TYPE_CHECKING:
     from segnst.style.conditional import ConditionalTransformer
 
 STRIDE = 4
-SMALLEST = 16  # px; below, reflection padding of the inner layers has nothing to reflect
-Apply = Callable[[nn.Module, Tensor], Tensor]  # a layer and [B,C,H,W] -> what it makes of it
-GAIN = 0.15  # of the last convolution: Adam moves its 2,592 inputs at once, without this by half the range a step
+SMALLEST = 16  # px; smaller frames leave the inner layers too few pixels for reflection padding
+Apply = Callable[[nn.Module, Tensor], Tensor]  # applies a layer to [B,C,H,W]
+# A factor on the last convolution. Adam moves all of its 2,592 weights at once; without the factor, one step can change
+# a pixel by half its range.
+GAIN = 0.15
 
 
 def down_of(tensors: Mapping[str, Tensor]) -> int:
-    """Side of the kernels that halve the picture, as a file of ours holds them. Raises WeightsError."""
+    """Side of the downsampling kernels in a checkpoint of segnst. Raises WeightsError."""
     weight = tensors.get("conv2.conv.weight")
     if weight is None or weight.ndim != 4 or weight.shape[-1] % 2 == 0:
         raise WeightsError("conv2.conv.weight should be [channels,channels,side,side] with an odd side")
@@ -35,7 +37,7 @@ class ConvNorm(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1) -> None:
         super().__init__()
-        # no bias: the norm behind it would take it away again
+        # no bias, because the normalization would remove it
         self.conv = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, padding_mode="reflect", bias=False)
         self.norm = nn.InstanceNorm2d(outputs, affine=True)
 
@@ -45,7 +47,7 @@ class ConvNorm(nn.Module):
 
 
 class Residual(nn.Module):
-    """Two convolutions beside an identity (He 2015), without rectifier after the sum (Gross & Wilber 2016)."""
+    """Residual block of two convolutions (He 2015), without a rectifier after the sum (Gross & Wilber 2016)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -73,16 +75,17 @@ def paint_through(
 
 
 class TransformerNetwork(nn.Module):
-    """Paints a picture in one style: RGB [B,3,H,W] in [0,1] -> the same shape, range about [0,1] (not clamped:
-    a bounded output, such as the paper's tanh, stops learning where it is black or white).
+    """Paints a picture in one style: RGB [B,3,H,W] in [0,1] -> the same shape, range about [0,1].
+
+    The output is not clamped: a bounded output, such as the paper's tanh, stops learning where it is black or white.
 
     width   channels of the first layer (32 in the paper; 2x and 4x of it deeper)
     blocks  residual blocks (5 in the paper)
-    down    side of the kernels that halve the picture: 3 in the paper, which sees every fourth pixel's neighbors only,
-            so that paint jumps when its picture moves by half of that; 5 has room to learn a blur (Zhang 2019,
-            arXiv 1904.11486) and moves along
-    upsampling  "bilinear", or "nearest" for checkpoints of others; nearest leaves a grid of 4 px in smooth areas,
-            in networks that were trained with it too, which bilinear takes away even then
+    down    side of the downsampling kernels. 3, as in the paper, is too small to filter before subsampling, so that
+            paint jumps when the picture moves by a pixel or two; 5 has room to learn a blur (Zhang 2019, arXiv
+            1904.11486), and paint moves along.
+    upsampling  "bilinear", or "nearest" for checkpoints from elsewhere. Nearest leaves a grid of 4 px in smooth areas,
+            even in networks that were trained with it; bilinear removes the grid from those as well.
     Any H, W >= 16: sides that are no multiple of 4 are padded by reflection and cropped back.
     """
 
