@@ -1,4 +1,4 @@
-"""From settings to a pipeline: everything that a plan needs, loaded and put together."""
+"""Building a pipeline from settings: loads everything that a plan needs and puts it together."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Parts:
 
 
 def versions() -> dict[str, str]:
-    """Versions of segnst, Python and the packages that decide the result."""
+    """Versions of segnst, Python and the packages that affect the result."""
     names = ("segnst", "torch", "torchvision", "av", "opencv-python", "kornia", "numpy")
     found = {"python": platform.python_version()}
     for name in names:
@@ -51,7 +51,7 @@ def versions() -> dict[str, str]:
 def build(settings: Settings, reader: Reader | None = None) -> Parts:
     """Load what the plan needs and put the pipeline together.
 
-    reader  the input, for settings that point at something in it
+    reader  the input, needed when the settings select objects in it
 
     Raises PlanError, UsageError, WeightsError before any frame is read.
     """
@@ -90,7 +90,7 @@ def weights_used(parts: Parts) -> dict[str, dict[str, str]]:
 
 @contextmanager
 def memory_advice(size: str) -> Iterator[None]:
-    """Turn running out of memory, which torch says in several ways, into a ResourceError with advice."""
+    """Turn the various errors that torch raises when memory runs out into a ResourceError with advice."""
     try:
         yield
     except (MemoryError, torch.OutOfMemoryError) as error:

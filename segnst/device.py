@@ -26,9 +26,9 @@ def choose_device(name: str = "auto") -> torch.device:
 
 
 def fast_dtype(device: torch.device) -> torch.dtype:
-    """The number format networks run in: fp16 on CUDA, bf16 on CPUs that compute it, else fp32.
+    """The number format that networks run in: fp16 on CUDA, bf16 on CPUs that have instructions for it, else fp32.
 
-    On CPUs without bf16 instructions it is emulated, at a fiftieth of the speed of fp32.
+    Other CPUs emulate bf16, at a fiftieth of the speed of fp32.
     """
     if device.type == "cuda":
         return torch.float16
@@ -36,15 +36,15 @@ def fast_dtype(device: torch.device) -> torch.dtype:
 
 
 def training_dtype(device: torch.device) -> torch.dtype:
-    """The number format networks learn in: bf16, which has the range of fp32, where the device computes it; else fp16
-    on CUDA (gradients must then be scaled) and fp32 elsewhere."""
+    """The number format that networks are trained in: bf16, which has the range of fp32, where the device supports it;
+    else fp16 on CUDA (gradients must then be scaled) and fp32 elsewhere."""
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
     return fast_dtype(device)
 
 
 def mixed_precision(device: torch.device, dtype: torch.dtype) -> AbstractContextManager[None]:
-    """Convolutions and products in ``dtype``; nothing changes for fp32."""
+    """A context in which convolutions and matrix products run in ``dtype``; for fp32 it changes nothing."""
     return torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
 
 

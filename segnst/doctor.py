@@ -17,7 +17,7 @@ from segnst.weights import bundled_dir, home_dir
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """state: ok, slow or missing."""
+    """One line of the report; ``state`` is ok, slow or missing."""
 
     what: str
     state: str
@@ -63,7 +63,7 @@ def _compute() -> Iterator[Finding]:
         yield Finding(
             "GPU",
             "slow",
-            f"none; networks run on the processor in {dtype}, about a second a frame and style at 640x360",
+            f"none; networks run on the processor in {dtype}, about a second per frame and style at 640x360",
         )
 
 
@@ -95,13 +95,13 @@ def _weights() -> Iterator[Finding]:
 
     if not (bundled_dir() / "deeplab_street.safetensors").is_file():
         yield Finding(
-            "segmenter", "missing", f"{bundled_dir() / 'deeplab_street.safetensors'} is not there; install segnst again"
+            "segmenter", "missing", f"{bundled_dir() / 'deeplab_street.safetensors'} is missing; install segnst again"
         )
     damaged = []
     for path in sorted(bundled_dir().glob("*.safetensors")):
         try:
             read_tensors(path)
-        except Exception:  # noqa: BLE001 - whatever is wrong with it, it is damaged
+        except Exception:  # noqa: BLE001 - a file that cannot be read for any reason is damaged
             damaged.append(path.name)
     styles = known_styles()
     state = "missing" if damaged or not styles else "ok"
@@ -117,7 +117,7 @@ def _weights() -> Iterator[Finding]:
     yield Finding(
         "fetched weights",
         "ok" if writable and free > 500 else "missing",
-        f"{home}, {free} MB free" + ("" if writable else "; may not be written: set SEGNST_HOME"),
+        f"{home}, {free} MB free" + ("" if writable else "; cannot be written: set SEGNST_HOME to another folder"),
     )
 
 
@@ -135,18 +135,18 @@ def _speed() -> Iterator[Finding]:
     yield Finding(
         "styling",
         "ok" if seconds < 0.2 else "slow",
-        f"about {seconds:.2f} s a frame and style at 640x360 on the processor",
+        f"about {seconds:.2f} s per frame and style at 640x360 on the processor",
     )
 
 
 def examine() -> list[Finding]:
-    """All findings; a check that fails itself becomes one."""
+    """All findings; a check that raises an error becomes a finding."""
     findings: list[Finding] = []
     checks: tuple[Callable[[], Iterator[Finding]], ...] = (_packages, _compute, _codecs, _weights, _speed)
     for check in checks:
         try:
             findings += check()
-        except Exception as error:  # noqa: BLE001 - a doctor must not fall ill
+        except Exception as error:  # noqa: BLE001 - a failing check must not end the report
             findings.append(Finding(check.__name__.strip("_"), "missing", f"{type(error).__name__}: {error}"))
     if Path(bundled_dir()).name != "models":
         findings.append(Finding("installation", "missing", f"{bundled_dir()} is not a folder of weights"))

@@ -2,12 +2,12 @@
 
     SegnstError
     ├── UsageError        the request contradicts itself (exit 2)
-    │   └── PlanError     a plan names what does not exist or twice the same
+    │   └── PlanError     a plan names something that does not exist, or the same region twice
     ├── InputError        a file or folder cannot be used as asked
     ├── OutputError       the result cannot be written
     ├── WeightsError      a checkpoint is missing, broken, unknown or has the wrong checksum
     ├── ResourceError     memory or disk ran out
-    └── Cancelled         whoever started a job no longer wants its result (exit 130)
+    └── Cancelled         the job was cancelled (exit 130)
 
 Messages are whole sentences: what is wrong, with which file, what to do.
 """
@@ -57,12 +57,12 @@ class Cancelled(SegnstError):
 
 
 class SegnstWarning(UserWarning):
-    """Something was done differently from what the input would suggest; the run goes on."""
+    """Something was done differently from what the input would suggest; the run continues."""
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return ``" Did you mean 'x'?"`` for the nearest known word, or an empty string."""
     near = difflib.get_close_matches(word.lower(), list(known), n=5, cutoff=0.5)
-    # swapped letters are the commonest slip, and difflib rates 'cra' as near to 'cat' as to 'car'
+    # swapped letters are the most common typing error, and difflib rates 'cra' as near to 'cat' as to 'car'
     near.sort(key=lambda name: sorted(name) != sorted(word.lower()))
     return f" Did you mean '{near[0]}'?" if near else ""

@@ -1,7 +1,7 @@
-"""Writing a file whole or not at all, and what the names of picture files look like.
+"""Writing files completely or not at all, and the suffixes of picture files.
 
-Every file that segnst leaves behind is written under a hidden name beside its place and renamed at the end. Whoever
-looks into the folder meanwhile, or after a crash, finds either the old file or the new one, never half of one.
+Every file that segnst leaves behind is written under a hidden name in the same folder and renamed at the end. During
+the writing, or after a crash, the folder has either the old file or the new one, never half of one.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from pathlib import Path
 
 from segnst.errors import OutputError, ResourceError, SegnstError
 
-# Kinds of pictures that are read and written everywhere: as frames, photos, paintings and outputs.
+# The kinds of pictures that are read and written as frames, photos, paintings and outputs.
 PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"})
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
-_STEM_BYTES = 120  # of a name; file systems allow 255, and the token and the suffix need some of them
+_STEM_BYTES = 120  # bytes kept of the stem; file systems allow 255 in all, and the token and the suffix need some
 
 
 def hidden_name(path: Path) -> Path:
-    """A name beside ``path`` that is hidden, cannot be guessed and has the same suffix; nothing is created.
+    """A name in the folder of ``path`` that is hidden, cannot be guessed and has the same suffix; nothing is created.
 
     The suffix stays because many writers choose the kind of file by it. ``path`` may name a folder as well.
     """
@@ -37,8 +37,8 @@ def hidden_name(path: Path) -> Path:
 def written_whole(path: str | os.PathLike[str], *, durable: bool = False) -> Iterator[Path]:
     """Give a temporary file to write into; at the end it becomes ``path``, replacing what is there.
 
-    The temporary file is created new (never through a link that somebody laid there) with the permissions that a
-    new file gets from this process, and keeps them. It is removed when anything is raised, KeyboardInterrupt
+    The temporary file is always a new one (never reached through an existing link), with the permissions that this
+    process gives to new files. It is removed when anything is raised, KeyboardInterrupt
     included; ``path`` then stays as it was. The caller decides beforehand whether ``path`` may be replaced.
 
     durable  wait until the content is on the disk before the renaming, so that a power cut cannot leave it empty
@@ -51,7 +51,7 @@ def written_whole(path: str | os.PathLike[str], *, durable: bool = False) -> Ite
     os.close(handle)
     try:
         yield temporary
-        temporary.chmod(mode)  # safetensors puts another file there, which only its owner may read
+        temporary.chmod(mode)  # safetensors replaces the file by one that only its owner may read
         if durable:
             with temporary.open("rb+") as file:
                 os.fsync(file.fileno())
@@ -61,7 +61,7 @@ def written_whole(path: str | os.PathLike[str], *, durable: bool = False) -> Ite
 
 
 def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
-    """Write a file, whole or not at all; what is there is replaced.
+    """Write a file, completely or not at all; an existing file is replaced.
 
     Raises OutputError where it cannot be written and ResourceError where the disk is full.
     """
@@ -74,12 +74,12 @@ def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """Write a UTF-8 text file, whole or not at all. Raises as :func:`write_bytes` does."""
+    """Write a UTF-8 text file, completely or not at all. Raises as :func:`write_bytes` does."""
     write_bytes(path, text.encode())
 
 
 def reason(error: BaseException) -> str:
-    """The shortest honest text of an error."""
+    """The first line of an error's message, without its final period."""
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return str(text).splitlines()[0].rstrip(".")
 

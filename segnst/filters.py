@@ -1,4 +1,4 @@
-"""Image operations that OpenCV does several times faster than torch on a CPU, with torch's for elsewhere."""
+"""Image operations that OpenCV computes several times faster than torch on a CPU; torch computes them elsewhere."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def _picture(x: Tensor) -> np.ndarray:
 
 
 def _tensor(picture: np.ndarray, like: Tensor) -> Tensor:
-    """[H,W] or [H,W,C] -> [C,H,W] of the size of ``like``; contiguous, or all that follows is slower."""
+    """[H,W] or [H,W,C] -> [C,H,W] of the size of ``like``; contiguous, because later operations are faster on it."""
     return torch.from_numpy(picture.reshape(*like.shape[-2:], -1)).permute(2, 0, 1).contiguous()
 
 
@@ -36,7 +36,7 @@ def box_mean(x: Tensor, size: int) -> Tensor:
         return torch.from_numpy(result).view(x.shape)
     reach = size // 2
     padded = F.pad(x, (reach, reach, reach, reach), mode="replicate")
-    # rows, then columns: torch adds up every window anew, and the widest in use has 61 x 61 pixels
+    # rows, then columns, because torch sums every window from scratch, and the widest in use has 61 x 61 pixels
     return F.avg_pool2d(F.avg_pool2d(padded, (1, size), 1), (size, 1), 1)
 
 

@@ -1,4 +1,4 @@
-"""Memory that the allocator keeps: pictures come and go by the hundred, always in the same few sizes."""
+"""Keeping freed memory in the process, because pictures of the same few sizes are allocated again and again."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import ctypes
 import sys
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
-_KEPT = 1 << 30  # bytes; larger pieces still go back at once
+_KEPT = 1 << 30  # bytes; larger pieces still go back to the system at once
 
 
 def keep_freed_memory() -> bool:
-    """Let this process keep what it frees, up to a gigabyte, for the next tensor of that size; whether it took.
+    """Let this process keep freed memory, up to a gigabyte, for later tensors. Returns whether the setting worked.
 
-    glibc gives every piece above 32 MB back to the system, and each page of the next one is then fetched and
-    cleared anew: a tenth of the time of a frame. Nothing happens where there is no glibc.
+    By default, glibc returns every piece above 32 MB to the system, and fetching and clearing the pages of the next one
+    takes a tenth of the time of a frame. Without glibc this does nothing.
     """
     if not sys.platform.startswith("linux"):
         return False

@@ -1,7 +1,7 @@
-"""The whole way of a frame: segment, smooth masks, stylize, stabilize, compose.
+"""All stages of a frame: segment, smooth the masks, stylize, stabilize, compose.
 
-What the past contributes travels in ``State``: a clip done in pieces, handing the state on, equals the clip
-done whole. A scene cut is a fresh state.
+Everything that earlier frames contribute is passed along in ``State``, so that a clip processed in pieces equals the
+clip processed in one go. At a scene cut the state starts afresh.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from segnst.types import Clip, LayerMasks, Motion, Region
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What the next frame needs to know of the past, one slot a stage. ``State()`` is the beginning."""
+    """What the next frame needs from earlier frames, one field per stage. ``State()`` is for the first frame."""
 
     began: float | None = None  # seconds of the run's first frame
     previous: Tensor | None = None  # [1,3,H,W], for the flow
@@ -42,7 +42,7 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Styled:
-    """A frame on every stage of the way; ``rgb`` is the result."""
+    """A frame after each stage; ``rgb`` is the result."""
 
     rgb: Tensor  # [1,3,H,W]
     painted: Tensor  # before stabilizing
@@ -79,10 +79,11 @@ def plan_regions(plan: Plan, segmenter: AnySegmenter) -> tuple[tuple[Region, ...
 def compose(
     rgb: Tensor, steady: Tensor, masks: LayerMasks | None, amounts: Sequence[float], keep_colors: Sequence[bool] = ()
 ) -> Tensor:
-    """Source and steady paint, by each layer's mask and amount: the last stage, after all blending with the past.
+    """Blend the source and the stabilized paint by each layer's mask and amount.
 
-    All [T,3,H,W] in [0,1]. An amount of 0 gives the source's pixels exactly. ``keep_colors`` says for each layer
-    whether only its luminance is painted.
+    This is the last stage, so that pixels of the source are never blended with earlier frames. All [T,3,H,W] in [0,1].
+    An amount of 0 gives the source's pixels exactly. ``keep_colors`` says for each layer whether only its luminance is
+    painted.
     """
 
     def by_layer(values: Sequence[float]) -> Tensor | float:
@@ -112,10 +113,10 @@ def layers_that_keep_colors(plan: Plan, everywhere: bool, regions: Sequence[str]
 
 
 class Pipeline:
-    """Styles frames one after another; holds no state of the clip (see ``State``), only counts time in ``seconds``.
+    """Styles frames one after another. It keeps no state of the clip (see ``State``); ``seconds`` sums up each stage.
 
     segmenter   None when the plan is one whole-frame style
-    flow, stabilizer   None to leave the past alone
+    flow, stabilizer   None for no stabilization
     keep_colors   for each layer whether only its luminance is painted (``layers_that_keep_colors``)
     """
 
@@ -201,7 +202,7 @@ class Pipeline:
         return replace(clip, rgb=torch.cat(frames)), state
 
     def run(self, clips: Iterable[Clip], state: State | None = None) -> Iterator[Clip]:
-        """Style a stream of clips."""
+        """Style a stream of clips, passing the state from each to the next."""
         state = state or State()
         for clip in clips:
             styled, state = self(clip, state)

@@ -28,7 +28,7 @@ def from_bytes(pixels: np.ndarray) -> Tensor:
 
 
 def quantized(values: np.ndarray, *, deep: bool = False) -> np.ndarray:
-    """Floats in [0,1] of any shape -> uint8, or uint16 where ``deep``. What is no number becomes 0.
+    """Floats in [0,1] of any shape -> uint8, or uint16 where ``deep``. NaN becomes 0.
 
     Values outside are cut off. Rounded to the nearest, a half to the even neighbor.
     """
@@ -38,7 +38,7 @@ def quantized(values: np.ndarray, *, deep: bool = False) -> np.ndarray:
 
 
 def by_imagenet(rgb: Tensor) -> Tensor:
-    """RGB [B,3,H,W] in [0,1] -> the same with ImageNet's mean taken off and divided by its deviation."""
+    """RGB [B,3,H,W] in [0,1] -> the same shape, normalized by ImageNet's mean and standard deviation."""
     mean, std = (torch.tensor(v, device=rgb.device)[None, :, None, None] for v in (IMAGENET_MEAN, IMAGENET_STD))
     return (rgb - mean) / std
 
@@ -58,7 +58,7 @@ def pad_to_multiple(x: Tensor, multiple: int, mode: str = "reflect", least: int 
     """[B,C,H,W] with rows added below and columns at the right, until both sides are multiples of ``multiple``.
 
     mode   how the border is continued, as in ``torch.nn.functional.pad``
-    least  a size that both sides must reach at any rate; it has to be a multiple itself
+    least  the smallest size of both sides afterwards; it has to be a multiple itself
     """
     height, width = x.shape[-2:]
     right, below = (max(least - side, -side % multiple) for side in (width, height))

@@ -7,8 +7,8 @@ Grammar, the same on the command line, in a plan file and in Python::
 
 split at the first ``=`` and the last ``@``. STYLE is a bundled name, the path of a checkpoint, one style of a
 collection (``PATH:NAME``), or ``original``; without ``REGION=`` it is the whole frame. ``background`` is everything
-that no other entry names, and stays original where no entry names it. The second form fades from one mix to the
-next between the seconds, which count from the first frame of the run.
+that no other entry names, and stays original if no entry names it. The second form fades from one mix to the next
+between the given times, in seconds from the first frame of the run.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ ORIGINAL = "original"
 
 
 def short_name(style: str) -> str:
-    """A name as it is; NAME of ``PATH:NAME``; a checkpoint's path as its stem: what files and reports call a style."""
+    """What files and reports call a style: a bundled name, NAME of ``PATH:NAME``, or the stem of a checkpoint's path."""
     file, colon, name = style.rpartition(":")
     if colon and Path(file).suffix:
         return name
@@ -58,7 +58,7 @@ class Entry:
     fade: tuple[tuple[float, Mix], ...] = ()
 
     def at(self, seconds: float) -> Mix:
-        """The mix of styles at a time: before the first key that one, after the last the last."""
+        """The mix of styles at a time. Before a fade begins it is the first mix, after it ends the last."""
         if not self.fade:
             return self.styles
         if seconds <= self.fade[0][0]:
@@ -143,7 +143,7 @@ def parse_entry(text: str) -> Entry:
     if len(set(names)) < len(names):
         raise PlanError(f"In '{text}', a region is named twice.")
     mix, at, tail = right.rpartition("@")
-    # a path may hold an '@' of its own: then a strength behind it cannot hold a '/'
+    # a path may contain '@': what follows the last one is a strength unless it contains '/'
     if at and "/" not in tail:
         strength = _number(tail, "the strength after '@'", text)
     else:
@@ -168,7 +168,7 @@ def _fade(text: str, entry: str) -> tuple[tuple[float, Mix], ...]:
         seconds, _, mix = part.partition(":")
         keys.append((float(seconds), _mix(mix, entry)))
     if any(b <= a for (a, _), (b, _) in pairwise(keys)):
-        raise PlanError(f"In '{entry}', the seconds of a fade must rise.")
+        raise PlanError(f"In '{entry}', the seconds of a fade must increase.")
     return tuple(keys)
 
 
@@ -188,7 +188,7 @@ def _mix(mix: str, text: str) -> Mix:
 def parse_plan(entries: Sequence[str]) -> Plan:
     """Read a plan from its entries; add an original background where none is named.
 
-    Raises PlanError when there is no entry, or when two entries claim the same.
+    Raises PlanError when there is no entry, or when two entries claim the same region.
     """
     if not entries:
         raise PlanError("No style was given. Example: -s car=starry_night -s background=great_wave")
@@ -198,7 +198,7 @@ def parse_plan(entries: Sequence[str]) -> Plan:
         raise PlanError(f"Two entries style the whole frame: '{whole[0]}' and '{whole[1]}'. Name the regions.")
     if len(parsed) == 1 and whole:
         return Plan(tuple(parsed))
-    # beside entries with regions, the whole frame means the rest of it
+    # next to entries with regions, an entry without a region means the background
     rest = [replace(e, regions=(BACKGROUND,)) for e in whole] + [e for e in parsed if BACKGROUND in e.regions]
     named = [e for e in parsed if e.regions and BACKGROUND not in e.regions]
     if len(rest) > 1:

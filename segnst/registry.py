@@ -25,7 +25,7 @@ SEGMENTERS = {
     "files": "segnst.segmentation.files:load",
 }
 
-# the same, for files: by the architecture that their metadata name
+# the same for checkpoint files, by the architecture that their metadata states
 SEGMENTER_FILES = {
     "deeplabv3-mobilenet_v2": "segnst.segmentation.networks.deeplab:load",
     "maskrcnn_resnet50_fpn_v2": "segnst.segmentation.networks.mask_rcnn:load",
@@ -39,7 +39,7 @@ SELECTORS: dict[str, str] = {
     "sam_vit_b": "segnst.segmentation.objects.sam:load",
 }
 
-# load(name, *, device, offline) -> Tracker without marks, or None where it cannot be had; NAME or NAME:FOLDER
+# load(name, *, device, offline) -> Tracker without marks, or None where it is not installed; NAME or NAME:FOLDER
 TRACKERS = {
     "sam2": "segnst.segmentation.objects.sam2_video:load",
 }
@@ -64,7 +64,7 @@ STYLE_CHECKPOINTS = {
     "lengstrom": "segnst.style.lengstrom:load",
 }
 
-# run(samples, context) -> one picture [1,3,H,W] a sample, in order (segnst.bench.samples)
+# run(samples, context) -> one picture [1,3,H,W] per sample, in order (segnst.bench.samples)
 STABILITY_METHODS = {
     "per-frame": "segnst.bench.methods.per_frame:run",
     "segnst": "segnst.bench.methods.ours:run",

@@ -27,7 +27,7 @@ TEXT = 22  # px above each picture
 
 
 def layer_picture(soft: Tensor, rgb: Tensor) -> Tensor:
-    """Soft masks [L,H,W] as colors over the darkened frame [3,H,W]; the last layer, the background, has none."""
+    """Soft masks [L,H,W] as colors over the darkened frame [3,H,W]; the last layer, the background, gets no color."""
     colors = (
         torch.tensor([LAYER_COLORS[k % len(LAYER_COLORS)] for k in range(len(soft) - 1)], dtype=torch.float32) / 255
     )
@@ -37,7 +37,7 @@ def layer_picture(soft: Tensor, rgb: Tensor) -> Tensor:
 
 
 def card(lines: Sequence[str], size: tuple[int, int]) -> Tensor:
-    """A white picture [3,H,W] with a few lines of text: stands where a painting cannot be shown."""
+    """A white picture [3,H,W] with a few lines of text, for places where there is no painting to show."""
     height, width = size
     picture = np.full((height, width, 3), 245, np.uint8)
     for k, line in enumerate(lines):

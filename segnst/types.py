@@ -1,7 +1,7 @@
 """The values that travel between stages. Frozen; shapes are checked when built.
 
-Canon inside segnst: RGB, float32, [0, 1], ``[T,3,H,W]``, upright, square pixels, on the device.
-``segnst.video`` alone converts from and to what files hold.
+Inside segnst, all pictures are RGB, float32 in [0, 1], ``[T,3,H,W]``, upright, with square pixels and on the device.
+Only ``segnst.video`` converts from and to what video files hold.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def _check(name: str, value: Tensor, *shape: int | str, sizes: dict[str, int]) -
 
 
 def _shape(value: Tensor) -> str:
-    """``float32 [3,2,360,640]``, and the device where it is not the CPU: enough to find a mistake by."""
+    """``float32 [3,2,360,640]``, and the device where it is not the CPU."""
     where = "" if value.device.type == "cpu" else f" on {value.device}"
     return f"{str(value.dtype).removeprefix('torch.')} [{','.join(map(str, value.shape))}]{where}"
 
@@ -54,7 +54,7 @@ class Clip:
         return len(self.pts)
 
     def __repr__(self) -> str:
-        """Shapes and times instead of the numbers themselves, which no one can read by the million."""
+        """Shapes and times instead of millions of pixel values."""
         times = [f"{float(p * self.time_base):.3f}" for p in (self.pts[0], self.pts[-1])] if self.pts else []
         when = f"{' to '.join(dict.fromkeys(times))} s" if times else "no frames"
         alpha = "" if self.alpha is None else f", alpha {_shape(self.alpha)}"
@@ -63,7 +63,7 @@ class Clip:
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """Something that a segmenter can tell apart: a class, or one instance of it.
+    """Something that a segmenter distinguishes: a class, or one instance of it.
 
     index     channel in the segmenter's output, and pixel value in its label maps
     name      class name, lower case

@@ -12,8 +12,8 @@ from segnst.filters import box_mean, half
 from segnst.flow.warp import inside, warp
 from segnst.types import Motion
 
-# What counts as the same place in both frames. Stricter than this, foliage and glass keep flickering; laxer, what was
-# uncovered keeps the paint of what covered it (`segnst bench stability`: excess against ghosts).
+# What counts as the same place in both frames. With stricter limits, foliage and glass keep flickering; with looser
+# ones, uncovered places keep the paint of what covered them (`segnst bench stability`: excess against ghosts).
 UNLIKE = 0.12  # distance of RGB
 APART = 1.0  # px², of flow and opposite flow
 
@@ -50,17 +50,17 @@ def motion_boundary(flow: Tensor) -> Tensor:
 def estimate_motion(estimator: FlowEstimator, current: Tensor, previous: Tensor) -> Motion:
     """Backward flow and its reliability for RGB [T,3,H,W] in [0,1].
 
-    Reliable is what passes the forward–backward check, lies inside the last frame and looks the same
-    there (a uniform wrong flow passes the first test). Motion boundaries are left to the color test:
-    DIS flow is smooth where objects part, and cutting bands out there would let their edges flicker.
-    All of the checking is done at half the size, the opposite flow included: a quarter of the time, and
-    on clips with exact flow the stabilized result is as good.
+    A pixel is reliable when it passes the forward–backward check, comes from inside the last frame and looks the same
+    there (a uniformly wrong flow passes the first check). Motion boundaries are left to the color test: DIS flow is
+    smooth where objects separate, and excluding a band around them would let their edges flicker. All checks, and the
+    opposite flow that they need, are computed at half the size. That takes a quarter of the time, and on clips with
+    exact flow the stabilized result is as good.
     """
     flow = estimator(current, previous)
     now, then, small = half(current), half(previous), half(flow) / 2
     back = estimator(then, now)
     agree = consistency(small, back, APART / 4) * inside(small)
     unlike = box_mean((now - warp(then, small)).square().sum(1, keepdim=True), 3)
-    # a lone unreliable pixel is noise of the check; an edge of the reliable area should not be a step
+    # averaged, because a single unreliable pixel is noise of the check, and reliable areas should have soft edges
     reliable = box_mean(agree * torch.exp(-unlike / (2 * UNLIKE**2)), 3)
     return Motion(flow, F.interpolate(reliable, flow.shape[-2:], mode="bilinear", align_corners=False))

@@ -26,12 +26,12 @@ class DisFlow(FlowEstimator):
     def __call__(self, current: Tensor, previous: Tensor) -> Tensor:
         if min(current.shape[-2:]) < 16:
             return current.new_zeros(len(current), 2, *current.shape[-2:])
-        # a fresh estimator a call: OpenCV's keeps the last flow's size and is not safe between threads
+        # a new estimator for each call: OpenCV's keeps the size of the last flow and is not thread-safe
         dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)  # type: ignore[attr-defined]
-        # smoother than the preset: streets have plain walls, roads and skies, which the paint fills with strokes
+        # smoother than the preset, because plain walls, roads and skies are full of strokes once they are painted
         dis.setVariationalRefinementAlpha(80.0)
-        # patches a pixel further apart: nine tenths of the time and the same figures; half the steps, too, would save
-        # as much again, but cars that drift fast lose their flow
+        # Patches lie one pixel further apart than in the preset: nine tenths of the time, with equal results. Halving
+        # the number of steps as well would save as much again, but fast cars would lose their flow.
         dis.setPatchStride(4)
         flows = [dis.calc(_gray(c), _gray(p), None) for c, p in zip(current, previous, strict=True)]
         return torch.from_numpy(np.stack(flows)).permute(0, 3, 1, 2).to(current).contiguous()

@@ -23,7 +23,7 @@ from segnst.weights import bundled, read_tensors
 VGG_BLOCKS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
 SMALL = "small"  # the bundled encoder, distilled from VGG19 (segnst.train.features)
 SMALL_FORMAT = "segnst-features"
-LEAST = 2  # positions a side that a layer must have
+LEAST = 2  # positions that a layer must have along each side
 
 
 def vgg_layers(blocks: Iterable[int]) -> tuple[str, ...]:
@@ -79,7 +79,7 @@ class Encoder(nn.Module):
         self.requires_grad_(False).eval()
 
     def check(self, layers: Iterable[str]) -> None:
-        """Raise UsageError when a layer does not exist here."""
+        """Raise UsageError when the encoder lacks one of these layers."""
         for layer in layers:
             if layer not in self.convs:
                 raise UsageError(
@@ -88,13 +88,13 @@ class Encoder(nn.Module):
                 )
 
     def check_size(self, size: tuple[int, int], layers: Iterable[str]) -> None:
-        """Raise UsageError when a picture of (H, W) px leaves nothing to look at in one of the layers."""
+        """Raise UsageError when a picture of (H, W) px is too small for one of the layers."""
         for layer in sorted(layers):
             least = LEAST << (int(layer[4]) - 1)
             if min(size) < least:
                 raise UsageError(
                     f"A picture of {size[1]}x{size[0]} px is too small for the layer {layer}, which needs {least} px "
-                    "a side. Give a larger --max-size or a layer that is less deep."
+                    "on each side. Give a larger --max-size or a layer that is less deep."
                 )
 
     def forward(self, rgb: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
@@ -158,7 +158,7 @@ def _small(tensors: Mapping[str, Tensor]) -> Encoder:
 def load_encoder(source: str | Path, *, offline: bool = False) -> Encoder:
     """``vgg16``, ``vgg19`` (torchvision's weights, fetched on first use), ``small`` (bundled) or the path of a file.
 
-    Where VGG cannot be had, ``small`` stands in for it and a SegnstWarning says so.
+    Where VGG's weights cannot be had, ``small`` replaces it and a SegnstWarning says so.
     Raises WeightsError when a file is missing, broken or of another kind.
     """
     if str(source) in VGG_BLOCKS:

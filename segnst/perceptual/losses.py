@@ -1,7 +1,7 @@
-"""The losses of neural style transfer: one home for training, optimizing, measuring.
+"""The losses of neural style transfer, for training, optimization and measurement alike.
 
-Every loss is relative: divided by the energy of its target, so that weights mean the same for every
-encoder, layer and painting. This departs from the papers, whose weights depend on all three.
+Every loss is relative: it is divided by the energy of its target, so that weights mean the same for every encoder,
+layer and painting. This departs from the papers, whose weights depend on all three.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ def gram(features: Tensor) -> Tensor:
 def moments(features: Tensor) -> tuple[Tensor, Tensor]:
     """Mean [B,C] and covariance [B,C,C] over positions of [B,C,H,W]: the two parts of a Gram matrix.
 
-    Rectified features are far from zero-mean, so most of a Gram matrix is its means, and a loss on it sees colors and
-    contrast where strokes are meant; apart, both count (after Li 2017, arXiv 1701.01036).
+    Rectified features are far from zero-mean, so the means dominate a Gram matrix, and a loss on it measures colors and
+    contrast more than strokes. As separate terms, both count (after Li 2017, arXiv 1701.01036).
     """
     mean = features.mean((2, 3))
     return mean, gram(features - mean[..., None, None])
@@ -45,7 +45,7 @@ def style_loss(features: Mapping[str, Tensor], targets: Mapping[str, Tensor]) ->
 
 
 def instance_normalized(features: Tensor) -> Tensor:
-    """Features [B,C,h,w] with mean 0 and variance 1 over positions: what is left are shapes, not color or contrast."""
+    """Features [B,C,h,w] with mean 0 and variance 1 over positions, which keeps shapes but not color or contrast."""
     mean = features.mean((2, 3), keepdim=True)
     deviation = features.var((2, 3), keepdim=True, correction=0).add(1e-2 * features.square().mean() + 1e-8).sqrt()
     return (features - mean) / deviation
@@ -59,7 +59,7 @@ def total_variation(rgb: Tensor) -> Tensor:
 def temporal_loss(styled: Tensor, warped: Tensor, reliable: Tensor) -> Tensor:
     """Mean square difference where the flow is reliable (Ruder 2016, eq. 7, as a mask on pixels).
 
-    styled, warped [B,3,H,W]; reliable [B,1,H,W] in [0,1]. Unreliable pixels count neither above nor below the line.
+    styled, warped [B,3,H,W]; reliable [B,1,H,W] in [0,1]. The mean is taken over the reliable pixels only.
     """
     difference = (reliable * (styled - warped).square()).sum()
     return difference / (3 * reliable.sum()).clamp_min(1.0)

@@ -1,6 +1,6 @@
-"""What a picture is optimized for: content, style (per region), total variation, steadiness in time.
+"""What a picture is optimized for: content, style (per region), total variation and temporal consistency.
 
-For a picture x with features F_l(x), the content c and paintings p (Gatys 2016, eq. 7, every part relative):
+For a picture x with features F_l(x), the content c and paintings p (Gatys 2016, eq. 7, every term relative):
 
     total    = content_weight * content + style_weight * style + tv_weight * tv + temporal_weight * temporal
     content  = Σ_l w_l ‖F_l(x) − F_l(c)‖² / ‖F_l(c)‖²        over content layers, Σ w_l = 1
@@ -10,8 +10,8 @@ For a picture x with features F_l(x), the content c and paintings p (Gatys 2016,
 
 G_lr is the Gram matrix over the positions of region r, weighted by its soft mask (Gatys 2017, arXiv 1611.07865, eq. 5),
 A_lr that of its paintings (weighted mean of several), a_r the region's share of all that is painted, so that a pixel
-counts the same in a small region and in a large one. The paper's losses are not divided by the energy of their target:
-its weights belong to one network, one normalization and one painting; these carry over.
+counts the same in a small region and in a large one. The paper does not divide by the energy of the target, so that its
+weights fit one network, one normalization and one painting only; these carry over to others.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ from segnst.perceptual.encoders import Encoder
 from segnst.perceptual.loss_weights import LossWeights
 from segnst.perceptual.losses import content_loss, gram, temporal_loss, total_variation
 
-CONTENT_LAYERS = ("relu4_2", "relu3_4", "relu3_3", "relu2_2")  # the first that the encoder has
-STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")  # all that it has
+CONTENT_LAYERS = ("relu4_2", "relu3_4", "relu3_3", "relu2_2")  # the first of these that the encoder has
+STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")  # all of these that it has
 
 
 def choose_layers(weights: LossWeights, encoder: Encoder) -> tuple[dict[str, float], dict[str, float]]:
-    """Content and style layers with weights that sum to 1. Raises UsageError for a layer the encoder has not."""
+    """Content and style layers with weights that sum to 1. Raises UsageError for unknown layers."""
     content = dict(weights.content_layers)
     style = dict(weights.style_layers)
     if not content:
         content = {next((n for n in CONTENT_LAYERS if n in encoder.layers), encoder.layers[-1]): 1.0}
     if not style:
         known = [n for n in STYLE_LAYERS if n in encoder.layers]
-        # an encoder that ends in the third block gives its end in place of the fourth
+        # an encoder that ends in the third block offers its last layer in place of the fourth block's
         known += [encoder.layers[-1]] if encoder.layers[-1][4] == "3" and encoder.layers[-1] not in known else []
         style = dict.fromkeys(known or [encoder.layers[-1]], 1.0)
     encoder.check((*content, *style))
@@ -110,7 +110,7 @@ class Objective:
         for picture in pictures:
             for layer, f in self.encoder(picture, self.layers).items():
                 sums[layer] = sums.get(layer, torch.zeros(())) + f.mean((2, 3), keepdim=True) / len(pictures)
-        # a channel that hardly answers on these pictures must not count a thousandfold
+        # a channel that is hardly active on these pictures must not be amplified a thousandfold
         return {layer: 1 / mean.clamp_min(0.05 * float(mean.mean())) for layer, mean in sums.items()}
 
     def features(self, rgb: Tensor, layers: Mapping[str, float] | set[str]) -> dict[str, Tensor]:

@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 SIZE = (36, 64)
-STEP = 0.07  # mean change of a thumbnail's pixel that may be a cut at all
-RATIO = 3.0  # … if it stands this far above the change of late
+STEP = 0.07  # smallest mean change of a thumbnail's pixels that can be a cut
+RATIO = 3.0  # a cut also changes the thumbnail this many times as much as the last frames did
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,16 +24,16 @@ def is_cut(rgb: Tensor, carry: CutCarry | None) -> tuple[bool, CutCarry]:
     """Whether RGB [1,3,H,W] in [0,1] begins a new scene.
 
     The change of a thumbnail, compensated for the change of brightness, must be large and stand out from the
-    changes of the last frames (as in PySceneDetect's adaptive detector), so that a fast pan or a flash is no cut.
+    changes of the last frames (as in PySceneDetect's adaptive detector), so that a fast pan or a flash does not count.
     """
     thumbnail = F.interpolate(rgb, SIZE, mode="area")
     if carry is None:
         return False, CutCarry(thumbnail, None)
     now, then = (t / t.mean().clamp_min(0.02) * 0.4 for t in (thumbnail, carry.thumbnail))
     change = float((now - then).abs().mean())
-    # with nothing to compare to, only a change that no camera makes
+    # without earlier changes to compare with, only a change larger than camera motion makes counts
     limit = STEP * RATIO if carry.usual is None else max(STEP, RATIO * carry.usual)
     if change > limit:
-        # the new scene is taken to move like the old one until it shows how it moves
+        # until a change within the new scene is known, those of the old scene are the comparison
         return True, CutCarry(thumbnail, carry.usual)
     return False, CutCarry(thumbnail, change if carry.usual is None else 0.7 * carry.usual + 0.3 * change)

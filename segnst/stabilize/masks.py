@@ -14,8 +14,8 @@ from segnst.errors import UsageError
 from segnst.flow.warp import warp
 from segnst.types import Motion, Region
 
-KEEP_SEEN = 0.9  # share of the past where flow is fully reliable, in what the segmenter sees
-KEEP_DRAWN = 0.9  # … and in the masks with their edges drawn
+KEEP_SEEN = 0.9  # share of the past in the segmenter's masks, where flow is fully reliable
+KEEP_DRAWN = 0.9  # the same for the masks at the frame's size, after their edges are drawn
 KINDS = ("guided", "feather", "hard", "threshold")
 
 
@@ -83,7 +83,7 @@ def smooth(soft: Tensor, past: Tensor | None, motion: Motion | None, keep: float
 
 @dataclass(frozen=True, slots=True)
 class MaskCarry:
-    """The last frame's masks: as they left the segmenter [1,L,h,w] and as they were drawn [1,L,H,W], both steadied."""
+    """The last frame's smoothed masks: at the segmenter's size [1,L,h,w] and with their edges drawn [1,L,H,W]."""
 
     soft: Tensor
     drawn: Tensor
@@ -92,10 +92,10 @@ class MaskCarry:
 def steady_masks(
     soft: Tensor, rgb: Tensor, edge: Edge, motion: Motion | None, carry: MaskCarry | None
 ) -> tuple[Tensor, MaskCarry]:
-    """Masks of a frame, steadied twice: where the segmenter sees things, and where their edges are drawn.
+    """Smooth the masks of a frame over time, twice: as the segmenter gives them, and after their edges are drawn.
 
-    soft [1,L,h,w], rgb [1,3,H,W] -> ([1,L,H,W] summing to 1 over L, carry). The second smoothing is what takes
-    away the trembling of edges that follow each frame's own noise; hard edges do without, it would soften them.
+    soft [1,L,h,w], rgb [1,3,H,W] -> ([1,L,H,W] summing to 1 over L, carry). The second smoothing removes the jitter of
+    edges that follow the noise of each frame; hard edges skip it, because it would soften them.
     """
     soft = smooth(soft, carry.soft if carry else None, motion, KEEP_SEEN)
     drawn = draw_edges(soft, rgb, edge)
@@ -109,11 +109,11 @@ def draw_edges(soft: Tensor, rgb: Tensor, edge: Edge) -> Tensor:
     """Masks at the frame's size: [T,L,h,w] and RGB [T,3,H,W] -> [T,L,H,W], summing to 1 over L."""
     height, width = rgb.shape[-2:]
     layers = soft.shape[1]
-    # a segmenter's output has its corners on the frame's
+    # align_corners, because the corner pixels of a segmenter's output lie on those of the frame
     full = F.interpolate(soft, (height, width), mode="bilinear", align_corners=True)
     if edge.kind == "threshold":
         full = torch.cat((full[:, :-1] * (full[:, :-1] > edge.value), full[:, -1:]), 1)
-        # the rest of the frame takes what no named layer is sure of
+        # where no named layer is above the threshold, the pixel belongs to the last layer
         full = torch.cat((full[:, :-1], torch.where(full[:, :-1].amax(1, keepdim=True) > 0, 0.0, 1.0)), 1)
     if edge.kind in ("hard", "threshold", "feather"):
         full = F.one_hot(full.argmax(1), layers).permute(0, 3, 1, 2).to(soft.dtype)
@@ -122,10 +122,11 @@ def draw_edges(soft: Tensor, rgb: Tensor, edge: Edge) -> Tensor:
         size = min(size, 2 * (min(height, width) // 2) - 1)
         full = gaussian_blur2d(full, (size, size), (edge.value / 2, edge.value / 2), border_type="replicate")
     if edge.kind == "guided":
-        # steeper first: a network at an eighth of the resolution blurs its borders over many pixels
+        # sharpen first: a network that works at an eighth of the resolution blurs its borders over many pixels
         full = torch.softmax(3.0 * (full.clamp_min(1e-6)).log(), 1)
         radius = max(2, round(min(height, width) / 60))
         gray = rgb.mean(1, keepdim=True)
-        # on every second pixel (He 2015): a ninth of the time; along edges the mask differs by 0.02 in the mean
+        # Computed on every second pixel (He 2015), which takes a ninth of the time and changes the mask along edges by
+        # 0.02 in the mean.
         full = guided_blur(gray, full, 2 * radius + 1, 1e-3, border_type="replicate", subsample=2).clamp(0, 1)
     return full / full.sum(1, keepdim=True).clamp_min(1e-6)

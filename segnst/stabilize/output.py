@@ -1,4 +1,4 @@
-"""The stabilizer: each painted frame blended with the warped last one, kept as crisp as it was painted."""
+"""The stabilizer: blends each painted frame with the warped last one and keeps it as sharp as it was painted."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ Carry = TypeVar("Carry")
 
 
 class Stabilizer(ABC, Generic[Carry]):
-    """Holds paint still. Generic in its carry: what it keeps of the frames before."""
+    """Removes flicker from painted frames. Generic in its carry: what it keeps of earlier frames."""
 
     @abstractmethod
     def __call__(self, painted: Tensor, motion: Motion | None, carry: Carry | None) -> tuple[Tensor, Carry]:
         """Painted [1,3,H,W] in [0,1], motion (None where a scene begins) and carry -> steady [1,3,H,W] and carry."""
 
 
-AnyStabilizer: TypeAlias = Stabilizer[Any]  # for those who hand its carry on without looking into it
-StabilizerCarry: TypeAlias = Any  # the carry of such a one
+AnyStabilizer: TypeAlias = Stabilizer[Any]  # for code that only passes the carry on
+StabilizerCarry: TypeAlias = Any  # the carry of an ``AnyStabilizer``
 
 
-CELL = 6  # px; contrast is compared over neighborhoods of about three of these
-# px; the fine band is what the first mean takes away, the middle one what the second takes of the rest
+CELL = 6  # px; contrast is compared over neighborhoods of about three of these on a side
+# px of two box means: the first removes the fine band, and the second removes the middle band from what is left
 WINDOWS = (3, 5)
 
 
@@ -50,7 +50,7 @@ def _bands(picture: Tensor) -> list[Tensor]:
 def _energy(band: Tensor) -> Tensor:
     """Mean square of [B,3,H,W] over channels and neighborhoods, on a coarse grid: [B,1,h,w].
 
-    Of every second pixel: that leaves about 80 in a neighborhood and costs a quarter.
+    Only every second pixel is used, which leaves about 80 in a neighborhood and takes a quarter of the time.
     """
     height, width = band.shape[-2:]
     size = (max(1, height // CELL), max(1, width // CELL))
@@ -60,9 +60,9 @@ def _energy(band: Tensor) -> Tensor:
 def restore_detail(picture: Tensor, painted: Tensor, limits: Limits) -> Tensor:
     """Give each neighborhood of ``picture`` the contrast that ``painted`` has there, band by band.
 
-    Averaging pictures that are slightly apart takes away their fine band, and cubic interpolation, repeated,
-    lifts the one beside it; this scales both back, by factors within ``limits``. Both pictures [B,3,H,W]; the
-    energy is taken over all channels, so colors keep their hue.
+    Averaging pictures that are slightly misaligned weakens their fine band, and repeated cubic interpolation amplifies
+    the middle band; this scales both back, by factors within ``limits``. Both pictures [B,3,H,W]; the energy is taken
+    over all channels, so that colors keep their hue.
     """
     result = picture
     for band, wanted, (least, most) in zip(_bands(picture), _bands(painted), limits, strict=True):
@@ -74,8 +74,11 @@ def restore_detail(picture: Tensor, painted: Tensor, limits: Limits) -> Tensor:
 
 @dataclass(frozen=True, slots=True)
 class PaintCarry:
-    """The last steady frame [1,3,H,W], and over how many frames each of its places has been followed, [1,1,h,w] at
-    half the size: 1 where it was painted anew."""
+    """The last stabilized frame, and for how many frames each place has been tracked.
+
+    steady    [1,3,H,W]
+    followed  [1,1,h,w] at half the size; 1 where only this frame shows the place
+    """
 
     steady: Tensor
     followed: Tensor
@@ -83,16 +86,17 @@ class PaintCarry:
 
 @dataclass(frozen=True, slots=True)
 class BlendStabilizer(Stabilizer[PaintCarry]):
-    """Recursive blending along the flow (Ruder 2016's short-term idea as a post-process), with cubic warping and
-    the contrast of each band kept at that of the paint.
+    """Recursive blending along the flow (Ruder 2016's short-term idea as a post-process), with cubic warping.
 
-    The share of the past is that of a running mean, (n − 1)/n at the n-th frame of a place, until it reaches
-    ``stability``: what was just uncovered has little past to trust, and that little is soonest wrong.
+    The contrast of each frequency band is kept at that of the paint. The share of the past is that of a running mean,
+    (n − 1)/n at the n-th frame of a place, until it reaches ``stability``: a place that was just uncovered has little
+    past, and flow is least reliable there.
 
-    stability  share of the past in [0,1] where flow is fully reliable and has been for long
-    fine       of that, how much in the finest band: there the past is blunted by every warp, and what is in
-               line with the camera's motion outlives what is across it, which shows as streaks
-    limits     of ``restore_detail`` a frame, least and most for each band: what is restored is handed on
+    stability  share of the past in [0,1] where flow has been fully reliable for many frames
+    fine       factor on that share in the finest band. Every warp blurs this band, and detail along the camera's motion
+               survives longer than detail across it, which shows as streaks.
+    limits     least and most gain of ``restore_detail`` for each band. They apply to every frame, and the gains of
+               successive frames multiply.
     """
 
     stability: float = 0.9
