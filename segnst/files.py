@@ -38,8 +38,8 @@ def written_whole(path: str | os.PathLike[str], *, durable: bool = False) -> Ite
     """Give a temporary file to write into; at the end it becomes ``path``, replacing what is there.
 
     The temporary file is always a new one (never reached through an existing link), with the permissions that this
-    process gives to new files. It is removed when anything is raised, KeyboardInterrupt
-    included; ``path`` then stays as it was. The caller decides beforehand whether ``path`` may be replaced.
+    process gives to new files. It is removed when anything is raised, KeyboardInterrupt included; ``path`` then stays
+    as it was. The caller decides beforehand whether ``path`` may be replaced.
 
     durable  wait until the content is on the disk before the renaming, so that a power cut cannot leave it empty
     Raises OSError, and whatever the caller raises.

@@ -26,7 +26,7 @@ ORIGINAL = "original"
 
 
 def short_name(style: str) -> str:
-    """What files and reports call a style: a bundled name, NAME of ``PATH:NAME``, or the stem of a checkpoint's path."""
+    """What files and reports call a style: a bundled name, NAME of ``PATH:NAME``, or the stem of a file's name."""
     file, colon, name = style.rpartition(":")
     if colon and Path(file).suffix:
         return name

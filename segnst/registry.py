@@ -39,7 +39,7 @@ SELECTORS: dict[str, str] = {
     "sam_vit_b": "segnst.segmentation.objects.sam:load",
 }
 
-# load(name, *, device, offline) -> Tracker without marks, or None where it is not installed; NAME or NAME:FOLDER
+# load(name, *, device, offline) -> Tracker without marks, or None where it is not available; NAME or NAME:FOLDER
 TRACKERS = {
     "sam2": "segnst.segmentation.objects.sam2_video:load",
 }

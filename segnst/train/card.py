@@ -1,4 +1,4 @@
-"""The model card that lies beside everything trained: what it is, facts, tables."""
+"""Model cards, written beside every trained file: a description, facts and tables."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from segnst.train.run_folder import History
 
 @dataclass(frozen=True)
 class Table:
-    """Columns by name, rows of as many values, and what stands above them; numbers are shown with ``digits``."""
+    """Column names, rows of as many values, and a title; floats are shown with ``digits`` decimals."""
 
     columns: Sequence[str]
     rows: Sequence[Sequence[object]]
@@ -30,7 +30,7 @@ class Table:
 
 
 def today() -> str:
-    """The date in UTC, as ISO 8601 has it."""
+    """The date in UTC, in ISO 8601 format."""
     return datetime.datetime.now(datetime.UTC).date().isoformat()
 
 

@@ -34,10 +34,10 @@ WORDS = ("name", "title", "painter", "year", "terms")
 
 
 def read_paintings(folder: Path, listing: Path | None = None) -> list[tuple[Path, Member, dict[str, float]]]:
-    """Picture, description and factors of each painting: all pictures of a folder under their own names, or those
-    that a list (TOML, ``[[style]]`` with name, file, painter, title, year, content, style, temporal) names.
+    """The picture, description and loss factors of each painting.
 
-    Raises InputError.
+    Without a list these are all pictures of the folder, named by their stems. A list is a TOML file with entries
+    ``[[style]]`` of name, file, painter, title, year, terms, content, style and temporal. Raises InputError.
     """
     if not folder.is_dir():
         raise InputError(f"The folder of paintings {folder} does not exist.")
@@ -71,8 +71,11 @@ def read_paintings(folder: Path, listing: Path | None = None) -> list[tuple[Path
 
 
 def _start(init: Path | None, names: Sequence[str], settings: StyleSettings) -> tuple[ConditionalNetwork, bool]:
-    """A network to begin with, and whether its identity has still to begin: new, a collection that has these styles
-    (or as many of other names), or a single-style network for all of them."""
+    """The network that training starts from, and whether its identity style is still untrained.
+
+    It is a new one, a collection that has these styles (or as many others), or a single-style network that every style
+    starts from.
+    """
     styles, width, down = len(names) + 1, settings.width, settings.down
     if init is None:
         return new_network(settings.architecture, styles, width, down=down, identity=True), True
@@ -106,7 +109,7 @@ def _teacher(path: Path, names: Sequence[str]) -> ConditionalNetwork:
 def _free_styles(
     folders: Sequence[Path], net: ConditionalNetwork, settings: StyleSettings, init: Path | None
 ) -> FreeStyles:
-    """Pictures to paint after, and the encoder that learns from them: that of ``init`` where it has one."""
+    """Pictures used as free styles, and the row encoder that learns from them (that of ``init`` if it has one)."""
     judge = load_encoder(SMALL).to(next(net.parameters()).device)
     styles = FreeStyles(folders, judge, net, random_of(settings.seed, -2))
     known = encoder_of(read_tensors(init)[0]) if init else None
@@ -141,9 +144,10 @@ def train_collection(
 ) -> Path:
     """Train and write ``out/name.safetensors`` with its card ``out/name.md``; return the path.
 
-    paintings  folder of style images; listing  which of them, and what they are (``read_paintings``)
-    free  folders of pictures from which a row encoder learns to turn any picture into a style
-    teacher  a collection of the same styles in the same order to learn from (``StyleTraining``)
+    paintings  folder of style images
+    listing    a list of the paintings to use, with their descriptions (``read_paintings``)
+    free       folders of pictures from which a row encoder learns to turn any picture into a style
+    teacher    a collection of the same styles in the same order to learn from (``StyleTraining``)
     The other arguments are those of ``train_style``. Raises as ``train_style`` does.
     """
     settings = settings if free else replace(settings, free_share=0.0)

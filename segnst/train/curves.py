@@ -1,4 +1,4 @@
-"""Curves of a training, drawn with OpenCV (no plotting library needed)."""
+"""Training curves, drawn with OpenCV, so that no plotting library is needed."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def _panel(name: str, points: Sequence[tuple[float, float]], color: tuple[int, i
 
 
 def draw_curves(history: Mapping[str, Sequence[tuple[float, float]]], path: Path, columns: int = 2) -> None:
-    """One panel a curve, written as PNG.
+    """Write a PNG with one panel per curve.
 
     history  {name: (iteration, value) pairs}; values that are not finite are left out
     """

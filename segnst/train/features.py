@@ -1,13 +1,13 @@
-"""A small perceptual network that answers as VGG19 does: ``segnst train features``.
+"""Distilling VGG19 into a small perceptual network: ``segnst train features``.
 
-Every convolution becomes one of low rank, 3x3 to a few channels and 1x1 back to all of them, so that its layers have
-the teacher's channels and Gram matrices of both can be compared. The layers are fitted one after another, in closed
-form (reduced-rank regression, Izenman 1975; for networks Zhang et al. 2015, arXiv 1505.06798): the teacher's responses
-before the rectifier are explained by the *student's* layer below, so that a layer makes good what those before it lost.
-The layers beyond the teacher's last are fitted to a second, deeper encoder in the same way.
+Every convolution is replaced by one of low rank: 3x3 to a few channels, then 1x1 back to all of them. The layers thus
+have the teacher's channels, and Gram matrices of both can be compared. They are fitted one after another in closed form
+(reduced-rank regression, Izenman 1975; for networks Zhang et al. 2015, arXiv 1505.06798): the teacher's responses
+before the rectifier are predicted from the *student's* layer below, so that each layer corrects errors of the earlier
+ones. Layers beyond the teacher's last are fitted to a second, deeper encoder in the same way.
 
-There are no gradients in it: tuning the deep layers with Adam (features and Gram matrices, rates of 2e-3 and 5e-4)
-ended farther from the teacher than the fit it began with.
+No gradient descent follows: tuning the deep layers with Adam (on features and Gram matrices, at rates of 2e-3 and 5e-4)
+ended farther from the teacher than the closed-form fit.
 """
 
 from __future__ import annotations
@@ -36,14 +36,15 @@ from segnst.weights import write_tensors
 
 
 def student(layers: dict[str, Layer]) -> Encoder:
-    """The network that some layers make."""
+    """The student network made of the layers fitted so far."""
     return Encoder("small", {n: layers[n] for n in sorted(layers)}, normalization())
 
 
 class FeatureTraining(Training):
-    """A student of one or two teachers; each step fits its next layer.
+    """Trains a student of one or two teachers; each step fits its next layer.
 
-    crops  what the layers are fitted on, [1,3,H,W] each; names  of the teachers
+    crops  what the layers are fitted on, [1,3,H,W] each
+    names  names of the teachers
     """
 
     kind = "features"
@@ -95,7 +96,7 @@ class FeatureTraining(Training):
 
     @torch.no_grad()
     def _climb(self, layer: str) -> None:
-        """Move the student's features up by a layer that has been fitted."""
+        """Advance ``below`` through a layer that has been fitted."""
         one = Encoder("one", {layer: self.layers[layer]}, normalization()).convs[layer]
         for k, x in enumerate(self.below):
             self.below[k] = F.relu(one(x.float())).half()
@@ -143,11 +144,12 @@ def train_features(
     offline: bool = False,
     report: Report | None = None,
 ) -> Path:
-    """Distil and write ``out/name.safetensors`` with its card; return the path.
+    """Distill a teacher and write ``out/name.safetensors`` with its card; return the path.
 
-    teacher  VGG19 or a file of it;  deep_teacher  an encoder for the layers beyond the teacher's last
-    work     folder of the checkpoint: an interrupted run goes on from there, layer by layer, to the same end
-    stop_at  end when so many layers are fitted; what is written has no more
+    teacher       VGG19 or a file of it
+    deep_teacher  an encoder for the layers beyond the teacher's last
+    work          folder of the checkpoint, from which an interrupted run resumes with the same result
+    stop_at       end when this many layers are fitted; the file then has only those
     Raises InputError, OutputError, UsageError, WeightsError.
     """
     path, folder = out / f"{name}.safetensors", work / name

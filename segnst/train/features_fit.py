@@ -19,7 +19,7 @@ def patches(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
 def reduced_rank(
     xx: Tensor, xy: Tensor, mean_x: Tensor, mean_y: Tensor, rank: int, ridge: float
 ) -> tuple[Layer, float]:
-    """The linear map of a given rank that explains y best.
+    """The linear map of a given rank that predicts y best.
 
     xx [K,K], xy [K,O] centered second moments of patches x and responses y -> the layer, and the share of y's explained
     variance that the rank leaves out. K = 9 I.
@@ -30,7 +30,7 @@ def reduced_rank(
     values, vectors = torch.linalg.eigh(fitted)
     kept = vectors[:, -rank:]
     down = (full @ kept).T  # [R,K]
-    # balanced, so that half precision serves both alike
+    # both factors get the same scale, so that half precision is equally accurate for them
     scale = down.norm(dim=1, keepdim=True).clamp_min(1e-12)
     up = kept * scale.T
     down = down / scale
@@ -40,7 +40,7 @@ def reduced_rank(
 
 
 class Fit:
-    """Second moments of patches and responses, centered at the end; in double where they are added up."""
+    """Second moments of patches and responses, summed in double precision and centered at the end."""
 
     def __init__(self) -> None:
         self.sums: list[Tensor] | None = None

@@ -1,4 +1,4 @@
-"""Pictures that stand for any painting: drawn anew for every picture of a batch, while a row encoder learns."""
+"""Random style pictures, drawn anew for each batch, from which a row encoder learns to handle any painting."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from segnst.train.photos import Photos
 from segnst.train.style_loss import StyleLoss, Wanted
 from segnst.train.world import random_of
 
-LEAST = 192  # px: the shorter side of a picture that is learned from
+LEAST = 192  # px: the smallest height and width of a style picture
 WIDTHS = (224, 448)  # px: how wide pictures are before they are cropped
 REUSE = 4  # steps that a picture serves
 PATTERNS = 0.1  # share of pictures that are drawn patterns
@@ -32,7 +32,7 @@ class Free:
 
 
 class FreeStyles:
-    """Paintings below some folders, and patterns. Raises InputError when a folder is missing or holds no picture.
+    """Paintings below some folders, and random patterns. Raises InputError when a folder is missing or all are empty.
 
     encoder  the perceptual network that describes pictures (segnst.style.row_encoder)
     """
@@ -50,7 +50,7 @@ class FreeStyles:
         self.rows.settle(torch.cat(found), net.rows()[: net.styles - int(net.identity)].mean(0))
 
     def draw(self, generator: Generator) -> Tensor:
-        """One picture, [3,H,W]: a painting, scaled, cropped, mirrored and its colors changed, or a pattern."""
+        """A random style picture [3,H,W]: a pattern, or a painting that is scaled, cropped, mirrored and recolored."""
 
         def uniform(low: float, high: float) -> float:
             return low + (high - low) * float(torch.rand((), generator=generator))
@@ -65,7 +65,7 @@ class FreeStyles:
         rgb = rgb[:, top : top + rows, left : left + columns]
         if uniform(0, 1) < 0.5:
             rgb = rgb.flip(-1)
-        if uniform(0, 1) < 0.4:  # other colors: paintings are many, those that are bold are few
+        if uniform(0, 1) < 0.4:  # few paintings have strong colors, so some get other ones
             turn = torch.linalg.qr(torch.randn(3, 3, generator=generator))[0].to(rgb)
             mix = torch.eye(3).to(rgb).lerp(turn.abs() / turn.abs().sum(1, keepdim=True), uniform(0, 1))
             rgb = torch.einsum("ij,jhw->ihw", mix, rgb)
@@ -97,7 +97,10 @@ class FreeStyles:
 
 
 def pattern(generator: Generator, side: int = 256) -> Tensor:
-    """Stripes, waves, spots and patches in a few colors, [3,side,side]: what paintings rarely are and users try."""
+    """Stripes, waves, spots and patches in a few colors, [3,side,side].
+
+    Users try such pictures as styles, but paintings rarely look like them.
+    """
     colors = torch.rand(4, 3, generator=generator)
     axis = torch.linspace(0, 1, side)
     x, y = torch.meshgrid(axis, axis, indexing="xy")

@@ -39,7 +39,7 @@ class Photo:
 
 
 def default_classes(folder: Path) -> list[str]:
-    """Names of the classes where none are given: COCO's categories, else "object"; behind "other"."""
+    """Names of the classes where none are given: "other", then COCO's categories or else one named "object"."""
     files = sorted(folder.glob("*.json"))
     return ["other", *dict.fromkeys(n for f in files for n in categories(f))] if files else ["other", "object"]
 
@@ -54,7 +54,7 @@ def find_photos(folder: Path, names: Sequence[str]) -> list[Photo]:
     for images, masks in _PAIRS:
         if (folder / images).is_dir() and (folder / masks).is_dir():
             if len(names) != 2:
-                raise InputError(f"The masks of {folder} tell objects but no classes: give two, --classes other,NAME.")
+                raise InputError(f"The masks of {folder} hold one class: give two names, --classes other,NAME.")
             found = {p.stem.removesuffix("_mask"): p for p in (folder / masks).glob("*.png")}
             photos = sorted(p for p in (folder / images).iterdir() if p.suffix.lower() in PICTURE_SUFFIXES)
             pairs = [Photo(p, partial(_split, found[p.stem])) for p in photos if p.stem in found]
@@ -79,10 +79,10 @@ def load(photo: Photo, classes: int) -> tuple[np.ndarray, np.ndarray, list[int]]
     if masks.shape[1:] != image.shape[:2]:
         raise InputError(
             f"The masks of {photo.image} are {masks.shape[2]}x{masks.shape[1]} but the image is "
-            f"{image.shape[1]}x{image.shape[0]}: they must be of one size."
+            f"{image.shape[1]}x{image.shape[0]}: they must have the same size."
         )
     if any(not 0 < label < classes for label in labels):
-        raise InputError(f"{photo.image} has an object of a class that is none of the {classes}.")
+        raise InputError(f"{photo.image} has an object whose class is none of the {classes} classes.")
     return image, masks, labels
 
 
@@ -101,7 +101,7 @@ def draw(
 ) -> list[tuple[Tensor, dict[str, Any]]]:
     """Images [3,H,W] in [0,1] and torchvision's targets; they depend on ``key`` (seed, iteration) alone.
 
-    Mirrored by halves, brighter or darker, enlarged or shrunk a little.
+    Half of the photos are mirrored; all are changed a little in brightness and size.
     """
     rng = np.random.default_rng(key)
     out = []

@@ -49,16 +49,16 @@ def train_instances(
     """Train; return the path of the best checkpoint, ``out/best.safetensors``.
 
     folders  Penn-Fudan or COCO folders (:mod:`segnst.train.instance_data`); every sixth photo is held back
-    classes  names, the first one for what is no object (default: what the folders say)
+    classes  names; the first one is the background's (default: the classes that the folders contain)
     start    torchvision's official weights, or a file of this training; None: random weights for ``network``.
-             Classes that it knows by name keep what it learned about them.
-    restart  begin anew where ``out`` holds a run already; else that run goes on
-    stop_at  end when so many iterations are done, although more are planned
-    report   told of every iteration (its losses) and of every validation (its average precisions)
-    stop     asked after each iteration; True stores the run and ends it
+             Its classes of the same names keep what it has learned about them.
+    restart  start over if ``out`` holds a run already; otherwise that run is resumed
+    stop_at  end after this many iterations, although more are planned
+    report   called after every iteration (with its losses) and every validation (with its average precisions)
+    stop     called after each iteration; if it returns True, the run is stored and ends
 
-    Writes ``run.pt``, ``history.json``, ``curves.png``, ``best.safetensors`` and its card ``best.md``. Best is
-    the checkpoint of the highest average precision of masks at an IoU of 0.5.
+    Writes ``run.pt``, ``history.json``, ``curves.png``, ``best.safetensors`` and its card ``best.md``. The best
+    checkpoint is the one with the highest average precision of masks at an IoU of 0.5.
     Raises InputError for unusable data, UsageError when the run in ``out`` has other settings or the loss is no longer
     finite, WeightsError for an unusable start or run file.
     """
@@ -68,7 +68,7 @@ def train_instances(
     names = list(classes) if classes else list(dict.fromkeys(n for f in folders for n in data.default_classes(f)))
     regions = regions_from_names(names)
     photos = [photo for folder in folders for photo in data.find_photos(folder, names)]
-    for photo in photos:  # before hours of training, not after
+    for photo in photos:  # reads every photo, so that unusable data are found before hours of training
         data.load(photo, len(regions))
     held = [p for p in photos if held_back(p.image, settings.hold_back)]
     train = [p for p in photos if p not in held] or photos
@@ -83,7 +83,7 @@ def train_instances(
 
 
 def start_from(path: Path | None, architecture: str, regions: Sequence[Region]) -> tuple[nn.Module, str]:
-    """Build a network for ``regions``; weights of classes that ``path`` knows by name or alias are taken along."""
+    """Build a network for ``regions``; classes that ``path`` has under the same name or alias keep their weights."""
     if path is None:
         return mask_rcnn.build(architecture, len(regions)), architecture
     if path.suffix == ".safetensors":
@@ -99,7 +99,7 @@ def start_from(path: Path | None, architecture: str, regions: Sequence[Region]) 
         if not key.startswith(_HEADS):
             state[key] = value
             continue
-        each = 4 if "bbox_pred" in key else 1  # rows a class
+        each = 4 if "bbox_pred" in key else 1  # rows per class
         for region in regions:
             words = {region.name, *region.aliases}
             same = [k.index for k in known if k.name == region.name] or [k.index for k in known if k.name in words]
@@ -111,7 +111,11 @@ def start_from(path: Path | None, architecture: str, regions: Sequence[Region]) 
 
 
 def average_precision(scored: Sequence[tuple[float, bool]], truths: int) -> float:
-    """Area under precision over recall (Everingham et al. 2010, as VOC 2010 on): (score, right) of all finds."""
+    """Area under the precision-recall curve (Everingham et al. 2010, as in VOC from 2010 on).
+
+    scored  (score, whether it is right) of every detection
+    truths  number of objects that there are to find
+    """
     if not truths:
         return float("nan")
     right = np.cumsum([ok for _, ok in sorted(scored, key=lambda pair: -pair[0])])
@@ -122,7 +126,7 @@ def average_precision(scored: Sequence[tuple[float, bool]], truths: int) -> floa
 
 
 def measure(finder: MaskRcnn, photos: Sequence[data.Photo]) -> dict[str, float]:
-    """Average precision of the masks of each class at an IoU of 0.5, their mean, and the mean IoU of right ones."""
+    """Average precision of each class's masks at an IoU of 0.5, their mean, and the mean IoU of right detections."""
     classes = finder.classes
     scored: dict[int, list[tuple[float, bool]]] = {r.index: [] for r in classes[1:]}
     truths = dict.fromkeys(scored, 0)
@@ -178,7 +182,7 @@ class InstanceTraining(GradientTraining):
             [p for p in network.parameters() if p.requires_grad], settings.lr, 0.9, weight_decay=5e-4
         )
         known = {**asdict(settings), "architecture": architecture, "classes": [r.name for r in regions]}
-        # torchvision's detection networks learn in fp32
+        # torchvision's detection networks are trained in fp32
         super().__init__(network, optimizer, settings.iterations, settings.seed, known, clip=10.0, dtype=torch.float32)
 
     def step(self, iteration: int) -> dict[str, float]:
@@ -190,7 +194,7 @@ class InstanceTraining(GradientTraining):
         self.network.train()
         for module in self.network.modules():
             if isinstance(module, nn.BatchNorm2d):
-                module.eval()  # a batch of two says too little about the mean
+                module.eval()  # a batch of two gives poor estimates of the statistics
         targets = [{k: v.to(self.device) for k, v in target.items()} for _, target in batch]
         losses: dict[str, Any] = self.network([image.to(self.device) for image, _ in batch], targets)
         loss = torch.stack(list(losses.values())).sum()

@@ -1,4 +1,4 @@
-"""What stands in for film while training on still photos: motion, and what changes from frame to frame beside it."""
+"""Synthetic video for training on still photos: motion, and the other changes from one frame to the next."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from torch import Generator, Tensor
 
 from segnst.flow.warp import inside, warp
 
-SHIMMER = {1: 0.3, 2: 0.25, 4: 0.25}  # px: {grain: largest standard deviation of the displacement}
-GLINT = {24: 0.015, 6: 0.015}  # {grains a side: largest standard deviation of the logarithm of light}
-LIGHT = 0.03  # of the whole frame, at most
-NOISE = 0.005
-QUALITIES = (40, 91)  # of JPEG, from … to below
+SHIMMER = {1: 0.3, 2: 0.25, 4: 0.25}  # px: {size of the grains: largest standard deviation of the displacement}
+GLINT = {24: 0.015, 6: 0.015}  # {grains along a side: largest standard deviation of the logarithm of brightness}
+LIGHT = 0.03  # largest change of the logarithm of the whole frame's brightness
+NOISE = 0.005  # standard deviation
+QUALITIES = (40, 91)  # of JPEG; the second is excluded
 
 Painter = Callable[[Tensor, Tensor], Tensor]  # (photos [B,3,H,W], code [B,S]) -> painted
 
@@ -26,7 +26,7 @@ def _uniform(count: int, generator: Generator) -> Tensor:
 
 
 def _grains(count: int, channels: int, side: int, cells: int, generator: Generator) -> Tensor:
-    """Noise of deviation about 1 with ``cells`` grains a side, [count,channels,side,side]."""
+    """Noise of standard deviation about 1 with ``cells`` grains along each side, [count,channels,side,side]."""
     noise = torch.randn(count, channels, cells, cells, generator=generator)
     if cells == side:
         return noise
@@ -35,10 +35,10 @@ def _grains(count: int, channels: int, side: int, cells: int, generator: Generat
 
 
 def synthetic_flow(count: int, side: int, generator: Generator, strength: float = 8.0) -> Tensor:
-    """Backward flow [count,2,side,side] in px: a pan of some px, a zoom and a smooth random warp of about one each.
+    """Backward flow [count,2,side,side] in px: a pan of several px, plus a zoom and a smooth random warp of about one.
 
-    Between two frames of a film things move by much and change their shape by little; a network that must paint what
-    was stretched with stretched strokes has less left for the style.
+    Between two frames of a video, things move far but hardly change their shape. Stronger warps would demand stretched
+    strokes of the network, at the expense of the style.
     """
     grid = torch.linspace(-1, 1, side)
     x, y = torch.meshgrid(grid, grid, indexing="xy")
@@ -49,8 +49,11 @@ def synthetic_flow(count: int, side: int, generator: Generator, strength: float 
 
 
 def shimmer(count: int, side: int, generator: Generator) -> Tensor:
-    """Displacement [count,2,side,side] in px of what no flow follows: edges that fall between pixels anew, and leaves,
-    spokes and bricks that hide one another. Of several grains, stronger in some places than in others."""
+    """Displacement [count,2,side,side] in px that optical flow does not capture.
+
+    It imitates edges that are sampled differently in each frame, and leaves, spokes and bricks that occlude one
+    another. It has several grain sizes and is stronger in some places than in others.
+    """
     total = torch.zeros(count, 2, side, side)
     for grain, most in SHIMMER.items():
         where = torch.sigmoid(2 * _grains(count, 1, side, 5, generator)) * 2
@@ -59,7 +62,7 @@ def shimmer(count: int, side: int, generator: Generator) -> Tensor:
 
 
 def glints(count: int, side: int, generator: Generator) -> Tensor:
-    """Factor [count,1,side,side] on brightness: highlights and reflections that wander over things, and exposure."""
+    """Factor [count,1,side,side] on brightness: moving highlights and reflections, and a change of exposure."""
     light = LIGHT * (2 * _uniform(count, generator) - 1).expand(-1, -1, side, side)
     for cells, most in GLINT.items():
         where = torch.sigmoid(3 * _grains(count, 1, side, 4, generator))
@@ -68,7 +71,7 @@ def glints(count: int, side: int, generator: Generator) -> Tensor:
 
 
 def compressed(rgb: Tensor, quality: int) -> Tensor:
-    """What a film's compression leaves of pictures [B,3,H,W] in [0,1]: stored as JPEG of this quality (1 to 100)."""
+    """Pictures [B,3,H,W] in [0,1] with artifacts of JPEG at this quality (1 to 100), in place of a video codec's."""
     kept = []
     for picture in rgb.detach().cpu():
         pixels = (picture * 255).round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0).numpy()
@@ -79,10 +82,11 @@ def compressed(rgb: Tensor, quality: int) -> Tensor:
 
 
 def next_frame(photos: Tensor, flow: Tensor, generator: Generator) -> Tensor:
-    """Photos [B,3,S,S] as the next frame of a film shows them: moved by ``flow`` [B,2,S,S], with shimmer, glints,
-    noise and compression.
+    """Photos [B,3,S,S] as the next frame of a video would show them.
 
-    Cubic, lest blur be learned as steadiness. By frequency and place the change is like that of rendered streets.
+    They are moved by ``flow`` [B,2,S,S] and changed by shimmer, glints, noise and compression; the changes are
+    distributed over frequencies and places like those in rendered street clips. The warp is cubic, because the network
+    would learn blur as a means to stability.
     """
     count, _, _, side = photos.shape
     moved = warp(photos, flow + shimmer(count, side, generator).to(flow), "bicubic")
@@ -92,7 +96,7 @@ def next_frame(photos: Tensor, flow: Tensor, generator: Generator) -> Tensor:
 
 
 def motion_term(paint: Painter, photos: Tensor, painted: Tensor, code: Tensor, generator: Generator) -> Tensor:
-    """Styled(moved) against moved(styled): temporal consistency from still photos.
+    """Temporal consistency from still photos: the difference between painting a moved photo and moving a painted one.
 
     photos, painted [B,3,S,S]; code [B,styles]. Returns the mean square difference where the motion stays inside the
     picture, [B].

@@ -17,7 +17,7 @@ from segnst.files import PICTURE_SUFFIXES
 
 
 def read_photo(path: Path) -> Tensor:
-    """RGB [3,H,W] float in [0,1]. Raises InputError when the file is no picture."""
+    """RGB [3,H,W] float in [0,1]. Raises InputError when the file is not a picture."""
     try:
         bgr = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
     except (OSError, cv2.error) as error:
@@ -46,7 +46,7 @@ class Photos:
         for folder in folders:
             if not folder.is_dir():
                 raise InputError(f"The photo folder {folder} does not exist.")
-            # label maps are pictures too, but not photos
+            # folders of label maps hold pictures too, but not photos
             self.paths += sorted(
                 p
                 for p in folder.rglob("*")
@@ -57,7 +57,7 @@ class Photos:
             raise InputError(f"No photo ({', '.join(sorted(PICTURE_SUFFIXES))}) in {', '.join(map(str, folders))}.")
 
     def keep(self, device: torch.device, side: int, threads: int = 16) -> None:
-        """Hold all photos on a device, as bytes with the shorter side ``side`` px: no GPU waits for files."""
+        """Keep all photos on a device, as bytes with the shorter side ``side`` px: a GPU then never waits for files."""
 
         def read(path: Path) -> Tensor:
             return (resize_short(read_photo(path), side) * 255).round().to(torch.uint8)
@@ -70,8 +70,7 @@ class Photos:
         return self._kept[path].float() / 255 if path in self._kept else read_photo(path)
 
     def picture(self, width: int, least: int, generator: Generator) -> Tensor:
-        """One of them whole or nearly so, ``width`` px wide or as much wider as gives it the height ``least``:
-        [3,H,W], H and W at least ``least``."""
+        """A random whole photo [3,H,W], ``width`` px wide, or larger where H or W would be less than ``least``."""
         rgb = self._photo(int(torch.randint(len(self.paths), (), generator=generator)))
         scale = max(width / rgb.shape[2], least / min(rgb.shape[1:]))
         size = (max(least, round(rgb.shape[1] * scale)), max(least, round(rgb.shape[2] * scale)))
@@ -80,8 +79,8 @@ class Photos:
     def crops(self, count: int, side: int, generator: Generator, plain: float = 0.06) -> Tensor:
         """Random crops [count,3,side,side], scaled, flipped and changed in brightness.
 
-        With probability ``plain`` a crop is a smooth gradient with faint noise instead: skies and car
-        doors are rare in random crops, and that is where transformer networks grow artifacts.
+        With probability ``plain`` a crop is a smooth gradient with faint noise instead: smooth surfaces such as skies
+        and car doors are rare in random crops, and transformer networks tend to show artifacts there.
         """
         return torch.stack([self._crop(side, generator, plain) for _ in range(count)])
 

@@ -1,6 +1,6 @@
-"""The one way in which everything here is trained: resumable to the iteration, watched, stored as it goes.
+"""The training loop that all trainings share: it reports progress, stores checkpoints and resumes at any iteration.
 
-:class:`~segnst.train.training.Training` says what a step is; a ``Run`` says when to stop, to validate and to store.
+:class:`~segnst.train.training.Training` defines a step; ``Run`` decides when to stop, to validate and to store.
 """
 
 from __future__ import annotations
@@ -21,10 +21,13 @@ from segnst.train.world import seed_of
 
 @dataclass(frozen=True)
 class Progress:
-    """What a listener is told after each iteration, and after each validation.
+    """What is reported after each iteration and after each validation.
 
-    iteration  how many are done, of ``iterations``; losses  of this iteration; scores  what a validation measured
-    (empty between validations); seconds  an iteration takes; minutes_left  until the run ends
+    iteration     how many of ``iterations`` are done
+    seconds       mean time of an iteration
+    minutes_left  estimated time until the run ends
+    losses        of this iteration
+    scores        what a validation measured; empty when there was none
     """
 
     iteration: int
@@ -39,12 +42,12 @@ Report = Callable[[Progress], None]
 
 
 class Run:
-    """A training in a folder. A run that was begun there goes on, unless ``restart`` is set.
+    """A training with its folder. A run that was begun in the folder is resumed, unless ``restart`` is set.
 
-    save_seconds    store at least as often, in seconds
-    save_every      and every so many iterations
-    validate_every  measure, and keep what is best, every so many iterations and at the very end
-    Raises OutputError when the folder cannot be made, UsageError when it holds a run of another kind or with other
+    save_seconds    store the run at least this often, in seconds
+    save_every      … and every so many iterations
+    validate_every  validate, and keep the best result, every so many iterations and at the end
+    Raises OutputError when the folder cannot be created, UsageError when it holds a run of another kind or with other
     settings, WeightsError when its checkpoint is damaged.
     """
 
@@ -62,9 +65,11 @@ class Run:
         self.save_seconds, self.save_every, self.validate_every = save_seconds, save_every, validate_every
         self.standing = Standing() if restart else self.folder.read(training)
         self._first, self._began, self._saved = self.iteration, time.monotonic(), time.monotonic()
-        self._ticked = self._began  # when ``standing.seconds`` was told last
+        self._ticked = self._began  # when ``standing.seconds`` was last updated
         if training.minutes and training.world.size > 1:
-            raise UsageError("--minutes is for one process: several would end at different steps. Give --iterations.")
+            raise UsageError(
+                "--minutes needs a single process: several would end at different steps. Give --iterations."
+            )
 
     @property
     def iteration(self) -> int:
@@ -73,12 +78,12 @@ class Run:
 
     @property
     def seconds(self) -> float:
-        """How long the training has taken, in all sessions."""
+        """How long the training has taken so far, including earlier sessions."""
         return self.standing.seconds + time.monotonic() - self._ticked
 
     @property
     def done(self) -> float:
-        """The share of the training that is done, 0 to 1: of its minutes, where it has any, or of its iterations."""
+        """The share of the training that is done, 0 to 1: of its minutes if it has any, else of its iterations."""
         training = self.training
         if training.minutes:
             return min(1.0, self.seconds / (60 * training.minutes))
@@ -103,9 +108,9 @@ class Run:
     ) -> None:
         """Train to the end.
 
-        stop_at  end when so many iterations are done, although more are planned
-        report   told of every iteration and of every validation, in the first process only
-        stop     asked after each iteration; True stores the run and ends it
+        stop_at  end after this many iterations, although more are planned
+        report   called after every iteration and every validation, in the first process only
+        stop     called after each iteration; if it returns True, the run is stored and ends
         Raises UsageError when a loss is no longer finite, OutputError when the folder cannot be written.
         """
         training = self.training
@@ -155,7 +160,7 @@ class Run:
         return losses
 
     def _validate(self) -> dict[str, float]:
-        """Measure, and keep what is best so far; only the first process does."""
+        """Validate and keep the best result so far, in the first process only."""
         training = self.training
         if not self.first_process or training.judged_by is None:
             return {}

@@ -1,4 +1,4 @@
-"""The folder of a run: its checkpoint, its history and curves, its previews; each written whole or not at all."""
+"""The folder of a run: checkpoint, history, curves and previews, each written completely or not at all."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ History = dict[str, list[tuple[int, float]]]
 
 @dataclass
 class Standing:
-    """How far a run has come: what a checkpoint holds besides the state of the training."""
+    """How far a run has come; a checkpoint holds this and the state of the training."""
 
     iteration: int = 0
-    seconds: float = 0.0  # that it has taken, in all sessions
+    seconds: float = 0.0  # how long it has taken, including earlier sessions
     best: float | None = None
     history: History = field(default_factory=dict)
 
     def note(self, values: Mapping[str, float]) -> None:
-        """Add values of this iteration to the history, with six digits."""
+        """Add values of this iteration to the history, rounded to six digits."""
         for name, value in values.items():
             self.history.setdefault(name, []).append((self.iteration, float(f"{value:.6g}")))
 
@@ -43,13 +43,15 @@ def make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"{error.filename} cannot be made ({error.strerror}).") from error
+        raise OutputError(f"The folder {error.filename} cannot be created ({error.strerror}).") from error
 
 
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
-    """A name to write to, which becomes ``path`` when all went well. Raises OutputError, or ResourceError for a full
-    disk."""
+    """Give a temporary file to write to; it becomes ``path`` when no error occurs.
+
+    Raises OutputError, or ResourceError when the disk is full.
+    """
     try:
         with written_whole(path) as partial:
             yield partial
@@ -91,7 +93,7 @@ class RunFolder:
             cv2.imwrite(str(partial), to_bytes(picture.cpu().flip(0)))
 
     def read(self, training: Training) -> Standing:
-        """Put ``training`` where the checkpoint left off; a new beginning where there is none.
+        """Restore ``training`` from the checkpoint, if there is one, and return how far the run had come.
 
         Raises UsageError when the checkpoint is of another kind or was written with other settings, WeightsError when
         it cannot be read.
@@ -105,26 +107,26 @@ class RunFolder:
             past = {str(name): [(int(i), float(v)) for i, v in points] for name, points in history.items()}
             best = None if saved["best"] is None else float(saved["best"])
             standing = Standing(int(saved["iteration"]), float(saved["seconds"]), best, past)
-        except Exception as error:  # a damaged or hostile file fails in many ways
+        except Exception as error:  # a damaged or malicious file can raise anything
             raise self._unusable(error) from error
         self._compare(kind, settings, training)
         try:
             training.load(saved["training"])
-        except Exception as error:  # torch raises many kinds for what does not fit
+        except Exception as error:  # torch raises various errors for tensors that do not fit
             raise self._unusable(error) from error
         return standing
 
     def _unusable(self, error: Exception) -> WeightsError:
         return WeightsError(
-            f"{self.checkpoint} is damaged or is no checkpoint of this training ({type(error).__name__}). "
-            "Give --restart to begin anew."
+            f"{self.checkpoint} is damaged or is not a checkpoint of this training ({type(error).__name__}). "
+            "Give --restart to start over."
         )
 
     def _compare(self, kind: str, settings: Mapping[str, Any], training: Training) -> None:
         if kind != training.kind:
             raise UsageError(
-                f"{self.checkpoint} is a run of another kind: of '{kind}', not of '{training.kind}'. Choose another "
-                "folder, or give --restart to begin anew."
+                f"{self.checkpoint} belongs to another kind of training: '{kind}', not '{training.kind}'. Choose "
+                "another folder, or give --restart to start over."
             )
         now = json.loads(json.dumps(training.settings))
         changes = [
@@ -135,7 +137,7 @@ class RunFolder:
         if changes:
             raise UsageError(
                 f"{self.checkpoint} was written with other settings: {'; '.join(changes)}. "
-                "Give --restart to begin anew, or the settings that it was written with."
+                "Give those settings to resume the run, or --restart to start over."
             )
 
 

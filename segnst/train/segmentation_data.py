@@ -1,6 +1,7 @@
-"""Photos with label maps (or a teacher's word) as training batches (folders and values: segnst.masks.labeled).
+"""Training batches of photos with label maps or with the predictions of a teacher network.
 
-Where a photo is mirrored, what is called left_… and right_… changes places.
+The layout of the folders and the label values are described in segnst.masks.labeled. When a photo is mirrored, classes
+called left_… and right_… are swapped.
 """
 
 from __future__ import annotations
@@ -19,13 +20,13 @@ from segnst.errors import InputError
 from segnst.masks.label_map import IGNORE, PARTIAL
 from segnst.masks.labeled import Item, read_image
 
-REFERENCE = 513  # long side at augmentation scale 1, and the usual one when the network is used
+REFERENCE = 513  # px of the long side at augmentation scale 1, and the default when the network is used
 _CACHED_SIDE = 640
 
 
 @dataclass
 class Source:
-    """One folder of data. ``partial``: the classes that 254 rules out (all that its labels contain)."""
+    """One folder of data. ``partial``: the classes that the value 254 rules out (all that its labels contain)."""
 
     name: str
     items: list[Item]
@@ -34,7 +35,7 @@ class Source:
 
 
 def mirrored_classes(names: Sequence[str]) -> tuple[int, ...]:
-    """Return what each class is in a mirrored photo: ``left_door`` and ``right_door`` change places."""
+    """Return the class that each class becomes in a mirrored photo: ``left_door`` and ``right_door`` are swapped."""
     swap = {"left": "right", "right": "left"}
     seen = ["_".join(swap.get(word, word) for word in name.replace(" ", "_").split("_")) for name in names]
     index = {name.replace(" ", "_"): k for k, name in enumerate(names)}
@@ -52,14 +53,14 @@ def check_source(name: str, items: list[Item], classes: int, weight: float = 1.0
         if label.shape != image.shape[:2]:
             raise InputError(
                 f"The label of {item.image} is {label.shape[1]}x{label.shape[0]} but the image is "
-                f"{image.shape[1]}x{image.shape[0]}: they must be of one size."
+                f"{image.shape[1]}x{image.shape[0]}: they must have the same size."
             )
         values = {int(v) for v in np.unique(label)}
         wrong = sorted(v for v in values if classes <= v < PARTIAL)
         if wrong:
             raise InputError(
                 f"The label of {item.image} holds the value {wrong[0]}, but there are only {classes} classes "
-                f"(0 to {classes - 1}; 254 = none of the labeled, 255 = ignore). Name more with --classes."
+                f"(0 to {classes - 1}; 254 = none of the labeled, 255 = ignore). Name more classes with --classes."
             )
         return values
 
@@ -77,8 +78,9 @@ class Batch:
     image    [B,3,crop,crop] float in [-1,1]
     label    [B,n,n] int64: class, 254 or 255
     partial  [B,K] bool: classes that 254 rules out
-    groups   [B,G,n,n] float in [0,1], a teacher's probabilities; ``asked`` [B] bool says where there are any
-    pseudo   [B,n,n] int64: class that a teacher is sure of, else 255
+    groups   [B,G,n,n] float in [0,1]: a teacher's probabilities
+    asked    [B] bool: which photos have ``groups``
+    pseudo   [B,n,n] int64: the class where a teacher is sure, else 255
     """
 
     image: Tensor
@@ -91,16 +93,16 @@ class Batch:
 
 @dataclass
 class Sampler:
-    """Draws batches; batch i depends on (seed, i) alone, so that a resumed run goes on as if never stopped."""
+    """Draws batches. Batch i depends only on (seed, i), so that a resumed run gives the same result."""
 
     sources: list[Source]
     classes: int
-    groups: tuple[int, ...] = ()  # class index of each group that the teacher speaks about
+    groups: tuple[int, ...] = ()  # class index of each of the teacher's groups
     crop: int = 321
     batch: int = 8
     seed: int = 0
     scale: tuple[float, float] = (0.6, 1.5)
-    mirrored: tuple[int, ...] = ()  # what each class is in a mirrored photo; (): the same
+    mirrored: tuple[int, ...] = ()  # what each class becomes in a mirrored photo; (): itself
     _cache: dict[Path, tuple[np.ndarray, ...]] = field(default_factory=dict, repr=False)
 
     def _load(self, item: Item, source: Source) -> tuple[np.ndarray, ...]:
@@ -125,7 +127,10 @@ class Sampler:
         return self._cache[item.image]
 
     def _fill(self, label: np.ndarray, groups: np.ndarray, source: Source) -> np.ndarray:
-        """Labels that never say "animal" call animals 0: of classes that they leave out, the teacher decides."""
+        """Let the teacher label the classes that a folder's labels lack.
+
+        Labels without the class "animal", for instance, have the value 0 on animals.
+        """
         label, used = label.copy(), source_classes(source)
         for channel, index in enumerate(self.groups):
             if index not in used:
@@ -145,7 +150,7 @@ class Sampler:
         a = turn @ np.diag([s * aspect * mirror, s / aspect])
         focus = None
         present = [v for v in np.unique(label[::4, ::4]) if v < self.classes]
-        if present and rng.random() < 0.5:  # look at a class, so that rare ones are seen
+        if present and rng.random() < 0.5:  # center on a random class, so that rare ones occur often enough
             ys, xs = np.nonzero(label[::4, ::4] == present[rng.integers(len(present))])
             k = rng.integers(len(ys))
             focus = np.array([xs[k] * 4.0, ys[k] * 4.0])
@@ -212,9 +217,10 @@ class Sampler:
 
 
 class Ahead:
-    """The batches of a training, drawn on a thread two iterations before they are asked for.
+    """The batches of a training, drawn by a thread two iterations before they are needed.
 
-    turn  iteration -> the number of the batch to draw; end  iterations that are planned
+    turn  gives the number of the batch to draw for an iteration
+    end   number of iterations that are planned
     """
 
     def __init__(self, sampler: Sampler, turn: Callable[[int], int], end: int) -> None:
@@ -231,14 +237,14 @@ class Ahead:
         return self._coming.pop(iteration).result()
 
     def close(self) -> None:
-        """End the thread; batches that nobody asked for are not drawn."""
+        """End the thread; batches that are still to be drawn are dropped."""
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
         self._pool, self._coming = None, {}
 
 
 def taught_classes(sources: Sequence[Source], names: Sequence[str]) -> tuple[int, ...]:
-    """Return the class index of each group in the teacher's word (the same in all files), () without a teacher."""
+    """Return the class index of each group in the teacher's files (the same in all of them), () without a teacher."""
     for source in sources:
         for item in source.items:
             if item.soft is not None:
@@ -248,7 +254,7 @@ def taught_classes(sources: Sequence[Source], names: Sequence[str]) -> tuple[int
 
 
 def source_classes(source: Source) -> frozenset[int]:
-    """Return the classes that the labels of a source use (read once, kept)."""
+    """Return the classes that the labels of a source use; they are read once and cached."""
     kept: frozenset[int] | None = getattr(source, "_classes", None)
     if kept is None:
         values: set[int] = set()

@@ -46,12 +46,12 @@ def train_segmenter(
     """Train; return the path of the best checkpoint, ``out/best.safetensors``.
 
     classes  names in order of their label values (default: the nine of the bundled segmenter)
-    aliases  further names, each with the classes that it means
-    start    a checkpoint to begin from: one of segnst's, or the published VOC network
-    restart  begin anew where ``out`` holds a run already; else that run goes on
-    stop_at  end when so many iterations are done, although more are planned
-    report   told of every iteration (its losses) and of every validation (its IoUs)
-    stop     asked after each iteration; True stores the run and ends it
+    aliases  further names, each with the classes that it stands for
+    start    a checkpoint to start from: one of segnst's, or the published VOC network
+    restart  start over if ``out`` holds a run already; otherwise that run is resumed
+    stop_at  end after this many iterations, although more are planned
+    report   called after every iteration (with its losses) and every validation (with its IoUs)
+    stop     called after each iteration; if it returns True, the run is stored and ends
 
     Writes ``run.pt`` (to resume from), ``history.json``, ``curves.png``, ``best.safetensors`` and its card
     ``best.md``. Raises InputError for unusable data, UsageError when the run in ``out`` has other settings or the
@@ -81,7 +81,7 @@ _RATES = {"stem": 1.0, "blocks": 1.0, "point": 3.0, "whole": 3.0, "merge": 3.0, 
 
 
 class SegmenterTraining(GradientTraining):
-    """The network, its running average, which is what counts in the end, and the photos it learns from."""
+    """Trains a network on labeled photos; the running average of its weights is what is validated and kept."""
 
     kind = "segmenter"
     judged_by = "mean IoU"
@@ -146,7 +146,7 @@ class SegmenterTraining(GradientTraining):
         return network.to(self.device)
 
     def validate(self) -> dict[str, float]:
-        """IoU of each class on what was held back."""
+        """IoU of each class on the photos that were held back."""
         segmenter = DeepLabSegmenter("averaged", self._averaged(), self.regions, self.options.long_side)
         values: dict[str, float] = {}
         means = []

@@ -1,4 +1,4 @@
-"""The folders of a segmenter's training: which photos it learns from, and how well it does on the others."""
+"""The data folders of a segmenter's training: splitting them, and measuring a segmenter on the photos held back."""
 
 from __future__ import annotations
 
@@ -20,11 +20,14 @@ from segnst.types import Region
 
 @dataclass(frozen=True)
 class DataFolder:
-    """A folder to learn from; ``weight`` is its share of the samples, ``soft`` a teacher's word on its photos.
+    """A folder of photos to train or to measure on.
 
-    ``use``: "split" holds every n-th labeled photo back for measuring, "train" and "measure" use all for one.
-    ``teach=False``: the labels are complete, no teacher is asked.
-    ``labels`` is the folder of the label maps, ``values`` the value of each class in them where not its index.
+    weight  relative share of the samples
+    soft    folder of a teacher's predictions for the photos
+    use     "split" holds every n-th labeled photo back for measuring; "train" and "measure" use all photos for one
+    teach   False when the labels are complete, so that no teacher is needed
+    labels  name of the folder of label maps
+    values  value of each class in the label maps; empty where that is the class's index
     """
 
     path: Path
@@ -38,7 +41,7 @@ class DataFolder:
 
 
 def with_names(folders: Sequence[DataFolder]) -> list[DataFolder]:
-    """Give every folder a name of its own: the folder's, with its parents' in front where two are alike."""
+    """Give every folder a unique name: its own, with those of parent folders in front where two would be equal."""
     done: list[DataFolder] = []
     for folder in folders:
         parts = folder.path.resolve().parts
@@ -53,7 +56,10 @@ def with_names(folders: Sequence[DataFolder]) -> list[DataFolder]:
 def split_sources(
     folders: Sequence[DataFolder], regions: Sequence[Region], hold_back: int
 ) -> tuple[list[data.Source], list[data.Source]]:
-    """Read the folders and split each into what is trained on and what is held back to measure."""
+    """Read the folders and split each into photos to train on and photos held back for measuring.
+
+    Without any of the latter, the labeled training photos are measured. Raises InputError.
+    """
     if not folders:
         raise InputError("No data to train on: name at least one folder with --data.")
     train, held = [], []
@@ -71,7 +77,7 @@ def split_sources(
         if rest:
             train.append(replace(source, items=rest))
     if not train:
-        raise InputError("No data to train on: all folders are for measuring.")
+        raise InputError("No data to train on: all folders are used for measuring only.")
     if not held:
         held = [replace(s, items=[i for i in s.items if i.label is not None]) for s in train]
         held = [s for s in held if s.items]
@@ -79,7 +85,10 @@ def split_sources(
 
 
 def count_pixels(segmenter: AnySegmenter, item: labeled.Item, source: data.Source) -> np.ndarray:
-    """Return int64 [K,3] for one photo: pixels in both, in the union, in the label. 254 rules out, 255 is ignored."""
+    """Return int64 [K,3] for one photo: pixels of each class in the intersection, in the union and in the label.
+
+    Pixels of the value 254 count as errors for the classes that it rules out; those of 255 are ignored.
+    """
     assert item.label is not None
     image, label = labeled.read_image(item.image), item.label()
     rgb = torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255

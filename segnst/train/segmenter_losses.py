@@ -1,4 +1,4 @@
-"""What the segmenter is trained on: labels, half labels ("not a car"), and a teacher's word."""
+"""The losses of the segmenter: on labels, on partial labels ("not a car") and on a teacher's predictions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from segnst.train.segmentation_data import Batch
 
 
 def partial_loss(probabilities: Tensor, excluded: Tensor) -> Tensor:
-    """-log(1 - p) of the excluded classes, where a label says "known not to be one of these".
+    """-log(1 - p) of the excluded classes, for pixels labeled as "none of these".
 
     probabilities [N,K] in [0,1], excluded [N,K] bool -> [N], finite.
     """
@@ -23,10 +23,10 @@ def partial_loss(probabilities: Tensor, excluded: Tensor) -> Tensor:
 
 
 def group_divergence(log_probabilities: Tensor, groups: Tensor, channels: Sequence[int]) -> Tensor:
-    """KL(teacher || student) where the teacher knows some classes and calls everything else "rest".
+    """KL(teacher || student) for a teacher that knows some of the classes and treats all others as one.
 
     log_probabilities [N,K]; groups [N,G] in [0,1], the teacher's probabilities of the student's classes
-    ``channels`` (G of them) -> [N]. The student's other classes are free to divide up the rest.
+    ``channels`` (G of them) -> [N]. How the student divides the rest among its other classes does not matter.
     """
     others = [k for k in range(log_probabilities.shape[1]) if k not in channels]
     known = log_probabilities[:, list(channels)]
@@ -38,7 +38,7 @@ def group_divergence(log_probabilities: Tensor, groups: Tensor, channels: Sequen
 
 @dataclass(frozen=True)
 class LossWeights:
-    """How much each part counts; ``classes`` are the weights of the classes in the cross-entropy."""
+    """Weights of the terms; ``classes`` are the weights of the classes in the cross-entropy."""
 
     classes: tuple[float, ...]
     partial: float = 1.0
@@ -49,9 +49,9 @@ class LossWeights:
 def segmentation_loss(
     logits: Tensor, batch: Batch, weights: LossWeights, groups: Sequence[int]
 ) -> tuple[Tensor, dict[str, float]]:
-    """logits [B,K,h,w] -> (scalar, its parts as numbers). Every pixel that says anything counts the same.
+    """logits [B,K,h,w] -> (the loss as a scalar, its terms as numbers). All pixels that are not ignored count equally.
 
-    A teacher is heard only where no label speaks: under 254 and on photos without labels.
+    The teacher's predictions are used only where there is no label: where its value is 254, and on unlabeled photos.
     """
     n = batch.label.shape[-1]
     logits = F.interpolate(logits.float(), (n, n), mode="bilinear", align_corners=True)
@@ -74,7 +74,7 @@ def segmentation_loss(
     if len(heard) and groups:
         word = batch.groups.permute(0, 2, 3, 1).reshape(-1, len(groups))[heard]
         free = torch.ones_like(word[:, 0])
-        for channel, index in enumerate(groups):  # a label that rules a class out overrules the teacher
+        for channel, index in enumerate(groups):  # where a label rules a class out, the teacher may not teach it
             free = free * (1 - word[:, channel] * excluded[heard, index])
         parts["teacher"] = weights.teacher * (free * group_divergence(logp[heard], word, groups)).sum()
         sure = heard[pseudo[heard] < classes]

@@ -50,10 +50,10 @@ def train_from_recipe(
     report: Report | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Path:
-    """Ask the teachers (once; their word is kept in ``out/soft``), then train. Returns the best checkpoint.
+    """Run the teachers (once; their predictions are kept in ``out/soft``), then train. Returns the best checkpoint.
 
-    ``iterations`` overrides the recipe's. Raises UsageError for a recipe that cannot be read or names what
-    does not exist, and what :func:`train_segmenter` raises.
+    ``iterations`` overrides the recipe's. Raises UsageError for a recipe that cannot be read or names something that
+    does not exist, and whatever :func:`train_segmenter` raises.
     """
     plan = _read(recipe)
     base = recipe.parent
@@ -91,7 +91,7 @@ def ask_teacher(
     classes: Sequence[str] | None = None,
     cityscapes: Path | None = None,
 ) -> list[DataFolder]:
-    """Store a teacher's word on all photos of the folders under ``soft/<name>``; return the folders with it."""
+    """Store a teacher's predictions for the folders' photos under ``soft/<name>``; return folders that use them."""
     regions = STREET if classes is None else regions_from_names(classes)
     teachers = Teachers(teacher, regions, cityscapes)
     told = []
@@ -116,14 +116,14 @@ def _settings(values: dict[str, Any], recipe: Path) -> SegmenterSettings:
     known = [f.name for f in fields(SegmenterSettings)]
     for name in values:
         if name not in known:
-            raise UsageError(f"{recipe} sets '{name}', which there is not.{did_you_mean(name, known)}")
+            raise UsageError(f"{recipe} sets '{name}', which is not a setting.{did_you_mean(name, known)}")
     values = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
     return SegmenterSettings(**values)
 
 
 def _folder(entry: dict[str, Any], base: Path, recipe: Path) -> tuple[DataFolder, bool]:
     if "path" not in entry:
-        raise UsageError(f"An entry [[data]] of {recipe} has no path.")
+        raise UsageError(f"A [[data]] entry of {recipe} has no path.")
     use = entry.get("use", "split")
     if use not in ("split", "train", "measure"):
         raise UsageError(f"{recipe}: use must be split, train or measure, not '{use}'.")

@@ -1,4 +1,4 @@
-"""Where training begins: our own checkpoint, the published VOC network, or nothing."""
+"""What training starts from: a checkpoint of segnst, the published VOC network, or random weights."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from segnst.types import Region
 def start_from(path: Path | None, regions: Sequence[Region]) -> DeepLab:
     """Build a network for ``regions``: from a checkpoint of segnst, from the VOC network, or random (None).
 
-    Classes that the checkpoint knows by name (or alias) keep what it learned about them; the rest start from
-    its class 0. Raises WeightsError for files that are neither.
+    Classes that the checkpoint has under the same name or alias keep its weights; the others start as a copy of its
+    class 0. Raises WeightsError for files that are neither.
     """
     network = DeepLab(len(regions))
     if path is None:
@@ -35,7 +35,7 @@ def start_from(path: Path | None, regions: Sequence[Region]) -> DeepLab:
 
 
 def _adapt(theirs: DeepLab, known: Sequence[Region], regions: Sequence[Region]) -> DeepLab:
-    """Copy a network onto other classes: its rows and columns are taken by name."""
+    """A copy of a network for other classes; the weights of each class are found by its name."""
     if [r.name for r in known] == [r.name for r in regions]:
         return theirs
     network = DeepLab(**{**theirs.settings, "classes": len(regions)})

@@ -1,9 +1,9 @@
-"""Teachers for the segmenter: networks that look at photos and say what they see, once, before training.
+"""Teachers for the segmenter: networks whose predictions for the photos are computed once, before training.
 
-A teacher's word is one ``.npz`` a photo with
+The predictions for a photo are stored as one ``.npz`` with
 
-    groups  uint8 [G,h,w]  probability * 255 of each of our classes that the teacher knows
-    names   G strings      which these are
+    groups  uint8 [G,h,w]  probability * 255 of each class to be learned that the teacher knows
+    names   G strings      the names of these classes
     labels  uint8 [h,w]    class index where a teacher is sure, else 255
 """
 
@@ -24,7 +24,7 @@ from segnst.segmentation.networks.deeplab_network import DeepLab
 from segnst.types import Region
 
 _OTHER_VOC = ("chair", "sofa", "tvmonitor", "diningtable", "bottle", "bicycle", "aeroplane", "boat")
-_CITYSCAPES = {  # Cityscapes train ids -> the classes worth taking from it
+_CITYSCAPES = {  # Cityscapes train ids -> the classes that are taken from it
     0: "road", 1: "pavement", 2: "building", 8: "vegetation", 9: "vegetation", 10: "sky",
 }  # fmt: skip
 
@@ -56,8 +56,8 @@ def load_teacher(path: Path, long_side: int = 513) -> DeepLabSegmenter:
 def copy_voc_weights(net: DeepLab, theirs: dict[str, torch.Tensor], merge: bool = False) -> None:
     """Copy the published network into ``net``; ``merge=True`` turns its 21 logits into the nine street classes.
 
-    The merged logit of a class is the mean of its members' rows (vehicle, animal), and every class that VOC
-    does not know starts as VOC's background, a little below it, so that training only has to divide it up.
+    The merged logit of a class (vehicle, animal) is the mean of its members' rows. Every class that VOC lacks starts
+    as a copy of VOC's background with a slightly lower bias, so that training only has to divide the background up.
     """
     body = [k for k in theirs if k.startswith("features.") and k.endswith(".weight")]
     body.sort(key=lambda k: [int(part) for part in k.split(".") if part.isdigit()])
@@ -91,9 +91,9 @@ def _merge_logits(weight: torch.Tensor, bias: torch.Tensor) -> tuple[torch.Tenso
 
 
 def shared_classes(theirs: Sequence[Region], ours: Sequence[Region]) -> dict[str, list[int]]:
-    """Return our classes that a teacher knows, each with the teacher's channels that make it up."""
+    """Return the names of ``ours`` that a teacher knows, each with the teacher's channels that make it up."""
     shared: dict[str, list[int]] = {}
-    for region in ours[1:]:  # class 0 is whatever is left
+    for region in ours[1:]:  # class 0 is the background
         members = [t.index for t in theirs if region.name in (t.name, *t.aliases) or t.name in region.aliases]
         if members:
             shared[region.name] = members
@@ -101,7 +101,7 @@ def shared_classes(theirs: Sequence[Region], ours: Sequence[Region]) -> dict[str
 
 
 class Teachers:
-    """Ask a network about photos (and, for the nine street classes, the Cityscapes network, if given)."""
+    """Computes a network's predictions for photos, and the Cityscapes network's if given (street classes only)."""
 
     def __init__(
         self, teacher: Path, regions: Sequence[Region] = STREET, cityscapes: Path | None = None, long_side: int = 513
@@ -129,7 +129,7 @@ class Teachers:
         return (groups.clip(0, 1) * 255 + 0.5).astype(np.uint8), labels
 
     def write(self, photos: Iterable[Path], folder: Path) -> int:
-        """Store the teachers' word on each photo as ``folder/<stem>.npz``; return how many were new."""
+        """Store the predictions for each photo as ``folder/<stem>.npz``; return how many were new."""
         folder.mkdir(parents=True, exist_ok=True)
         new = 0
         for photo in photos:
@@ -149,8 +149,9 @@ class Teachers:
 class CityscapesTeacher:
     """``deeplab_cityscapes.tflite`` (google-coral, Apache-2.0): RGB uint8 [H,W,3] -> street class, else 255.
 
-    It answers with classes, not probabilities; sure is what it says of the photo and of its mirror image alike,
-    away from edges, in patches of some size. Needs ``ai-edge-litert``, which segnst itself does not.
+    The network gives classes without probabilities. It counts as sure where the photo and its mirror image give the
+    same class, away from borders, if the class covers enough of the photo. Needs the package ``ai-edge-litert``, which
+    segnst does not depend on.
     """
 
     def __init__(self, path: Path) -> None:

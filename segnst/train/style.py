@@ -1,4 +1,4 @@
-"""Training of one painting: a network of its own, or a style more in a collection (``segnst train style``)."""
+"""Training one style, as a separate network or as an addition to a collection (``segnst train style``)."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _network(init: Path | None, width: int, down: int) -> ConditionalTransformer
 
 @dataclass(frozen=True)
 class Lesson:
-    """What every training of paintings works with: where, on which photos, judged by which encoders."""
+    """What every training of styles needs: settings, device, photos and perceptual networks."""
 
     settings: StyleSettings
     device: torch.device
@@ -67,7 +67,7 @@ def prepare(
     *,
     offline: bool,
 ) -> Lesson:
-    """Find photos and encoders, and seed what is random. Raises InputError, WeightsError."""
+    """Load the photos' paths and the encoders, and seed torch. Raises InputError, WeightsError."""
     dev = choose_device(device)
     torch.manual_seed(settings.seed)
     photos = Photos(data)
@@ -76,7 +76,7 @@ def prepare(
 
 
 def read_painting(path: Path, settings: StyleSettings) -> Tensor:
-    """A style image as it is learned, ``style_size`` px wide: [1,3,H,W]. Raises InputError."""
+    """A style image [1,3,H,W], scaled to the width ``style_size``. Raises InputError."""
     rgb = read_photo(path)[None]
     size = (max(32, round(rgb.shape[2] * settings.style_size / rgb.shape[3])), settings.style_size)
     return F.interpolate(rgb, size, mode="bilinear", antialias=True).clamp(0, 1)
@@ -106,11 +106,14 @@ def train_style(
 ) -> Path:
     """Train and write ``out/name.safetensors`` with its card ``out/name.md``; return the path.
 
-    painting  the style image; data  folders of photos; features  "vgg16", "vgg19" or a weights file
-    deep_features  a second encoder for larger strokes and for structure; init  a style to start from (its trunk
-    learns a new style in half the time); stop_at  end before ``iterations`` are done, which the learning rate is
-    planned for; work  folder of checkpoint, curves and previews: an interrupted run goes on from there;
-    report  told of every iteration.
+    painting       the style image
+    data           folders of photos
+    work           folder of checkpoint, curves and previews, from which an interrupted run resumes
+    features       "vgg16", "vgg19", "small" or a weights file
+    deep_features  a second encoder for larger strokes and for structure
+    init           a style to start from, which learns a new style in half the time
+    stop_at        end after this many iterations; the learning rate is still planned for ``iterations``
+    report         called after every iteration
     Raises InputError, OutputError (the style exists and ``overwrite`` is not set), UsageError (also when the loss
     is no longer finite), WeightsError.
     """
@@ -159,7 +162,7 @@ def facts_of(
     terms: str,
     settings: StyleSettings,
 ) -> dict[str, str]:
-    """What the card of every training of paintings states; ``begun`` says what it started from."""
+    """The facts that the model card of every style training states; ``begun`` is what the training started from."""
     judges = [f"`{Path(f).name}`" for f in (features, deep_features) if f]
     return {
         "Photos": f"{len(photos.paths)} from {', '.join(f'`{d.name}`' for d in data)}",
@@ -171,13 +174,13 @@ def facts_of(
 
 
 def preview_pictures(paths: Sequence[Path], photos: Photos, device: torch.device, side: int = 192) -> list[Tensor]:
-    """The pictures that previews of a training show."""
+    """The photos that the previews of a training show: ``paths``, or up to three of ``photos``."""
     chosen = paths or photos.paths[:: max(1, len(photos.paths) // 3)][:3]
     return [resize_short(read_photo(p), side)[None].to(device) for p in chosen]
 
 
 def _nearest(collection: Collection, loss: StyleLoss, photos: Tensor) -> int:
-    """The style of a collection whose paint is nearest to a new painting's."""
+    """The index of a collection's style that has the smallest loss for a new painting."""
     codes = torch.eye(collection.net.styles, device=photos.device)[: len(collection.members)]
     which = torch.zeros(len(photos), dtype=torch.long, device=photos.device)
     totals = []
@@ -209,8 +212,8 @@ def add_style(
 ) -> Path:
     """Add a style to a collection, whose trunk and other styles stay as they are; return the path.
 
-    Only the new style's scales and shifts learn, beginning as those of the style that paints most like it. A style
-    that is replaced keeps title, painter and year where ``member`` has no title.
+    Only the new style's scales and shifts are trained; they start as those of the style that comes closest to it. A
+    style that is replaced keeps its title, painter and year if ``member`` has no title.
     Raises as ``train_style`` does; OutputError when the collection has a style of this name and ``overwrite``
     is not set.
     """
@@ -255,7 +258,7 @@ def add_style(
     write_collection(into, grown, members, collection.metadata)
     card = into.with_suffix(".md")
     text = card.read_text(encoding="utf-8") if card.is_file() else f"# {into.stem}\n"
-    # a style that is replaced takes its section along
+    # the section of a style that is replaced is removed
     text = re.sub(rf"\n## {re.escape(member.name)}\n.*?(?=\n## |\Z)", "", text, flags=re.DOTALL)
     about = (
         f"{member}, {'learned again on' if exists else 'added to'} the frozen trunk, beginning as "

@@ -1,4 +1,4 @@
-"""What a transformer network learns from: settings, the loss of a painted photo, steadiness under motion."""
+"""What a style network is trained for: the settings, and the loss of a painted photo."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STRIDE = 8  # px after which patterns of the upsampling repeat
 
 @dataclass(frozen=True)
 class Painting:
-    """A style to learn: its picture [1,3,H,W] in [0,1] and its own factors on the weights of the settings."""
+    """A style to learn: its picture [1,3,H,W] in [0,1], and factors on the loss weights for this style."""
 
     name: str
     rgb: Tensor
@@ -32,8 +32,7 @@ class Painting:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What the pictures of a batch are to look like: Gram matrices by layer [B,C,C], of both encoders, and factors [B]
-    on the weights of content, style and steadiness."""
+    """The targets of a batch: Gram matrices [B,C,C] by layer for both encoders, and factors [B] on the loss weights."""
 
     grams: dict[str, Tensor]
     deep: dict[str, Tensor]
@@ -42,7 +41,7 @@ class Wanted:
     temporal: Tensor
 
     def replaced(self, at: int, other: Wanted) -> Wanted:
-        """The same with the one picture of ``other`` at a place."""
+        """A copy in which the target at index ``at`` is the only one of ``other``."""
 
         def put(mine: Tensor, new: Tensor) -> Tensor:
             return torch.cat((mine[:at], new.to(mine), mine[at + 1 :]))
@@ -59,9 +58,9 @@ class Wanted:
 class StyleLoss:
     """Content, structure, style and total variation for some paintings, on one or two encoders.
 
-    encoder  the perceptual network; deep  a second one for larger strokes and for structure.
-    Without it, the layers that it would have given are left out and structure is compared on ``encoder``
-    at the content layer.
+    encoder  the perceptual network
+    deep     a second one, for larger strokes and for structure; without it, ``deep_layers`` are left out and structure
+             is compared on ``encoder``
     """
 
     def __init__(
@@ -86,25 +85,25 @@ class StyleLoss:
     @staticmethod
     @torch.no_grad()
     def _targets(paintings: Sequence[Painting], encoder: Encoder, layers: tuple[str, ...]) -> dict[str, Tensor]:
-        """{layer: Gram matrices [S,C,C]}"""
+        """{layer: Gram matrices [S,C,C]} of the paintings."""
         found = [{layer: gram(f) for layer, f in encoder(p.rgb, layers).items()} for p in paintings]
         return {layer: torch.cat([f[layer] for f in found]) for layer in layers}
 
     def _features(self, encoder: Encoder, rgb: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
-        """The encoder in mixed precision; what is summed from its features, in fp32."""
+        """Features computed in mixed precision and returned in fp32, so that sums over them are accurate."""
         with mixed_precision(rgb.device, self.dtype):
             found = encoder(rgb, layers)
         return {layer: features.float() for layer, features in found.items()}
 
     def wanted(self, which: Tensor) -> Wanted:
-        """What the paintings ``which`` [B] ask for."""
+        """The targets for the paintings of indices ``which`` [B]."""
         grams = {layer: target[which] for layer, target in self.targets.items()}
         deep = {layer: target[which] for layer, target in self.deep_targets.items()}
         return Wanted(grams, deep, self.content[which], self.style[which], self.temporal[which])
 
     @torch.no_grad()
     def wanted_of(self, rgb: Tensor) -> Wanted:
-        """What any picture [1,3,H,W] asks for."""
+        """The targets for any style picture [1,3,H,W]."""
         grams = {k: gram(f) for k, f in self._features(self.encoder, rgb, self.targets).items()}
         deep = {k: gram(f) for k, f in self._features(self.deep, rgb, self.deep_targets).items()} if self.deep else {}
         one = torch.ones(1, device=rgb.device)
@@ -113,7 +112,7 @@ class StyleLoss:
     def __call__(self, painted: Tensor, photos: Tensor, wanted: Wanted, *, cheap: bool = False) -> dict[str, Tensor]:
         """Weighted terms [B] by name, for painted [B,3,H,W] of photos [B,3,H,W].
 
-        cheap  the second encoder judges alone
+        cheap  compute all terms with the second encoder only
         """
         s = self.settings
         shapes = (s.structure_layer,) if s.structure_weight else ()
@@ -152,16 +151,16 @@ class StyleLoss:
 
 
 def _apart(features: Tensor, target: Tensor) -> Tensor:
-    """How far the Gram matrices of features [B,C,h,w] are from targets [B,C,C], over the targets' mean square: [B]."""
+    """Mean square difference of Gram matrices of features [B,C,h,w] from targets [B,C,C], over their energy: [B]."""
     return (gram(features) - target).square().mean((1, 2)) / target.square().mean((1, 2)).clamp_min(1e-8)
 
 
 def lattice(painted: Tensor) -> Tensor:
-    """Mean square of what repeats with the network's stride, [B], for painted [B,3,H,W].
+    """Mean square of the pattern that repeats with the network's stride, [B], for painted [B,3,H,W].
 
-    Upsampling leaves a pattern that is fixed to its pixels (Odena 2016): the mean of the fine detail over all pixels of
-    one phase, modulo the stride of 8, ought to be zero in any larger window, and strokes average out there. A
-    pattern that repeats after 2 or 4 px repeats after 8 as well.
+    Upsampling leaves a pattern at fixed pixel positions (Odena 2016). For each position modulo the stride of 8, the
+    mean of the fine detail over a larger window should be zero, as that of strokes is. A pattern that repeats after 2
+    or 4 px also repeats after 8.
     """
     batch, _, height, width = painted.shape
     gray = painted.mean(1, keepdim=True)[..., : height // STRIDE * STRIDE, : width // STRIDE * STRIDE]

@@ -1,4 +1,4 @@
-"""The training of a transformer network: what one step learns, and how the identity learns at the end."""
+"""The training of a style network: the steps, and the training of the identity style at the end."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from segnst.train.world import random_of
 
 RISE = 0.1  # share of the training in which the learning rate rises
 LOWEST = (0.04, 1e-4)  # learning rate at the beginning and at the end, as shares of the highest
-BETAS = (0.9, 0.99)  # of Adam: batches are small, and an average over fewer of them follows the styles
-MOVED = 8  # pictures of a batch, at most, that are moved for the temporal term
+BETAS = (0.9, 0.99)  # of Adam; the second is below its default, so that the average follows the changing styles
+MOVED = 8  # how many pictures of a batch, at most, the temporal term uses
 
 
 def styles_of(iteration: int, batch: int, count: int, seed: int) -> list[int]:
-    """Which style each crop of a batch gets: all in turn, in a new order each time round."""
+    """The style of each crop of a batch: all styles in turn, in a new random order each round."""
     chosen = []
     for position in range(iteration * batch, (iteration + 1) * batch):
         order = torch.randperm(count, generator=random_of(seed + 17, position // count))
@@ -37,13 +37,18 @@ def styles_of(iteration: int, batch: int, count: int, seed: int) -> list[int]:
 
 
 class StyleTraining(GradientTraining):
-    """A training of all styles of ``net``: the paintings of ``loss``. Behind them it may have an identity, which
-    learns at the end (``teach_identity``): without a norm it would follow a trunk that still changes off to infinity.
+    """Trains all styles of ``net``, which are the paintings of ``loss``.
 
-    sources  what the paintings are, so that no run goes on with others; shown  photos [1,3,H,W] for the previews
-    warmup   first iterations that repeat the photo in every style,
-    or with a ``teacher``, a wider network of the same styles, what it paints (Hinton 2015, on pixels): a narrow network
-    finds its strokes so in a fraction of the time, and the teacher's paint stays one of the terms after them.
+    The network may have an identity style after these. It is trained at the end (``teach_identity``), because it is not
+    normalized and would diverge while the trunk still changes.
+
+    sources  names of the paintings; a run is not resumed with others
+    shown    photos [1,3,H,W] for the previews
+    warmup   number of first iterations without the style loss, in which every style learns to repeat the photo, or to
+             paint as the teacher does
+    teacher  a wider network of the same styles, whose paintings are a target throughout (Hinton 2015, on pixels); with
+             it, a narrow network learns its strokes in a fraction of the time
+    free     pictures for training a row encoder (segnst.train.free_styles)
     """
 
     kind = "style"
@@ -89,15 +94,15 @@ class StyleTraining(GradientTraining):
             self.free.rows.load_state_dict(state["free"])
 
     def _set_rates(self) -> None:
-        """One cycle (Smith & Topin 2017, arXiv 1708.07120): a rise for ``RISE`` of the training, then a fall to nearly
-        nothing, both along a cosine."""
+        """The one-cycle schedule (Smith & Topin 2017, arXiv 1708.07120): the learning rate rises for the share ``RISE``
+        of the training, then falls to nearly zero, both along a cosine."""
         low, share = (LOWEST[0], self.done / RISE) if self.done < RISE else (LOWEST[1], (1 - self.done) / (1 - RISE))
         factor = low + (1 - low) * (0.5 - 0.5 * math.cos(math.pi * share))
         for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
             group["lr"] = rate * factor
 
     def preview(self) -> Tensor | None:
-        """A row for each photo, a column for it and for each style."""
+        """One row per photo: the photo itself, then its painting in each style."""
         if not self.shown:
             return None
         codes = torch.eye(self.net.styles, device=self.device)
@@ -109,14 +114,16 @@ class StyleTraining(GradientTraining):
     def paint(
         self, photos: Tensor, code: Tensor, rows: Tensor | None = None, net: ConditionalNetwork | None = None
     ) -> Tensor:
-        """Photos [B,3,H,W] in the mixes of code [B,S] or by rows [B,R], by ``net`` or the one that learns, in mixed
-        precision."""
+        """Paint photos [B,3,H,W] in mixed precision, in the mixes of code [B,S] or by rows [B,R].
+
+        net  the network, if not the one that is being trained; for codes only
+        """
         with mixed_precision(self.device, self.dtype):
             painted: Tensor = (net or self.net)(photos, code) if rows is None else self.net.painted_by(photos, rows)
         return painted.float()
 
     def _freed(self, wanted: Wanted, code: Tensor, turn: int) -> tuple[Wanted, Tensor | None]:
-        """What the batch is to look like, and by which rows, with some of its styles replaced by free ones."""
+        """The targets and the rows [B,R] of the batch, with some styles replaced by free ones; no rows without any."""
         if self.free is None:
             return wanted, None
         rows, s = code @ self.net.rows(), self.options
@@ -133,7 +140,7 @@ class StyleTraining(GradientTraining):
     def terms(self, iteration: int) -> dict[str, Tensor]:
         """The weighted terms of the loss at an iteration, averaged over the batch."""
         s, turn = self.options, self.world.turn(iteration)
-        # every process its own crops and styles
+        # every process has its own crops and styles
         generator = random_of(s.seed, turn)
         batch = self.photos.crops(s.batch, s.crop, generator, s.plain_share).to(self.device)
         chosen = styles_of(turn, s.batch, self.paintings, s.seed)
@@ -175,8 +182,11 @@ class StyleTraining(GradientTraining):
 
     @torch.no_grad()
     def _begin_identity(self, anew: bool) -> None:
-        """From the mean of all styles, settled on photos; unless ``anew``, only where that repeats them better than
-        what the identity is: a trunk that learned may have left it behind."""
+        """Initialize the identity on photos (``settle_identity``).
+
+        Unless ``anew``, this is undone if the previous identity repeats the photos better. That need not be so, because
+        the trunk has changed since it was trained.
+        """
         photos = self.photos.crops(8, self.options.crop, random_of(self.options.seed, -1)).to(self.device)
 
         def error() -> float:
@@ -188,15 +198,15 @@ class StyleTraining(GradientTraining):
             self.net.load_state_dict(known)
 
     def teach_identity(self, steps: int, *, anew: bool, rate: float = 5e-3) -> None:
-        """Let the identity learn to repeat photos, on small crops: nothing else of the network changes.
+        """Train the identity to repeat photos, on small crops; nothing else of the network changes.
 
-        Cheap beside ``step``: no perceptual network is asked.
-        anew  what the identity is was never learned
+        This is cheap compared with ``step``, because it needs no perceptual network.
+        anew  whether the identity has never been trained
         """
         self._begin_identity(anew)
         s = self.options
         rows = [p for n, p in self.net.named_parameters() if n.endswith(("gamma", "beta"))]
-        # the code of the identity gives all other rows a gradient of nought, and Adam then leaves them as they are
+        # with the identity's code, all other rows have a gradient of zero, so that Adam leaves them unchanged
         optimizer = torch.optim.Adam(rows, rate)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=max(2, steps), pct_start=0.15)
         side = max(32, s.crop // 2)

@@ -1,4 +1,4 @@
-"""What a training must say for a :class:`segnst.train.run.Run` to carry it through."""
+"""The base classes of everything that a :class:`segnst.train.run.Run` can train."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from segnst.train.world import World
 
 
 class Training(ABC):
-    """Something that learns step by step. The run around it keeps checkpoints, history, curves and time.
+    """Something that is trained step by step. The run around it keeps checkpoints, history, curves and time.
 
     iterations  how many steps are planned
-    minutes     if not 0, how long it learns, in all sessions, instead of ``iterations``
-    seed        with the number of the step, what all randomness comes from
-    settings    everything that decides the result, as values that JSON can hold: a checkpoint with other settings is
-                refused, except for those in ``may_change``
+    minutes     if not 0, how long the training takes over all sessions, instead of ``iterations``
+    seed        seed of all randomness, together with the number of the step
+    settings    everything that affects the result, as values that JSON can hold. A checkpoint with other settings is
+                refused, except for those in ``may_change``.
     """
 
     kind: ClassVar[str]
@@ -29,12 +29,12 @@ class Training(ABC):
     remedy: ClassVar[str] = "Lower --learning-rate."
     """What to do when the loss is no longer finite."""
     may_change: ClassVar[frozenset[str]] = frozenset()
-    """The settings that may differ when a run goes on."""
+    """The settings that may differ when a run is resumed."""
     judged_by: ClassVar[str | None] = None
-    """Which of the values of ``validate`` decides what is kept as best; None for a training without validation."""
+    """The name of the value of ``validate`` that decides which result is kept as best; None without validation."""
 
     done: float = 0.0
-    """The share of the training that is done, 0 to 1; the run says it before each step."""
+    """The share of the training that is done, 0 to 1; the run sets it before each step."""
 
     def __init__(
         self, iterations: int, seed: int, settings: Mapping[str, Any], device: torch.device, *, minutes: float = 0.0
@@ -45,21 +45,21 @@ class Training(ABC):
 
     @abstractmethod
     def step(self, iteration: int) -> dict[str, float]:
-        """Learn once; ``iteration`` counts from 0. Returns the losses by name.
+        """Make one training step; ``iteration`` counts from 0. Returns the losses by name.
 
-        The run seeds torch before it, so that a resumed run draws the same numbers.
+        The run seeds torch before each step, so that a resumed run draws the same random numbers.
         """
 
     @abstractmethod
     def state(self) -> dict[str, Any]:
-        """All that is needed to go on from here, as tensors and plain values."""
+        """All that is needed to resume from here, as tensors and plain values."""
 
     @abstractmethod
     def load(self, state: dict[str, Any]) -> None:
-        """Go back to a ``state``. Whatever it raises is told to the user as a damaged checkpoint."""
+        """Restore what ``state`` returned. Any exception is reported to the user as a damaged checkpoint."""
 
     def validate(self) -> dict[str, float]:
-        """Values by name, measured on what is not trained on; one of them is ``judged_by``."""
+        """Values by name, measured on data that is not trained on; one of the names is ``judged_by``."""
         return {}
 
     def keep(self, folder: Path, iteration: int, values: dict[str, float]) -> None:
@@ -71,15 +71,15 @@ class Training(ABC):
         return None
 
     def close(self) -> None:
-        """Let go of threads, at the end of a run however it ends."""
+        """Release threads and the like; called at the end of a run, even after an error."""
         return None
 
 
 class GradientTraining(Training):
-    """A training that lets one optimizer change one network, on any number of processes.
+    """A training of one network by one optimizer, on any number of processes.
 
-    clip   longest gradient, as a norm over all parameters
-    dtype  the number format to learn in (default: the best of the device); fp16 has its gradients scaled
+    clip   largest norm of the gradient over all parameters, or None
+    dtype  the number format of the computation (default: the best of the device); fp16 has its gradients scaled
     """
 
     def __init__(

@@ -11,14 +11,14 @@ from torch import Generator
 
 @dataclass(frozen=True)
 class World:
-    """The processes that ``torchrun`` started; one when there is no launcher."""
+    """The processes that ``torchrun`` started, or a single one without it."""
 
     rank: int = 0
     size: int = 1
 
     @staticmethod
     def join(device: torch.device) -> World:
-        """Meet the other processes."""
+        """Connect to the other processes, if there are any."""
         size = int(os.environ.get("WORLD_SIZE", "1"))
         if size == 1:
             return World()
@@ -27,7 +27,7 @@ class World:
         return World(torch.distributed.get_rank(), size)
 
     def turn(self, iteration: int) -> int:
-        """The number of the batch that this process learns from: no two processes or iterations share one."""
+        """The number of the batch that this process trains on; no two processes or iterations share one."""
         return iteration * self.size + self.rank
 
     def average_gradients(self, net: torch.nn.Module) -> None:
@@ -44,10 +44,10 @@ class World:
 
 
 def seed_of(seed: int, turn: int) -> int:
-    """The seed of one turn of a training, the same whether the run was interrupted before it or not."""
+    """The seed of one turn of a training (``World.turn``), which does not depend on earlier turns."""
     return seed * 1_000_003 + turn
 
 
 def random_of(seed: int, turn: int) -> Generator:
-    """A generator with that seed."""
+    """A generator with the seed ``seed_of(seed, turn)``."""
     return torch.Generator().manual_seed(seed_of(seed, turn))
