@@ -1,4 +1,4 @@
-"""Small clips and networks that tests make for themselves."""
+"""Small clips and networks that tests generate."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A command line in a folder of its own, and material for it."""
+"""Running the command line in a separate folder, and material for it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The main job as `make demo` does it: the bundled clip, the bundled weights, a few frames."""
+"""What `make demo` does, on a few frames: the bundled clip styled with the bundled weights."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_the_clip_is_what_the_readme_says() -> None:
         assert (video.width, video.height) == (640, 360)
         assert 3 <= float(video.duration * video.time_base) <= 5
         assert file.streams.audio
-        # asked while the file is open: later the stream's memory is no longer its own
+        # read while the file is open, because the stream's memory is freed when it closes
         frames = video.frames
     assert len(list((VIDEOS / "street" / "masks").glob("*.png"))) == frames
 

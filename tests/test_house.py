@@ -51,7 +51,7 @@ def _where(path: Path, node: ast.AST) -> str:
 
 
 def _defined(body: list[ast.stmt]) -> set[str]:
-    """Names that a module makes itself, as opposed to those that it imports."""
+    """Names that a module defines itself, as opposed to those that it imports."""
     names: set[str] = set()
     for node in body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
@@ -82,7 +82,7 @@ def _imports(tree: ast.Module) -> Iterator[tuple[ast.ImportFrom, str, str]]:
 
 
 def _local_modules(tree: ast.Module) -> dict[str, str]:
-    """What names inside a file mean a module of ours."""
+    """The names in a file that refer to modules of segnst, with these modules."""
     names = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.module:

@@ -1,4 +1,4 @@
-"""Pages that a process asks the system for again and again."""
+"""How often a process has to request memory pages from the system."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The values between stages print what a reader of a log or a failing test needs, never their pixels."""
+"""The values passed between stages print their shapes, as logs and failing tests need them, but never pixels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fetching against a real server on loopback; reading good, broken and hostile files."""
+"""Fetching from a real server on the loopback interface; reading good, damaged and malicious files."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_fetched_once_with_the_right_checksum(server: str) -> None:
     checksum = hashlib.sha256(BODY).hexdigest()
     path = fetch(f"{server}/net.pth", checksum[:8], quiet=True)
     assert path.read_bytes() == BODY
-    assert fetch("http://127.0.0.1:9/net.pth", checksum[:8]) == path, "the second time no server is asked"
+    assert fetch("http://127.0.0.1:9/net.pth", checksum[:8]) == path, "the second time nothing is downloaded"
 
 
 def test_wrong_checksum_leaves_nothing(server: str) -> None:

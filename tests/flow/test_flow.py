@@ -38,7 +38,7 @@ def test_dis_finds_a_pan_and_trusts_it() -> None:
     assert core[0].mean().item() == pytest.approx(4, abs=0.3)
     assert core[1].abs().mean().item() < 0.3
     assert motion.reliable[..., 16:-16, 16:-24].mean() > 0.9
-    assert motion.reliable[..., -3:].mean() < 0.5, "what came into view was nowhere before"
+    assert motion.reliable[..., -3:].mean() < 0.5, "what came into view is not in the last frame"
 
 
 def test_what_was_covered_is_unreliable() -> None:

@@ -61,7 +61,7 @@ def _step(at: float = 0.5) -> torch.Tensor:
 
 def test_guided_borders_follow_the_frame() -> None:
     rgb = torch.zeros(1, 3, 64, 128)
-    rgb[..., 70:] = 0.9  # the object's true edge, 6 px right of where the network puts it
+    rgb[..., 70:] = 0.9  # the true edge of the object, 6 px to the right of the mask's
     full = draw_edges(_step(), rgb, Edge.parse("guided"))[0, 0, 32]
     soft = torch.nn.functional.interpolate(_step(), (64, 128), mode="bilinear", align_corners=True)[0, 0, 32]
     assert (full[69] - full[70]) > 5 * (soft[69] - soft[70])

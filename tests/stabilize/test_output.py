@@ -70,7 +70,7 @@ def test_what_was_just_uncovered_is_held_less() -> None:
         out, carry = stabilizer(torch.zeros(shape), Motion(flow, reliable), carry)
     out, _ = stabilizer(torch.ones(shape), Motion(flow, reliable), carry)
     most = 1 - stabilizer.stability * (1 - carry.steady)
-    for part in (slice(0, 24), slice(40, 64)):  # away from the border between them, whose contrast is the paint's
+    for part in (slice(0, 24), slice(40, 64)):  # away from the border, where restored contrast differs
         assert torch.allclose(out[..., part], most[..., part], atol=1e-5), "no more than stability"
 
 

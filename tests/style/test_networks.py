@@ -1,4 +1,4 @@
-"""Transformer networks: ours, and the checkpoints that people have, against networks built as theirs are."""
+"""Transformer networks: our own, and checkpoints of other projects compared with networks built as theirs are."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_frames_too_small_are_refused() -> None:
 
 
 class _Conv(nn.Module):
-    """The layer of both public PyTorch kinds: reflection padding, a convolution named conv2d, with bias."""
+    """The layer of both public PyTorch projects: reflection padding and a convolution named conv2d, with bias."""
 
     def __init__(self, i: int, o: int, k: int, stride: int = 1, up: int = 1) -> None:
         super().__init__()
@@ -66,7 +66,7 @@ class _Public(nn.Module):
         self.add_module(f"{last}3", _Conv(w, 3, 9))
         for k, c in enumerate((w, 2 * w, 4 * w, 2 * w, w), 1):
             self.add_module(f"in{k}", nn.InstanceNorm2d(c, affine=True))
-        for p in self.parameters():  # scales and shifts of their own
+        for p in self.parameters():  # so that scales and shifts are not 1 and 0
             p.data += 0.1 * torch.randn_like(p)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -145,7 +145,7 @@ def test_unknown_names_suggest_the_nearest() -> None:
 
 
 class _Flat(nn.Module):
-    """Paints everything in one value and counts how often it is asked."""
+    """Paints everything in one value and counts its calls."""
 
     def __init__(self, value: float) -> None:
         super().__init__()

@@ -146,7 +146,7 @@ def test_a_frame_starts_from_the_warped_last(encoder: Encoder) -> None:
     moving.frame(frames[1:], state)
     first, second = moving.stylizer.results  # type: ignore[attr-defined]
     assert (len(first), len(second)) == (6, 3)
-    assert second[0]["style"] < 0.5 * first[0]["style"], "the strokes came along"
+    assert second[0]["style"] < 0.5 * first[0]["style"], "the second frame starts with the strokes of the first"
     assert second[0]["temporal"] < 0.01
 
 

@@ -51,7 +51,7 @@ def test_two_layers_have_their_own_styles(net: Painter) -> None:
     swapped, _ = paint_layers(net, rgb, torch.eye(3)[[1, 0]], soft)
     assert (both - swapped).abs().mean() > 0.01
     again, _ = paint_layers(net, rgb, torch.eye(3)[:2], soft, moments)
-    assert torch.allclose(both, again, atol=1e-4), "a still frame is painted alike"
+    assert torch.allclose(both, again, atol=1e-4), "a repeated frame is painted the same"
 
 
 def test_rows_paint_as_their_styles_do(net: Painter) -> None:

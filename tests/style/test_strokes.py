@@ -1,4 +1,4 @@
-"""The size of strokes, and enlarging paint with the source's edges."""
+"""The size of strokes, and enlarging paint along the edges of the source."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_painting_happens_at_the_other_scale() -> None:
 
 def test_enlarged_paint_keeps_its_strokes_and_the_sources_edges() -> None:
     guide = torch.zeros(1, 1, 64, 64)
-    guide[..., 33:] = 1  # an edge that the reduced picture cannot hold
+    guide[..., 33:] = 1  # an edge that falls between pixels of the reduced picture
     small_guide = F.interpolate(guide, (16, 16), mode="bilinear", antialias=True)
     strokes = 0.2 * torch.sin(torch.arange(16.0))[None, None, :, None].expand(1, 3, 16, 16)
     small = 0.2 + 0.5 * small_guide + strokes

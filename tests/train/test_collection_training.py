@@ -85,7 +85,7 @@ def test_a_painter_learns_paintings_and_any_picture_beside_them(material: Path, 
     assert len(collection.encoder.base) == rows.shape[1]
     again = load_collection(collect(material, replace(settings, iterations=1), free=[paintings], work="on", init=path))
     assert again.encoder is not None
-    assert torch.equal(again.encoder.center, collection.encoder.center), "what it knew is not begun anew"
+    assert torch.equal(again.encoder.center, collection.encoder.center), "the encoder keeps what it has learned"
 
 
 def test_minutes_end_a_training(material: Path, paintings: Path) -> None:
@@ -130,7 +130,7 @@ def test_an_identity_that_the_trunk_left_behind_begins_anew(material: Path, pain
         return float((load_collection(path).net(rgb, identity) - rgb).square().mean())
 
     before = error()
-    known.net.conv1.gamma[-1] *= 300  # as good as a trunk of another scale
+    known.net.conv1.gamma[-1] *= 300  # as if the trunk's activations had another scale
     write_collection(path, known.net, known.members, known.metadata)
     lost = error()
     assert lost > 3 * before

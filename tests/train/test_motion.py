@@ -1,4 +1,4 @@
-"""What stands in for film: motion, shimmer, glints, compression."""
+"""Synthetic video: motion, shimmer, glints, compression."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_glints_change_light_by_little_and_smoothly() -> None:
     light = glints(16, 96, seeded())
     assert light.shape == (16, 1, 96, 96)
     assert light.min() > 0.8 and light.max() < 1.25
-    assert light.flatten(1).std(1).min() > 0, "they are not the whole frame's"
+    assert light.flatten(1).std(1).min() > 0, "glints differ from place to place"
     assert (light[..., 1:] - light[..., :-1]).abs().max() < 0.05
 
 
@@ -59,7 +59,7 @@ def test_a_next_frame_is_the_photo_moved_and_little_else() -> None:
     assert torch.equal(moved, next_frame(photos, still, seeded(3)))
     assert not torch.equal(moved, next_frame(photos, still, seeded(4)))
     pan = still.clone()
-    pan[:, 0] = 8  # backward: what is 8 px to the right is shown here
+    pan[:, 0] = 8  # backward flow: each pixel comes from 8 px further right
     there = next_frame(photos, pan, seeded(3))
     assert float((there[..., :-8] - photos[..., 8:]).square().mean()) < 0.02
 

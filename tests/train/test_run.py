@@ -1,4 +1,4 @@
-"""The run around every training: what all of them must keep, and the run itself on a training of one number."""
+"""Runs: the contract that every training must fulfill, and ``Run`` itself on a training of a single number."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from tests.train.test_style_training import material, train
 __all__ = ["coco", "material", "paintings", "small"]  # fixtures
 
 Train = Callable[..., object]
-"""Called with the name of a work folder, and what else the training takes."""
+"""A training, called with the name of a work folder and further arguments."""
 
 
 def _style(root: Path) -> Train:
@@ -122,7 +122,7 @@ def test_an_interrupted_training_equals_an_unbroken_one(
 
 
 class Line(GradientTraining):
-    """Learns one number; what is wrong with it is up to the test."""
+    """Learns one number; tests can make it fail in various ways."""
 
     kind = "line"
     judged_by = "nearness"
@@ -136,7 +136,7 @@ class Line(GradientTraining):
         super().__init__(self.net, optimizer, iterations, 3, {"iterations": iterations, **settings})
 
     def step(self, iteration: int) -> dict[str, float]:
-        x = torch.randn(4, 1)  # of torch's own randomness: the run seeds it
+        x = torch.randn(4, 1)  # uses torch's global random generator, which the run seeds
         loss = (self.net(x) - 2 * x).square().mean() * (float("nan") if iteration == self.explodes_at else 1)
         self.descend(loss)
         return {"loss": float(loss.detach())}
@@ -196,7 +196,7 @@ def test_what_differs_from_a_checkpoint_is_named(tmp_path: Path) -> None:
     class Other(Line):
         kind = "other"
 
-    with pytest.raises(UsageError, match="of 'line', not of 'other'"):
+    with pytest.raises(UsageError, match="'line', not 'other'"):
         Run(Other(rate=(1, 2), gone=True), tmp_path)
 
 

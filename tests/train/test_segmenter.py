@@ -43,7 +43,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def toys(folder: Path, count: int = 10, size: tuple[int, int] = (48, 64), value: int = 1) -> Path:
-    """Bright squares on dark ground: a stranger's data set of two classes."""
+    """Bright squares on dark ground: a data set of two classes."""
     for name in ("images", "labels"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(0)
@@ -175,12 +175,12 @@ def test_left_and_right_change_places_in_a_mirrored_photo(tmp_path: Path) -> Non
     sampler = data.Sampler([source], len(PARTS), (), 65, 16, 0, (0.12, 0.12), data.mirrored_classes(PARTS))
 
     def doors() -> set[int]:
-        """What most of the blue half is called, in each photo of a batch."""
+        """The most frequent class of the blue half in each photo of a batch."""
         batch = sampler.draw(0)
         blue = (batch.image[:, 2, ::2, ::2] > batch.image[:, 0, ::2, ::2] + 0.3) & (batch.label != labeled.IGNORE)
         return {int(label[where].mode().values) for label, where in zip(batch.label, blue, strict=True) if where.any()}
 
-    assert doors() == {2, 3}, "seen as it is, and mirrored"
+    assert doors() == {2, 3}, "photos are drawn both as they are and mirrored"
     sampler.mirrored = ()
     assert doors() == {2}
 
