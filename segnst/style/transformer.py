@@ -58,7 +58,7 @@ class Residual(nn.Module):
 def paint_through(
     trunk: TransformerNetwork | ConditionalTransformer, rgb: Tensor, apply: Apply, upsampling: str = "bilinear"
 ) -> Tensor:
-    """The way of a picture through a transformer network, the same for one style and for many.
+    """The forward pass of a transformer network, for one style as for many.
 
     rgb [B,3,H,W] in [0,1], H and W multiples of ``STRIDE`` -> painted, the same shape, range about [0,1].
     apply  computes one layer, its convolution and its norm

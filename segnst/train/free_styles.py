@@ -1,4 +1,4 @@
-"""Random style pictures, drawn anew for each batch, from which a row encoder learns to handle any painting."""
+"""Random style pictures, from which a row encoder learns to handle any painting."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from segnst.train.world import random_of
 
 LEAST = 192  # px: the smallest height and width of a style picture
 WIDTHS = (224, 448)  # px: how wide pictures are before they are cropped
-REUSE = 4  # steps that a picture serves
+REUSE = 4  # number of steps that each picture is used in
 PATTERNS = 0.1  # share of pictures that are drawn patterns
 
 
 @dataclass(frozen=True)
 class Free:
-    """A picture to paint after: its description [1,D], and what it asks for."""
+    """A picture that serves as a style: its description [1,D] and the targets of the loss."""
 
     description: Tensor
     wanted: Wanted
@@ -77,10 +77,10 @@ class FreeStyles:
         return rgb.clamp(0, 1)
 
     def at(self, turn: int, place: int, seed: int, loss: StyleLoss) -> Free:
-        """The picture of one place of a batch, and what it asks for.
+        """The style picture for one place of a batch, and its targets.
 
-        Each serves ``REUSE`` steps, since judging it costs as much as painting. Which one it is depends on seed, turn
-        and place alone, so that a training that was interrupted goes on as if it had not been.
+        Each picture is used in ``REUSE`` steps, because computing its targets costs as much as painting. The choice
+        depends only on seed, turn and place, so that a resumed training gives the same result.
         """
         key = ((turn + place) // REUSE, place)
         if key not in self._recent:

@@ -67,7 +67,7 @@ def prepare(
     *,
     offline: bool,
 ) -> Lesson:
-    """Load the photos' paths and the encoders, and seed torch. Raises InputError, WeightsError."""
+    """Load the photos' paths and the encoders, and seed torch. Raises InputError, UsageError, WeightsError."""
     dev = choose_device(device)
     torch.manual_seed(settings.seed)
     photos = Photos(data)

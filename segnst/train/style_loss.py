@@ -1,4 +1,4 @@
-"""What a style network is trained for: the settings, and the loss of a painted photo."""
+"""What a style network is trained for: the loss of a painted photo."""
 
 from __future__ import annotations
 
