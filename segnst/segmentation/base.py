@@ -1,4 +1,4 @@
-"""What every segmenter offers, and the lookup from the names that people type to its regions."""
+"""The base classes of segmenters and selectors, and the lookup of regions by the names that users type."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from segnst.errors import PlanError, did_you_mean
 from segnst.types import Region
 
 FOREGROUND = "foreground"
-# classes without a shape of their own, of the bundled segmenter and of what people train
+# Classes that are not countable objects ("stuff" as opposed to "things"), of the bundled segmenter and of networks
+# that users train.
 STUFF = frozenset((
     "other", "none", "background", "unlabeled", "unlabelled", "void",
     "sky", "building", "wall", "road", "street", "pavement",
@@ -27,17 +28,18 @@ Carry = TypeVar("Carry")
 
 
 class Segmenter(ABC, Generic[Carry]):
-    """Says for each pixel how likely each region is. Generic in its carry: what it knows of the frames before.
+    """Gives the probability of each region at each pixel. Generic in its carry: what it remembers of earlier frames.
 
-    name      how the user calls it
+    name      what the user types to choose it
     regions   its regions in the order of the output's channels
     path      the file that its weights were loaded from, or None
-    network   its network, for those who look into it (gradients, Grad-CAM), or None
-    in_order  whether the answer to a frame depends on all frames before it, so that none of them may be left out.
-              False: :meth:`skip` says what is left of a frame that is not looked at
+    network   its network, for code that studies it (gradients, Grad-CAM), or None
+    in_order  whether the masks of a frame depend on all earlier frames, so that no frame may be skipped. Where it is
+              False, frames may be skipped, and :meth:`skip` gives the carry after a skipped frame
 
-    Only :meth:`frame` must be written. Members that take a carry take None too, which is the carry before the first
-    frame. ``tests/segmentation/test_contract.py`` holds every registered segmenter to what is said here.
+    A subclass must define :meth:`frame` only. Every method that takes a carry also takes None, which is the carry
+    before the first frame. ``tests/segmentation/test_contract.py`` checks these promises for every registered
+    segmenter.
     """
 
     path: Path | None = None
@@ -49,17 +51,17 @@ class Segmenter(ABC, Generic[Carry]):
 
     @abstractmethod
     def frame(self, rgb: Tensor, carry: Carry | None) -> tuple[Tensor, Carry | None]:
-        """Look at one frame.
+        """Segment one frame.
 
-        rgb ``[1,3,H,W]`` float in [0,1] and the carry of the frames before -> probabilities ``[1,K,h,w]`` that sum to
-        1 over K, corners aligned with the frame's, and the carry for the next frame. Frames of one size get
-        probabilities of one size. Gradients flow where the segmenter has a network.
+        rgb ``[1,3,H,W]`` float in [0,1] and the carry of the earlier frames -> probabilities ``[1,K,h,w]`` that sum
+        to 1 over K, corners aligned with the frame's, and the carry for the next frame. Frames of equal size get
+        probabilities of equal size. If the segmenter has a network, gradients flow through it.
         """
 
     def __call__(self, rgb: Tensor, carry: Carry | None = None) -> tuple[Tensor, Carry | None]:
-        """Look at T frames in order: rgb ``[T,3,H,W]`` -> probabilities ``[T,K,h,w]`` without gradients, carry.
+        """Segment T frames in order: rgb ``[T,3,H,W]`` -> probabilities ``[T,K,h,w]`` without gradients, carry.
 
-        A segmenter that can look at several frames at once may override this; its answers are those of the loop.
+        A segmenter that can process several frames at once may override this, with the same results as the loop.
         """
         import torch
 
@@ -71,25 +73,26 @@ class Segmenter(ABC, Generic[Carry]):
             return torch.cat(out), carry
 
     def select(self, names: Sequence[str]) -> Segmenter[Carry]:
-        """Return the segmenter for a plan's regions; one that knows single objects (``person:1``) is told which.
+        """Return a segmenter for the regions of a plan. One that separates single objects (``person:1``) needs it.
 
-        Raises PlanError for names that it does not know; a segmenter of classes leaves that to :func:`resolve`.
+        Raises PlanError for unknown names. Segmenters of classes return themselves and leave that check to
+        :func:`resolve`.
         """
         return self
 
     def channels(self, region: int) -> tuple[int, ...]:
-        """Say in which channels :meth:`select` has put a region of the segmenter before it, the likelier first.
+        """Return the channels into which :meth:`select` has put a region, the likeliest channel first.
 
-        region  its index before the selection, which is its value in label maps
+        region  index of the region before the selection, which is also its value in label maps
         """
         return (region,)
 
     def skip(self, carry: Carry | None) -> Carry | None:
-        """Return the carry behind a frame that is not looked at; for segmenters that are not ``in_order``."""
+        """Return the carry after a frame that was skipped; only for segmenters that are not ``in_order``."""
         return carry
 
     def after_cut(self, carry: Carry | None) -> Carry | None:
-        """Return what is still known when a new scene begins; by default nothing."""
+        """Return the part of the carry that still holds after a scene cut; by default nothing."""
         return None
 
     def notes(self, carry: Carry | None) -> list[str]:
@@ -97,31 +100,31 @@ class Segmenter(ABC, Generic[Carry]):
         return []
 
     def confidence(self, carry: Carry | None) -> dict[str, tuple[float, ...]]:
-        """Return how sure it was of its regions so far: {name of the region: one value in [0,1] a frame}."""
+        """Return the confidence of its regions so far: {name of the region: one value in [0,1] per frame}."""
         return {}
 
     def colors(self, carry: Carry | None) -> np.ndarray | None:
-        """Return a palette of its own for label maps, uint8 RGB [K,3], or None for the usual one."""
+        """Return a palette for label maps, uint8 RGB [K,3], or None for the default palette."""
         return None
 
     @property
     def weights(self) -> dict[str, Path]:
-        """The files of weights that take part: {name: path}."""
+        """The files of weights that are in use: {name: path}."""
         return {} if self.path is None else {self.name: self.path}
 
 
-AnySegmenter: TypeAlias = Segmenter[Any]  # for those who hand its carry on without looking into it
-SegmenterCarry: TypeAlias = Any  # the carry of such a one
+AnySegmenter: TypeAlias = Segmenter[Any]  # for code that passes the carry on without reading it
+SegmenterCarry: TypeAlias = Any  # the carry of an AnySegmenter
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What the user points at on one frame, in pixels of that frame (upright); at least one of them is given.
+    """What the user points at on one frame, in pixels of that upright frame: a box, points or a foreground stroke.
 
     box         x, y (top left corner), width, height
     points      (x, y, belongs): clicks, inside the object or (False) outside of it
-    foreground, background   strokes [1,1,H,W] bool: pixels that surely belong, that surely do not
-    name        a class that a segmenter may know, which helps where it is visible
+    foreground, background   strokes [1,1,H,W] bool: pixels that surely belong to the object, that surely do not
+    name        name of the object; where a segmenter has a class of this name, it helps to find the object
     """
 
     box: tuple[float, float, float, float] | None = None
@@ -138,7 +141,7 @@ class Prompt:
 class Selector(ABC):
     """Cuts one object out of one frame.
 
-    name  how the user calls it;  path  the file that its weights were loaded from, or None
+    name  what the user types to choose it;  path  the file that its weights were loaded from, or None
     """
 
     path: Path | None = None
@@ -150,25 +153,25 @@ class Selector(ABC):
     def __call__(self, rgb: Tensor, prompt: Prompt) -> Tensor:
         """RGB ``[1,3,H,W]`` float in [0,1] and a prompt -> soft mask ``[1,1,H,W]`` in [0,1].
 
-        Raises UsageError when the prompt lies outside the frame or holds nothing that can be cut out.
+        Raises UsageError when the prompt lies outside the frame or nothing can be cut out there.
         """
 
     @property
     def weights(self) -> dict[str, Path]:
-        """The files of weights that take part: {name: path}."""
+        """The files of weights that are in use: {name: path}."""
         return {} if self.path is None else {self.name: self.path}
 
 
 def objects(regions: Sequence[Region]) -> tuple[Region, ...]:
-    """The regions that are things and not ground, sky or the rest: what ``foreground`` means."""
+    """The regions that are countable objects, not ground, sky or the rest. The name ``foreground`` means these."""
     return tuple(r for r in regions if r.name not in STUFF)
 
 
 def resolve(name: str, regions: Sequence[Region]) -> tuple[Region, ...]:
-    """Return the regions that a name means: the region so called, else all that have it as an alias;
-    ``foreground`` means every object.
+    """Return the regions that a name means: the region of that name, or else all regions with that alias.
 
-    Case and surrounding blanks do not count. Raises PlanError that suggests the nearest name and lists all.
+    ``foreground`` means every object. Case and surrounding blanks are ignored. Raises PlanError, which suggests the
+    nearest name and lists all names.
     """
     word = name.strip().lower()
     found = tuple(r for r in regions if r.name == word) or tuple(r for r in regions if word in r.aliases)

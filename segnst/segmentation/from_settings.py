@@ -1,4 +1,7 @@
-"""Which segmenter a run has: by name, by what the user points at, or masks from files; and frames corrected by hand."""
+"""Builds the segmenter of a run from its settings: by name, by what the user points at, or from mask files.
+
+Frames that the user corrected by hand (``--masks-override``) are added here as well.
+"""
 
 from __future__ import annotations
 
@@ -26,20 +29,20 @@ from segnst.segmentation.wrappers.override import FIRST, REACH, OverrideSegmente
 from segnst.video.read import Reader
 from segnst.weights import read_metadata
 
-ONE_LOOK = "deeplab:513"  # a fifth of the time of the bundled segmenter's two
+ONE_LOOK = "deeplab:513"  # the bundled segmenter at a single scale, which takes a fifth of the time of two scales
 
 
 def load_segmenter(name: str, device: torch.device, *, offline: bool = False) -> AnySegmenter:
-    """A segmenter by registered name (``NAME`` or ``NAME:ARGUMENT``), or a fine-tuned checkpoint by path.
+    """Load a segmenter by its registered name (``NAME`` or ``NAME:ARGUMENT``), or a fine-tuned checkpoint by its path.
 
     Raises UsageError, WeightsError.
     """
     base = name.partition(":")[0]
     if name in registry.SELECTORS or base in registry.TRACKERS:
-        raise UsageError(f"'{name}' cuts out what it is shown: add --box x,y,w,h or --point x,y.")
+        raise UsageError(f"'{name}' cuts out an object that you point at: add --box x,y,w,h or --point x,y.")
     if base not in registry.SEGMENTERS and (Path(name).suffix or "/" in name):
         kind = read_metadata(Path(name)).get("architecture", "")
-        # what names no architecture that is known is left to the usual loader, which says what is wrong with it
+        # A file of an unknown architecture goes to the default loader, whose error says what is wrong with it.
         loader = registry.get(registry.SEGMENTER_FILES, kind if kind in registry.SEGMENTER_FILES else ARCHITECTURE, "")
         return cast(AnySegmenter, loader(name, device=device, offline=offline, weights=Path(name)))
     loader = registry.get(registry.SEGMENTERS, base, "segmenter")
@@ -49,7 +52,9 @@ def load_segmenter(name: str, device: torch.device, *, offline: bool = False) ->
 def load_objects(
     names: Sequence[str], *, selector: str, detector: str | None, device: torch.device, offline: bool = False
 ) -> InstanceSegmenter:
-    """What finds the objects called ``names`` and cuts each out (:mod:`segnst.segmentation.objects.detect`).
+    """Build the segmenter that finds the objects called ``names`` and cuts each of them out.
+
+    It consists of a detector and a selector (:mod:`segnst.segmentation.objects.detect`).
 
     Raises UsageError, PlanError, WeightsError.
     """
@@ -64,10 +69,11 @@ def load_objects(
 def segmenter_for(
     settings: Settings, device: torch.device, reader: Reader | None = None, regions: Sequence[str] = ()
 ) -> AnySegmenter:
-    """The segmenter that the settings ask for.
+    """Build the segmenter that the settings ask for.
 
-    reader   the input: what is pointed at, and what corrects frames, is looked up in it before the run
-    regions  names of a plan: where something is pointed at and some of them are no objects, classes join them
+    reader   the input. Selections and corrected frames read some of its frames before the run
+    regions  region names of the plan. If something is pointed at and the plan names other regions too, a segmenter of
+             classes is added for these
 
     Raises UsageError, InputError, WeightsError, PlanError.
     """
@@ -112,7 +118,7 @@ def _needed(reader: Reader | None) -> Reader:
 
 
 def _names(reader: Reader) -> tuple[tuple[str, ...], tuple[int, int]]:
-    """Names of the frames, where they have any, and their size (H, W)."""
+    """The names of the frames, if they are files, and their size (H, W)."""
     files = reader.info.files if reader.info.kind != "video" else ()
     return tuple(p.stem for p in files), (reader.height, reader.width)
 
@@ -128,7 +134,7 @@ def _tracking(settings: Settings, device: torch.device, reader: Reader, override
     else:
         marks = _marks(selections, [0] * len(selections))
     segmenter = empty.with_marks(marks)
-    # a frame corrected by hand corrects what is known of the object from there on
+    # A frame that was corrected by hand also corrects the tracker from that frame on.
     for frame, labels in overrides.items():
         for k, each in enumerate(segmenter.names):
             mine = (labels == k + 1) | (k == 0) & (labels == FIRST)
@@ -142,7 +148,7 @@ def _tracking(settings: Settings, device: torch.device, reader: Reader, override
 
 
 def _tracker(settings: Settings, device: torch.device) -> AnyTracker:
-    """What follows the objects, without any yet."""
+    """The tracker, to which no object has been given yet."""
     name, offline = settings.segmenter, settings.offline
     if name.partition(":")[0] in registry.TRACKERS:
         load = registry.get(registry.TRACKERS, name.partition(":")[0], "tracker")
@@ -165,9 +171,10 @@ def _marks(selections: Sequence[Selection], numbers: Sequence[int]) -> list[Mark
 
 
 def _until(reader: Reader, places: Sequence[At]) -> tuple[dict[int, Tensor], list[int]]:
-    """Frames up to the last of ``places``, and the number of each place. Raises UsageError beyond the end.
+    """Read the frames up to the last of ``places`` -> (frames, frame number of each place).
 
-    Frames of a place are whole, the others of the size that objects are followed at.
+    The frames of the places keep their full size; the others are reduced to the size at which objects are followed.
+    Raises UsageError for a place beyond the end.
     """
     numbers: list[int | None] = [None] * len(places)
     frames: dict[int, Tensor] = {}
@@ -192,7 +199,7 @@ def _until(reader: Reader, places: Sequence[At]) -> tuple[dict[int, Tensor], lis
 
 
 def _packed(rgb: Tensor, *, whole: bool) -> Tensor:
-    """[1,3,H,W], made small unless ``whole``; in bytes, a quarter of the memory."""
+    """[1,3,H,W] float -> uint8, which takes a quarter of the memory; reduced in size unless ``whole``."""
     frame = to_bytes(rgb[0])
     if not whole:
         frame = cv2.resize(frame, working_size(*frame.shape[:2])[::-1], interpolation=cv2.INTER_AREA)
@@ -200,7 +207,7 @@ def _packed(rgb: Tensor, *, whole: bool) -> Tensor:
 
 
 def _some(reader: Reader, wanted: Iterable[int]) -> Iterator[tuple[int, Tensor]]:
-    """(number, small frame [1,3,h,w] in [0,1]) for the wanted frames, in order."""
+    """Yield (number, reduced frame [1,3,h,w] in [0,1]) for the wanted frames, in order."""
     numbers = {n for n in wanted if n >= 0}
     for number, clip in enumerate(reader):
         if number in numbers:

@@ -1,4 +1,4 @@
-"""A segmenter round another one: what it does not change itself, it hands through."""
+"""Base of segmenters that wrap another segmenter: everything that a wrapper does not change is forwarded."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ Own = TypeVar("Own")
 
 @dataclass(frozen=True, slots=True)
 class WrappedCarry(Generic[Inner, Own]):
-    """The carry of the segmenter inside, and the wrapper's own; None before the first frame."""
+    """The carry of the wrapped segmenter and the wrapper's own carry; both are None before the first frame."""
 
     inner: Inner | None = None
     own: Own | None = None
 
 
 class Wrapped(Segmenter[WrappedCarry[Inner, Own]], Generic[Inner, Own]):
-    """Base of wrappers. A wrapper says in :meth:`look` what it makes of a frame, and in :meth:`around` how it wraps.
+    """Base of wrappers. A wrapper defines :meth:`look`, which segments a frame, and :meth:`around`, which rewraps.
 
-    A wrapper that carries something of its own says in ``own_skip`` and ``own_after_cut`` what becomes of it; by
-    default a frame that is skipped leaves it as it is, and a cut ends it.
+    A wrapper with a carry of its own can override ``own_skip`` and ``own_after_cut``. By default, its carry stays the
+    same after a skipped frame and is dropped after a scene cut.
     """
 
     def __init__(self, inner: Segmenter[Inner]) -> None:
@@ -39,18 +39,18 @@ class Wrapped(Segmenter[WrappedCarry[Inner, Own]], Generic[Inner, Own]):
 
     @abstractmethod
     def look(self, rgb: Tensor, inner: Inner | None, own: Own | None) -> tuple[Tensor, Inner | None, Own | None]:
-        """One frame ``[1,3,H,W]`` with both carries -> probabilities ``[1,K,h,w]`` and both carries."""
+        """One frame ``[1,3,H,W]`` and both carries -> probabilities ``[1,K,h,w]`` and both new carries."""
 
     @abstractmethod
     def around(self, inner: Segmenter[Inner]) -> Wrapped[Inner, Own]:
-        """Return the same wrapper round another segmenter, which was selected from the one inside."""
+        """Return the same wrapper around ``inner``, which the wrapped segmenter's ``select`` returned."""
 
     def own_skip(self, own: Own | None) -> Own | None:
-        """Return the wrapper's carry behind a frame that is not looked at."""
+        """Return the wrapper's own carry after a skipped frame."""
         return own
 
     def own_after_cut(self, own: Own | None) -> Own | None:
-        """Return what the wrapper still knows when a new scene begins."""
+        """Return the part of the wrapper's own carry that still holds after a scene cut."""
         return None
 
     def frame(

@@ -1,4 +1,4 @@
-"""Selected objects and classes in one plan: what was pointed at lies in front, classes have the rest of the frame."""
+"""Selected objects together with classes in one plan: the objects lie in front, the classes share the other pixels."""
 
 from __future__ import annotations
 
@@ -20,14 +20,15 @@ Carry = WrappedCarry[Classes, Selected]
 
 
 class CombinedSegmenter(Wrapped[Classes, Selected], Generic[Classes, Selected]):
-    """The objects of one segmenter, and of another the classes that a plan names.
+    """Combines the objects of one segmenter with those classes of another that a plan names.
 
-    selection  region 0 is its background, all others are objects; its carry is the wrapper's own
-    classes    the segmenter inside
-    names      regions of the plan; those that are no object are looked up among the classes
+    selection  segmenter of the objects, whose region 0 is the background; its carry is the wrapper's own carry
+    classes    the wrapped segmenter
+    names      region names of the plan; those that are not objects are looked up among the classes
 
-    Its regions are "unlabeled", the classes that are named, then the objects; probabilities ``[T,1+C+N,H,W]`` have the
-    selection's size. Where an object is, no class is. Raises PlanError for a name that neither knows.
+    Its regions are "unlabeled", the named classes, then the objects. The probabilities ``[T,1+C+N,H,W]`` have the size
+    of the selection's. The classes share only the probability that the objects leave over. Raises PlanError for a name
+    that neither segmenter knows.
     """
 
     def __init__(self, selection: Segmenter[Selected], classes: Segmenter[Classes], names: Sequence[str]) -> None:
@@ -37,7 +38,7 @@ class CombinedSegmenter(Wrapped[Classes, Selected], Generic[Classes, Selected]):
         super().__init__(classes.select(wanted) if wanted else classes)
         self.selection, self.classes, self.names = selection, self.inner, tuple(names)
         self.in_order = classes.in_order or selection.in_order
-        found: dict[int, str] = {}  # index among the classes: what the plan calls it
+        found: dict[int, str] = {}  # {index of the class: its name in the plan}
         for name in wanted:
             for region in resolve(name, (*mine, *self.classes.regions)):
                 found.setdefault(region.index, region.name if region.name not in taken else name)
@@ -58,7 +59,7 @@ class CombinedSegmenter(Wrapped[Classes, Selected], Generic[Classes, Selected]):
         return CombinedSegmenter(self.selection, inner, self.names)
 
     def select(self, names: Sequence[str]) -> CombinedSegmenter[Classes, Selected]:
-        """Return the same objects with the classes that another plan names."""
+        """Return the same objects combined with the classes that another plan names."""
         return CombinedSegmenter(self.selection, self.classes, names)
 
     def channels(self, region: int) -> tuple[int, ...]:
@@ -70,8 +71,8 @@ class CombinedSegmenter(Wrapped[Classes, Selected], Generic[Classes, Selected]):
         selected, own = self.selection.frame(rgb, own)
         classes, inner = self.classes.frame(rgb, inner)
         size = (selected.shape[2], selected.shape[3])
-        left = selected[:, :1]  # of each pixel, by the objects
-        # only what the plan names is ever at the frame's size
+        left = selected[:, :1]  # the share of each pixel that the objects leave to the classes
+        # To save memory, only the classes that the plan names are enlarged to the frame's size.
         wanted = F.interpolate(classes[:, list(self.indices)], size, mode="bilinear", align_corners=True)
         wanted = left * wanted.to(left).clamp(0, 1)
         unlabeled = (left - wanted.sum(1, keepdim=True)).clamp_min(0)
@@ -87,11 +88,11 @@ class CombinedSegmenter(Wrapped[Classes, Selected], Generic[Classes, Selected]):
         return [*self.selection.notes(carry.own if carry else None), *super().notes(carry)]
 
     def confidence(self, carry: Carry[Classes, Selected] | None) -> dict[str, tuple[float, ...]]:
-        """Of the objects; what the classes say of themselves has no place among other regions."""
+        """The confidence of the objects only: the wrapped segmenter's values belong to regions that may be missing."""
         return self.selection.confidence(carry.own if carry else None)
 
     def colors(self, carry: Carry[Classes, Selected] | None) -> None:
-        """None: a palette of the classes does not fit these regions."""
+        """None, because the palette of the classes does not fit the combined regions."""
         return None
 
     @property

@@ -1,4 +1,4 @@
-"""Frames corrected by hand: their masks win there, and say something about the frames beside them."""
+"""Frames corrected by hand: their masks replace those of a segmenter, and also influence the neighboring frames."""
 
 from __future__ import annotations
 
@@ -22,21 +22,24 @@ from segnst.masks.label_map import shows_one_object
 from segnst.segmentation.base import Segmenter
 from segnst.segmentation.wrapped import Wrapped
 
-REACH = 6  # frames before and after a corrected one
-FADE = 0.85  # of its say, from one frame to the next
+REACH = 6  # number of frames before and after a corrected frame that it influences
+FADE = 0.85  # factor by which this influence decreases from one frame to the next
 FIRST = 255  # in a mask of 0 and 255: the first region of the segmenter in use, whatever a plan has selected
-SEEN = 0.25  # probability from which an object is seen somewhere
-MOST = 1 << 25  # numbers of one answer, 128 MB; nine classes of a frame of 1080p are 19 million
+SEEN = 0.25  # probability above which a pixel counts as showing an object
+MOST = 1 << 25  # largest number of values in the probabilities of a frame, 128 MB; nine classes at 1080p: 19 million
 
 Inner = TypeVar("Inner")
 
 
 def read_overrides(folder: Path, names: Sequence[str], size: tuple[int, int]) -> dict[int, np.ndarray]:
-    """{frame number: label map uint8 [H,W]} from PNGs called as the input's frames, or by number as `segnst segment`
-    calls them.
+    """Read a folder of PNGs -> {frame number: label map uint8 [H,W]}.
 
-    names  stems of the input's frames, empty for a video;  size  (H, W) of the frames. Masks of 0 and 255 mean the
-    first region and keep the 255 (``FIRST``); label maps of another size are scaled. Raises InputError.
+    The PNGs are named after the input's frames, or by frame number as `segnst segment` names them.
+
+    names  stems of the input's frames, empty for a video;  size  (H, W) of the frames
+
+    Masks of 0 and 255 mean the first region and keep the value 255 (``FIRST``). Label maps of another size are scaled.
+    Raises InputError.
     """
     files = sorted(folder.glob("*.png")) if folder.is_dir() else []
     if not files:
@@ -61,7 +64,7 @@ def read_overrides(folder: Path, names: Sequence[str], size: tuple[int, int]) ->
 
 @dataclass(frozen=True, slots=True)
 class Hint:
-    """What corrected frames say about one beside them: labels uint8 [h,w] and how far to believe them, [h,w]."""
+    """What a corrected frame says about a neighboring frame: labels uint8 [h,w] and their weight [h,w] in [0,1]."""
 
     labels: np.ndarray
     weight: np.ndarray
@@ -70,9 +73,13 @@ class Hint:
 def spread(
     overrides: Mapping[int, np.ndarray], frames: Iterable[tuple[int, Tensor]], flow: FlowEstimator
 ) -> dict[int, Hint]:
-    """Carry label maps along the flow to up to ``REACH`` frames on each side; the nearer corrected frame counts.
+    """Warp label maps along the optical flow to up to ``REACH`` frames on each side.
 
-    frames  (number, RGB [1,3,h,w] in [0,1]) in order, those round the corrected ones
+    Where two corrected frames reach the same frame, the hint with the larger mean weight is kept.
+
+    frames  (number, RGB [1,3,h,w] in [0,1]) in order: the corrected frames and their neighbors
+
+    Raises InputError for the number of a frame that the input does not have.
     """
     hints: dict[int, Hint] = {}
     kept = dict(frames)
@@ -88,7 +95,8 @@ def spread(
                 now = last + step
                 motion = estimate_motion(flow, kept[now], kept[last])
                 label = warp(label, motion.flow, "nearest")
-                # squared errors decide what is reliable for paint; a label may be a pixel off
+                # Reliability is strict, because it is meant for blending paint. A label may be a pixel off, so the
+                # square root makes it milder.
                 weight = FADE * motion.reliable.sqrt() * warp(weight, motion.flow)
                 hint = Hint(label[0, 0].to(torch.uint8).numpy(), weight[0, 0].numpy())
                 if now not in hints or hints[now].weight.mean() < hint.weight.mean():
@@ -98,15 +106,15 @@ def spread(
 
 
 class OverrideSegmenter(Wrapped[Inner, int], Generic[Inner]):
-    """Another segmenter, with some frames corrected. Its own carry is the number of frames so far.
+    """Wraps a segmenter and corrects some of its frames. The wrapper's own carry is the number of frames so far.
 
-    overrides  {number of a frame: label map uint8 [H,W]}, at the size of the frames
-    hints      {number of a frame: what the corrected frames say about it}
+    overrides  {frame number: label map uint8 [H,W]}, at the size of the frames
+    hints      {frame number: what the corrected frames say about it}
 
-    Values of label maps are the regions of ``inner`` as it was before a selection, so that a label map means the same
-    under every plan; ``channels`` says what :meth:`select` made of them. Answers are as large as the frames, so that
-    what was drawn is kept; of many regions or of large frames they are smaller, but never smaller than the answers of
-    ``inner``. Raises InputError for a value that is no region.
+    The values of label maps are indices of regions of ``inner`` before any selection, so that a label map means the
+    same under every plan; ``channels`` maps them to the channels after :meth:`select`. The probabilities have the size
+    of the frames, so that the drawn edges are kept. With many regions or large frames they are smaller (``MOST``), but
+    never smaller than those of ``inner``. Raises InputError for a value that is not a region.
     """
 
     def __init__(
@@ -135,7 +143,7 @@ class OverrideSegmenter(Wrapped[Inner, int], Generic[Inner]):
         return (own or 0) + 1
 
     def own_after_cut(self, own: int | None) -> int | None:
-        """The count of frames goes on."""
+        """Frames are counted on across scene cuts."""
         return own
 
     def look(self, rgb: Tensor, inner: Inner | None, own: int | None) -> tuple[Tensor, Inner | None, int]:
@@ -152,17 +160,17 @@ class OverrideSegmenter(Wrapped[Inner, int], Generic[Inner]):
         return found, inner, number + 1
 
     def _exact(self, labels: np.ndarray, seen: Tensor) -> Tensor:
-        """A label map as probabilities of the size of what the segmenter saw itself, [1,K,h,w]."""
+        """Label map [H,W] -> probabilities [1,K,h,w] of 0 and 1, at the size of the segmenter's own, ``seen``."""
         index = torch.from_numpy(self._assigned(labels, seen).astype(np.int64)).to(seen.device)
         exact = F.one_hot(index, len(self.regions)).permute(2, 0, 1)[None].to(seen)
         return _resized(exact, (seen.shape[2], seen.shape[3]))
 
     def _assigned(self, labels: np.ndarray, seen: Tensor) -> np.ndarray:
-        """Regions before a selection -> channels behind it, both uint8 [H,W].
+        """Label map of regions before the selection -> label map of channels after it, both uint8 [H,W].
 
-        Where several channels share a region (``person:1`` and ``person:2`` are both people), a pixel goes to the one
-        that the segmenter sees there; where it sees none of them, to the one that it sees most of in the same connected
-        part; and where there is nothing to see, to the likeliest by itself.
+        Several channels can share a region (``person:1`` and ``person:2`` are both people). Then a pixel goes to the
+        channel that the segmenter sees there. Where it sees none of them, the pixel goes to the channel that it sees
+        most of in the same connected part, and if it sees none in the whole part, to the first of ``channels``.
         """
         out = labels.copy()
         for value in np.unique(labels).tolist():
@@ -186,13 +194,13 @@ class OverrideSegmenter(Wrapped[Inner, int], Generic[Inner]):
 
 
 def _answer_size(found: Tensor, frame: tuple[int, int]) -> tuple[int, int]:
-    """(h, w) of the answers for frames of (H, W): theirs, as long as all regions together hold ``MOST`` numbers."""
+    """(h, w) of the probabilities for frames of (H, W): the same size, unless that exceeds ``MOST`` values."""
     scale = min(1.0, (MOST / (found.shape[1] * frame[0] * frame[1])) ** 0.5)
     return max(found.shape[2], round(scale * frame[0])), max(found.shape[3], round(scale * frame[1]))
 
 
 def _resized(x: Tensor, size: tuple[int, int]) -> Tensor:
-    """[1,C,h,w] at another size, corners aligned; averaged where it becomes smaller both ways."""
+    """Resize [1,C,h,w] with aligned corners; by area averaging if neither side grows."""
     if (x.shape[2], x.shape[3]) == size:
         return x
     if x.shape[2] >= size[0] and x.shape[3] >= size[1]:
