@@ -1,4 +1,4 @@
-"""The DeepLabV3 that segnst trains and ships, and anyone's fine-tuned copy of it: load, run, save."""
+"""Load, run and save the DeepLabV3 that segnst trains and ships, and fine-tuned copies of it."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from segnst.types import Region
 
 ARCHITECTURE = "deeplabv3-mobilenet_v2"
 BUNDLED = {"deeplab": "deeplab_street.safetensors", "car_parts": "deeplab_car_parts.safetensors"}
-LEAST, MOST = 129, 4097  # px that frames are looked at in
+LEAST, MOST = 129, 4097  # px, limits of the long side that the user can choose
 
 
 def network_size(size: tuple[int, int], long_side: int) -> tuple[int, int]:
-    """(H, W) of a frame -> (h, w) to run at: the long side as given, both of the form 16k+1."""
+    """(H, W) of a frame -> (h, w) of the network's input: the long side as given, both of the form 16k+1."""
     scale = long_side / max(size)
     height, width = (max(17, 16 * round((x * scale - 1) / 16) + 1) for x in size)
     return height, width
 
 
 class DeepLabSegmenter(Segmenter[None]):
-    """Looks at each frame alone and carries nothing.
+    """A segmenter that runs the network on each frame by itself, without a carry.
 
-    rgb ``[T,3,H,W]`` float in [0,1], any H and W -> probabilities ``[T,K,h,w]`` at a quarter of ``long_side``.
+    rgb ``[T,3,H,W]`` float in [0,1], any H and W -> probabilities ``[T,K,h,w]``, long side a quarter of ``long_side``.
     """
 
     network: DeepLab
@@ -60,7 +60,10 @@ class DeepLabSegmenter(Segmenter[None]):
 
     @torch.inference_mode()
     def look(self, rgb: Tensor, long_side: int) -> tuple[Tensor, Tensor]:
-        """Probabilities [T,K,h,w] and features [T,F,h,w] at a quarter of ``long_side``, to know an object again by."""
+        """Return probabilities [T,K,h,w], and features [T,F,h,w] that help to recognize an object in later frames.
+
+        The long side of both is a quarter of ``long_side``.
+        """
         found = [self.network.look(x) for x in self._inputs(rgb, long_side)]
         return torch.cat([logits.float().softmax(1) for logits, _ in found]), torch.cat([f.float() for _, f in found])
 
@@ -70,7 +73,7 @@ class DeepLabSegmenter(Segmenter[None]):
         return (height - 1) // 4 + 1, (width - 1) // 4 + 1
 
     def _inputs(self, rgb: Tensor, long_side: int) -> Iterator[Tensor]:
-        """What the network is given, a few frames at a time."""
+        """Yield the network's input, a few frames at a time."""
         weight = self.network.stem.weight
         size = network_size((rgb.shape[2], rgb.shape[3]), long_side)
         for frame in torch.split(rgb.to(weight.device), 1 if weight.device.type == "cpu" else 8):
@@ -80,7 +83,7 @@ class DeepLabSegmenter(Segmenter[None]):
 
 
 def save(path: Path, network: DeepLab, regions: Sequence[Region], facts: dict[str, str], *, half: bool = True) -> None:
-    """Write a checkpoint (safetensors, fp16 unless ``half=False``); ``facts`` join its metadata as they are."""
+    """Write a checkpoint (safetensors, fp16 unless ``half=False``); ``facts`` are added to its metadata unchanged."""
     from safetensors.torch import save_file
 
     metadata = {
@@ -133,7 +136,7 @@ def read(path: Path) -> tuple[DeepLab, tuple[Region, ...], dict[str, str]]:
 def load(
     name: str, *, device: str | torch.device, offline: bool = False, weights: Path | None = None
 ) -> DeepLabSegmenter:
-    """Load a checkpoint by path (``weights``, or ``name`` itself when it is a path)."""
+    """Load a checkpoint by path (``weights``, or ``name`` itself when it is a path). Raises WeightsError."""
     path = weights if weights is not None else Path(name)
     network, regions, metadata = read(path)
     network.to(device)
@@ -143,15 +146,17 @@ def load(
 def load_bundled(
     name: str, *, device: str | torch.device, offline: bool = False, weights: Path | None = None
 ) -> DeepLabSegmenter:
-    """Load one that ships with segnst: ``deeplab`` (nine classes) or ``car_parts`` (18 parts), or ``weights``.
+    """Load a network that ships with segnst: ``deeplab`` (nine classes) or ``car_parts`` (18 parts), or ``weights``.
 
-    ``NAME:PX`` looks at frames whose long side has PX pixels. More than it was trained for (513) finds what is small
-    and far better, and what fills the frame worse (:mod:`segnst.segmentation.wrappers.two_looks` has both); the
-    time grows with the square. Raises UsageError.
+    With ``NAME:PX``, frames are scaled to a long side of PX pixels. More pixels than in training (513) find small and
+    distant objects better, but objects that fill the frame worse
+    (:mod:`segnst.segmentation.wrappers.two_looks` combines two scales). The time grows with the square of PX.
+
+    Raises UsageError for a PX that is out of range, and WeightsError.
     """
     base, colon, side = name.partition(":")
     if colon and (not side.isdecimal() or not LEAST <= int(side) <= MOST):
-        raise UsageError(f"'{name}' should be {base}:PX with the long side of what it looks at, {LEAST} to {MOST}.")
+        raise UsageError(f"'{name}' should be {base}:PX, where PX is the long side in pixels, {LEAST} to {MOST}.")
     if weights is None:
         from segnst.weights import bundled_dir
 

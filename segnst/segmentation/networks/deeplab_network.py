@@ -1,9 +1,9 @@
-"""DeepLabV3 on MobileNetV2, with a small decoder for edges. No batch norm: it is folded into the convolutions.
+"""DeepLabV3 on MobileNetV2, with a small decoder for edges. Batch norm is folded into the convolutions.
 
 Sources: Chen et al. 2017 (arXiv:1706.05587, atrous spatial pyramid pooling), Chen et al. 2018
 (arXiv:1802.02611, low-level features in the decoder), Sandler et al. 2018 (arXiv:1801.04381, MobileNetV2).
-Departures: atrous branches are depthwise-separable, and the decoder *adds to* the coarse logits, so that a
-network whose decoder and atrous branches are zero computes plain DeepLabV3 with one 1x1 branch.
+Differences from these: the atrous branches are depthwise-separable, and the decoder *adds to* the coarse logits, so
+that a network whose decoder and atrous branches are zero computes plain DeepLabV3 with one 1x1 branch.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-# (output channels, expansion, stride, dilation) of each block behind the stem; output stride 16
+# (output channels, expansion, stride, dilation) of each block after the stem; the output stride is 16
 _BLOCKS = (
     (16, 1, 1, 1),
     (24, 6, 2, 1), (24, 6, 1, 1),
@@ -27,12 +27,12 @@ _BLOCKS = (
 )  # fmt: skip
 _STEM = 32
 _LOW = 2  # index of the last block at stride 4; its output feeds the decoder
-_DEPTHS = (5, 12)  # blocks at stride 8 and 16 whose output tells things of one class apart
+_DEPTHS = (5, 12)  # blocks at stride 8 and 16 whose output helps to distinguish objects of the same class
 RATES = (6, 12, 18)
 
 
 class _Block(nn.Module):
-    """Inverted residual: widen, filter each channel, project."""
+    """Inverted residual block: expand the channels, filter each one (depthwise), project."""
 
     def __init__(self, inputs: int, outputs: int, expansion: int, stride: int, dilation: int) -> None:
         super().__init__()
@@ -57,8 +57,8 @@ def _separable(inputs: int, outputs: int, dilation: int = 1) -> nn.Sequential:
 class DeepLab(nn.Module):
     """RGB ``[B,3,H,W]`` in [-1,1], H and W of the form 16k+1 -> logits ``[B,K,(H-1)/4+1,(W-1)/4+1]``.
 
-    Corners of input and output coincide: enlarge the logits with ``align_corners=True``. Other sizes are
-    accepted; their logits are then up to 15 pixels off towards the right and lower border.
+    The corners of input and output coincide, so enlarge the logits with ``align_corners=True``. Other sizes are
+    accepted, but their logits are displaced by up to 15 pixels towards the right and lower border.
     """
 
     def __init__(self, classes: int, width: int = 256, atrous: int = 96, detail: int = 48) -> None:
@@ -95,7 +95,9 @@ class DeepLab(nn.Module):
         return self._decode(*self.backbone(x))[0]
 
     def look(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits, and what tells one car from another: features of several depths at stride 4, [B,F,h,w]."""
+        """Return the logits, and features of several depths at stride 4, [B,F,h,w], that distinguish one car from
+        another.
+        """
         kept = []
         x = F.relu6(self.stem(x))
         for i, block in enumerate(self.blocks):
@@ -108,7 +110,7 @@ class DeepLab(nn.Module):
         return logits, torch.cat([hidden, kept[0], *deep], 1)
 
     def _decode(self, low: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Features at stride 4 and 16 -> logits at stride 4, and the last hidden layer before them."""
+        """Features at stride 4 and 16 -> logits at stride 4, and the output of the last hidden layer."""
         whole = F.relu(self.whole(x.mean((2, 3), keepdim=True))).expand(-1, -1, *x.shape[2:])
         branches = [whole, F.relu(self.point(x)), *(branch(x) for branch in self.atrous)]
         x = F.relu(self.merge(torch.cat(branches, 1)))
@@ -120,7 +122,10 @@ class DeepLab(nn.Module):
         return coarse + self.refine[-1](hidden), hidden
 
     def start_neutral(self) -> None:
-        """Make atrous branches and decoder contribute nothing at first, so that they only learn to improve."""
+        """Make the atrous branches and the decoder contribute nothing at first, so that training starts without them.
+
+        A pretrained network then keeps its results until the new layers have learned to improve on them.
+        """
         width = self.settings["width"]
         with torch.no_grad():
             self.merge.weight[:, 2 * width :].zero_()
@@ -129,15 +134,15 @@ class DeepLab(nn.Module):
             cast(Tensor, last.bias).zero_()
 
     def shift(self, offsets: Sequence[float]) -> None:
-        """Add a constant to each class's logit, for good: calibration after training."""
+        """Add a constant to the logit of each class permanently, to calibrate the network after training."""
         with torch.no_grad():
             bias = cast(Tensor, cast(nn.Conv2d, self.refine[-1]).bias)
             bias += torch.tensor(offsets, dtype=bias.dtype, device=bias.device)
 
     def start_from_scratch(self) -> None:
-        """Set random weights that keep the size of signals without batch norm (He et al. 2015), and start neutral.
+        """Set random weights that keep the variance of signals without batch norm (He et al. 2015), and start neutral.
 
-        Every residual branch is small at first, or 10 of them would let the sum grow.
+        Every residual branch starts small, because the sum of 10 branches would otherwise grow.
         """
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
@@ -150,6 +155,6 @@ class DeepLab(nn.Module):
         self.start_neutral()
 
     def freeze(self, blocks: int) -> None:
-        """Keep the stem and the first ``blocks`` blocks as they are (0: train everything)."""
+        """Exclude the stem and the first ``blocks`` blocks from training (0: train everything)."""
         for i, module in enumerate([self.stem, *self.blocks]):
             module.requires_grad_(not blocks or i > blocks)

@@ -1,7 +1,7 @@
-"""Clusters of color and position as segments (k-means, Lloyd 1982, with k-means++ seeds), steady over time.
+"""Clusters of color and position as segments (k-means, Lloyd 1982, with k-means++ seeds), stable over time.
 
-A frame's clusters start from the last frame's centers, so that cluster 3 stays cluster 3; a new scene begins anew,
-its clusters numbered from the largest to the smallest.
+On each frame, the clusters start from the centers of the last frame, so that every cluster keeps its number. After a
+scene cut, clustering starts anew, and the clusters are numbered from the largest to the smallest.
 """
 
 from __future__ import annotations
@@ -17,19 +17,21 @@ from segnst.pixels import quantized, size_within
 from segnst.segmentation.base import Segmenter
 from segnst.types import Region
 
-SIDE = 160  # px, long side of what is clustered
-POSITION = 40.0  # how much the frame's long side counts, in units of Lab (white is 100 from black)
-SOFTNESS = 40.0  # squared distance by which a pixel may belong to either of two clusters
-ROUNDS = 4  # of Lloyd's, from the last frame's centers
+SIDE = 160  # px, long side of the reduced frame that is clustered
+POSITION = 40.0  # distance in Lab units that the long side of the frame counts as (white is 100 from black)
+SOFTNESS = 40.0  # temperature of the softmax over squared distances; larger values give softer edges
+ROUNDS = 4  # Lloyd iterations per frame, starting from the centers of the last frame
 
 
 class KMeansSegmenter(Segmenter[np.ndarray]):
-    """A segmenter of ``count`` clusters, regions ``cluster1`` and on.
+    """A segmenter of ``count`` clusters, whose regions are ``cluster1``, ``cluster2`` and so on.
 
-    rgb [T,3,H,W] -> probabilities [T,count,h,w]; the carry is the centers, float32 [count,5]: Lab, x, y.
+    rgb [T,3,H,W] -> probabilities [T,count,h,w]; the carry holds the centers, float32 [count,5]: Lab, x, y.
+
+    Raises UsageError for a frame that has fewer pixels than clusters.
     """
 
-    in_order = True  # a cluster has its number from the frames before
+    in_order = True  # the numbers of the clusters come from the earlier frames
 
     def __init__(self, count: int) -> None:
         super().__init__(f"kmeans:{count}", [Region(k, f"cluster{k + 1}") for k in range(count)])
@@ -43,7 +45,7 @@ class KMeansSegmenter(Segmenter[np.ndarray]):
         return soft.T.reshape(1, self.count, *size).to(rgb.device), centers
 
     def colors(self, carry: np.ndarray | None) -> np.ndarray | None:
-        """The clusters' mean colors, uint8 RGB [count,3]: a palette that makes label maps a picture of them."""
+        """The mean colors of the clusters, uint8 RGB [count,3], so that label maps resemble the frames."""
         if carry is None:
             return None
         lab = np.ascontiguousarray(carry[None, :, :3].astype(np.float32))
@@ -51,7 +53,7 @@ class KMeansSegmenter(Segmenter[np.ndarray]):
 
 
 def _points(frame: Tensor) -> tuple[np.ndarray, tuple[int, int]]:
-    """[1,3,H,W] -> float32 [h*w,5] and (h, w)."""
+    """Reduce a frame [1,3,H,W] -> the points to cluster, float32 [h*w,5], and (h, w)."""
     size = size_within(frame.shape[2:], SIDE, 2)
     small = F.interpolate(frame.detach().cpu().float(), size, mode="area")[0].permute(1, 2, 0).contiguous().numpy()
     lab = cv2.cvtColor(small, cv2.COLOR_RGB2LAB)  # L 0…100, a and b about ±100
@@ -74,7 +76,7 @@ def _go_on(points: np.ndarray, centers: np.ndarray) -> np.ndarray:
         nearest = ((points[:, None] - centers[None]) ** 2).sum(2).argmin(1)
         counts = np.bincount(nearest, minlength=len(centers)).astype(np.float32)
         sums = np.stack([np.bincount(nearest, points[:, k], len(centers)) for k in range(5)], 1)
-        # an empty cluster waits where it was
+        # An empty cluster keeps its center, so that it can gain pixels again later.
         centers = np.where(counts[:, None] > 0, sums / np.maximum(counts, 1)[:, None], centers).astype(np.float32)
     return centers
 

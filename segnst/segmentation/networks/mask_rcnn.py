@@ -1,7 +1,7 @@
-"""Mask R-CNN (He et al. 2017, arXiv:1703.06870): single objects of COCO's 80 classes, or of one's own.
+"""Mask R-CNN (He et al. 2017, arXiv:1703.06870): single objects of COCO's 80 classes, or of the user's own classes.
 
-torchvision's ``maskrcnn_resnet50_fpn_v2`` with its official weights (box AP 47.4, mask AP 41.8 on COCO, says
-torchvision), fetched on first use from PyTorch's address, or a file of ``segnst train instances``.
+This is torchvision's ``maskrcnn_resnet50_fpn_v2``. Its official weights (box AP 47.4, mask AP 41.8 on COCO according to
+torchvision) are fetched on first use from PyTorch's server. A file of ``segnst train instances`` can be used instead.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from segnst.segmentation.objects.instances import STILL, Finder, Found, Instance
 from segnst.types import Region
 
 OFFICIAL = "maskrcnn_resnet50_fpn_v2"
-LONG_SIDE = 640  # of the masks; the network draws each object with 28x28 pixels
+LONG_SIDE = 640  # px, of the masks; more gains little, since the network predicts each object on 28x28 pixels
 
 
 class MaskRcnn(Finder):
-    """Finds objects: rgb ``[1,3,H,W]`` in [0,1], any size.
+    """Finds the objects of a frame: rgb ``[1,3,H,W]`` in [0,1], of any size.
 
-    The masks are ``[N,h,w]`` with a long side of at most 640. ``numbers`` says which region each of the
-    network's class numbers is; without it, they are the same.
+    The masks are ``[N,h,w]`` with a long side of at most 640. ``numbers`` maps the network's class numbers to indices
+    of regions; without it, the two are equal.
     """
 
     def __init__(
@@ -48,7 +48,8 @@ class MaskRcnn(Finder):
         net = cast(Any, self.network)
         like = next(net.parameters())
         size = size_within(rgb.shape[2:], LONG_SIDE, 2)
-        # the network's own forward, but for the size of the masks: at full size 50 of them would take 400 MB
+        # These are the steps of the network's own forward, except that the masks are smaller than the frame: at full
+        # size, 50 masks would take 400 MB.
         images, _ = net.transform([rgb[0].to(like.device, like.dtype)])
         features = net.backbone(images.tensors)
         features = {"0": features} if isinstance(features, Tensor) else features
@@ -69,7 +70,7 @@ def _official(classes: int, **options: Any) -> nn.Module:
 
 
 def _small(classes: int, **options: Any) -> nn.Module:
-    """Mask R-CNN behind a few convolutions at stride 8: for trying out data and settings."""
+    """Mask R-CNN with a tiny backbone of three convolutions (stride 8), to try out data and settings quickly."""
     from torchvision.models.detection.anchor_utils import AnchorGenerator
     from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
     from torchvision.models.detection.mask_rcnn import MaskRCNN, MaskRCNNHeads, MaskRCNNPredictor
@@ -136,7 +137,7 @@ def read(path: Path) -> tuple[nn.Module, tuple[Region, ...], str]:
 
 
 def save(path: Path, network: nn.Module, classes: Sequence[Region], architecture: str, facts: dict[str, str]) -> None:
-    """Write what :func:`read` reads: fp16, but for norms and biases, whose range may be wider."""
+    """Write a file for :func:`read`. Weights are fp16; norms and biases stay as they are, for their larger range."""
     from segnst.weights import write_tensors
 
     names = json.dumps([{"name": r.name, "aliases": list(r.aliases)} for r in classes])
@@ -145,7 +146,7 @@ def save(path: Path, network: nn.Module, classes: Sequence[Region], architecture
 
 
 def read_official(path: Path) -> nn.Module:
-    """Read torchvision's weights of the 91 numbers of COCO. Raises WeightsError."""
+    """Read torchvision's official weights, which have 91 class numbers of COCO. Raises WeightsError."""
     from segnst.weights import read_tensors
 
     return _fill(build(OFFICIAL, 91), read_tensors(path)[0], path, OFFICIAL)

@@ -1,7 +1,7 @@
-"""torchvision's three DeepLabV3 (Chen et al. 2017, arXiv:1706.05587) with their official weights of VOC's classes.
+"""torchvision's three DeepLabV3 networks (Chen et al. 2017, arXiv:1706.05587) with official weights for VOC's classes.
 
-The weights were trained on the part of COCO that shows VOC's classes. They are fetched on first use from
-PyTorch's address; each file's name carries the first characters of its SHA-256, which is checked.
+The weights were trained on those images of COCO that show VOC's classes. They are fetched on first use from PyTorch's
+server. Each file name contains the first characters of the file's SHA-256, which are checked.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ SHORT_SIDE = 520
 
 
 class TorchvisionSegmenter(Segmenter[None]):
-    """A segmenter round a torchvision segmentation network. It looks at each frame alone and carries nothing.
+    """A segmenter that runs a torchvision segmentation network on each frame by itself, without a carry.
 
-    rgb ``[T,3,H,W]`` float in [0,1] -> probabilities ``[T,21,h,w]``, short side at most 520.
+    rgb ``[T,3,H,W]`` float in [0,1] -> probabilities ``[T,21,h,w]``, whose short side is at most 520.
     """
 
     network: nn.Module
@@ -49,9 +49,9 @@ class TorchvisionSegmenter(Segmenter[None]):
 def load(
     name: str, *, device: str | torch.device, offline: bool = False, weights: Path | None = None
 ) -> TorchvisionSegmenter:
-    """Load one by torchvision's name; ``weights`` is a file to use instead of the official one.
+    """Load a network by torchvision's name; ``weights`` is a file to use instead of the official one.
 
-    Raises WeightsError when it cannot be fetched, is damaged or fits another network.
+    Raises WeightsError when the weights cannot be fetched, are damaged or belong to another network.
     """
     from torchvision.models import segmentation
 

@@ -32,14 +32,11 @@ Inner = TypeVar("Inner")
 
 
 def read_overrides(folder: Path, names: Sequence[str], size: tuple[int, int]) -> dict[int, np.ndarray]:
-    """Read a folder of PNGs -> {frame number: label map uint8 [H,W]}.
+    """{frame number: label map uint8 [H,W]} from PNGs called as the input's frames, or by number as `segnst segment`
+    calls them.
 
-    The PNGs are named after the input's frames, or by frame number as `segnst segment` names them.
-
-    names  stems of the input's frames, empty for a video;  size  (H, W) of the frames
-
-    Masks of 0 and 255 mean the first region and keep the value 255 (``FIRST``). Label maps of another size are scaled.
-    Raises InputError.
+    names  stems of the input's frames, empty for a video;  size  (H, W) of the frames. Masks of 0 and 255 mean the
+    first region and keep the 255 (``FIRST``); label maps of another size are scaled. Raises InputError.
     """
     files = sorted(folder.glob("*.png")) if folder.is_dir() else []
     if not files:
