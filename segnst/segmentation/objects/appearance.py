@@ -1,4 +1,4 @@
-"""What an object looks like beside its surroundings: colors, classes and features, as one window shows them."""
+"""The appearance of an object compared with its surroundings in one window: colors, classes and features."""
 
 from __future__ import annotations
 
@@ -10,29 +10,32 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-BINS = 16  # of each color channel
+BINS = 16  # histogram bins per color channel
 
 
 @dataclass(frozen=True, slots=True)
 class Looks:
-    """Normal equations of the regression: gram [F,F] and right side [F], weighted means over frames."""
+    """Normal equations of the ridge regression, as weighted means over frames: gram [F,F] and right side [F]."""
 
     gram: Tensor
     right: Tensor
 
     def mixed(self, other: Looks, share: float) -> Looks:
-        """``share`` of the other, the rest of this one."""
+        """Return the mix of this one and ``share`` (in [0,1]) of the other."""
         return Looks(torch.lerp(self.gram, other.gram, share), torch.lerp(self.right, other.right, share))
 
 
 def bins(lab: np.ndarray) -> np.ndarray:
-    """Where each pixel of uint8 Lab [h,w,3] falls in a histogram of ``BINS`` a channel: int32 [h,w]."""
+    """uint8 Lab [h,w,3] -> the histogram bin of each pixel, int32 [h,w]; ``BINS`` bins per channel."""
     cell = (lab // (256 // BINS)).astype(np.int32)
     return np.asarray((cell[..., 0] * BINS + cell[..., 1]) * BINS + cell[..., 2])
 
 
 def histogram(places: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Weighted distribution over colors [BINS,BINS,BINS], smoothed by one bin each way; from ``bins`` [h,w]."""
+    """Weighted color histogram [BINS,BINS,BINS] that sums to 1, smoothed over neighboring bins.
+
+    places  the result of ``bins``, [h,w];  weight  of each pixel, [h,w]
+    """
     counts: np.ndarray = np.bincount(places.ravel(), weight.ravel(), BINS**3).reshape(BINS, BINS, BINS)
     for axis in range(3):
         counts = (np.roll(counts, 1, axis) + 2 * counts + np.roll(counts, -1, axis)) / 4
@@ -40,7 +43,7 @@ def histogram(places: np.ndarray, weight: np.ndarray) -> np.ndarray:
 
 
 def shares(seen: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """For each class [K,h,w], the share of its pixels near the object that are the object: [K]."""
+    """For each class of ``seen`` [K,h,w], the share of its pixels near the object that belong to the object: [K]."""
     reach = max(3, round(0.12 * max(mask.shape)))
     near = cv2.dilate((mask > 0.5).astype(np.uint8), np.ones((2 * reach + 1, 2 * reach + 1), np.uint8))
     both, all_ = (np.einsum("khw,hw->k", seen, near * m) for m in (mask, np.ones_like(mask)))
@@ -48,7 +51,10 @@ def shares(seen: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 
 def looks(features: Tensor, mask: np.ndarray) -> Looks:
-    """The regression's sums over one window: object and surroundings weigh alike, doubtful pixels little."""
+    """The normal equations from one window: features [F,h',w'] against the soft mask [h,w] of the object.
+
+    Object and surroundings have equal total weight; pixels with a mask near 0.5 have little weight.
+    """
     soft = F.interpolate(torch.from_numpy(mask)[None, None], features.shape[1:], mode="area")[0, 0].flatten()
     side = torch.where(soft > 0.5, 1.0, -1.0)
     weight = (2 * soft - 1).abs()
@@ -59,7 +65,7 @@ def looks(features: Tensor, mask: np.ndarray) -> Looks:
 
 
 def agreement(evidence: np.ndarray, mask: np.ndarray) -> float:
-    """How far log odds [h,w] tell the mask from what lies round it."""
+    """How well log odds [h,w] separate the inside of the mask from the ring around it, in [-1,1] (1: perfectly)."""
     inside, outside = mask > 0.5, mask < 0.5
     if not inside.any() or not outside.any():
         return 0.0

@@ -1,4 +1,4 @@
-"""Prompts as clicks, for networks that know no strokes."""
+"""Converts prompts to clicks, for networks that do not accept strokes."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import torch
 
 from segnst.segmentation.base import Prompt
 
-STROKE_POINTS = 8  # clicks that stand for a stroke
+STROKE_POINTS = 8  # number of clicks that replace a stroke
 
 
 def points_of(prompt: Prompt) -> list[tuple[float, float, bool]]:
-    """The clicks of a prompt, and some along its strokes."""
+    """The clicks of a prompt and some points of its strokes: (x, y, inside the object) in pixels."""
     points = list(prompt.points)
     for stroke, belongs in ((prompt.foreground, True), (prompt.background, False)):
         if stroke is not None:

@@ -1,4 +1,4 @@
-"""What cutting out one object needs on every frame: a window round it, edges from the picture, no stray specks."""
+"""Helpers to cut out one object on a frame: a window around it, edges that follow the picture, removal of specks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Box = tuple[float, float, float, float]  # x, y, width, height
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A part of a frame, looked at in a size of its own: columns left…right, rows top…bottom, at width x height."""
+    """A part of a frame that is resized: columns left…right and rows top…bottom become width x height pixels."""
 
     left: int
     top: int
@@ -31,7 +31,7 @@ class Window:
 
     @classmethod
     def around(cls, box: Box, frame: tuple[int, int], margin: float, long_side: int) -> Window:
-        """The window of a frame (H, W) that holds ``box`` with ``margin`` times its long side on each side."""
+        """The window of a frame (H, W) around ``box``, with a margin on each side of ``margin`` times its long side."""
         x, y, width, height = box
         wide = max(12.0, margin * max(width, height))
         left, top = (int(max(0.0, v - wide)) for v in (x, y))
@@ -43,17 +43,17 @@ class Window:
 
     @property
     def scale(self) -> float:
-        """Pixels of the window for one of the frame."""
+        """Pixels of the window per pixel of the frame."""
         return self.width / max(1, self.right - self.left)
 
     def take(self, frame: np.ndarray) -> np.ndarray:
-        """[H,W] or [H,W,C] of the frame -> the window, [height,width] or [height,width,C]."""
+        """Cut the window out of a frame: [H,W] or [H,W,C] -> [height,width] or [height,width,C]."""
         part = frame[self.top : self.bottom, self.left : self.right]
         how = cv2.INTER_AREA if self.scale < 1 else cv2.INTER_LINEAR
         return np.asarray(cv2.resize(part, (self.width, self.height), interpolation=how))
 
     def put(self, inside: np.ndarray, frame: tuple[int, int]) -> np.ndarray:
-        """float32 [height,width] of the window -> [H,W] of the frame, 0 elsewhere."""
+        """Put a window back into a frame: float32 [height,width] -> [H,W], 0 outside of the window."""
         whole = np.zeros(frame, np.float32)
         size = (self.right - self.left, self.bottom - self.top)
         how = cv2.INTER_LINEAR if self.scale < 1 else cv2.INTER_AREA
@@ -62,7 +62,7 @@ class Window:
 
 
 def extent(mask: np.ndarray) -> Box | None:
-    """The box of where ``mask`` [H,W] is set, or None where it is nowhere."""
+    """The bounding box of the pixels that are set in ``mask`` [H,W], or None if there are none."""
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     if not len(rows):
         return None
@@ -80,7 +80,7 @@ def class_probabilities(guide: AnySegmenter, picture: np.ndarray) -> np.ndarray:
 def follow_edges(picture: np.ndarray, mask: np.ndarray, radius: int, smooth: float = 1e-3) -> np.ndarray:
     """Guided filter with a color guide (He 2010, eq. 19): mask float32 [H,W] takes the edges of uint8 RGB [H,W,3].
 
-    ``smooth`` is the variance, of colors in [0,1], below which nothing counts as an edge.
+    ``smooth`` is the variance, of colors in [0,1], below which differences do not count as an edge.
     """
     size = (2 * radius + 1, 2 * radius + 1)
 
@@ -106,8 +106,11 @@ def follow_edges(picture: np.ndarray, mask: np.ndarray, radius: int, smooth: flo
 
 
 def connected(mask: np.ndarray, seeds: Sequence[np.ndarray], share: float = 0.1) -> np.ndarray:
-    """Keep of a bool mask [H,W] the parts that touch a seed (bool [H,W]) or have ``share`` of the largest part's area
-    (above 1: none has); small holes are filled."""
+    """Keep only the main parts of a bool mask [H,W], and fill its small holes.
+
+    A connected part is kept if it touches a seed (bool [H,W]), or if its area is at least ``share`` of the largest
+    part's area. With ``share`` above 1, only parts that touch a seed are kept.
+    """
     count, parts, facts, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
     if count > 1:
         keep = facts[:, cv2.CC_STAT_AREA] >= share * facts[1:, cv2.CC_STAT_AREA].max()

@@ -1,4 +1,4 @@
-"""Detect, then mask: a detector's boxes, each cut out by a selector (SAM, GrabCut), as objects of a segmenter."""
+"""Detect, then mask: a detector draws boxes, and a selector (SAM, GrabCut) cuts out the object in each of them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 DETECTOR, FALLBACK = "fasterrcnn_resnet50_fpn_v2", "deeplab"
-MOST = 30  # objects a frame
+MOST = 30  # objects per frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +34,10 @@ class Detection:
 
 
 class Detector(ABC):
-    """Draws boxes round the objects of a frame.
+    """Draws boxes around the objects of a frame.
 
-    name     how the user calls it
-    classes  what it tells apart; ``classes[0]`` is none of them
+    name     what the user types to choose it
+    classes  the classes that it knows, by index; ``classes[0]`` is the background
     path     the file that its weights were loaded from, or None
     """
 
@@ -46,35 +46,35 @@ class Detector(ABC):
 
     @abstractmethod
     def __call__(self, rgb: Tensor, wanted: frozenset[int]) -> list[Detection]:
-        """RGB ``[1,3,H,W]`` float in [0,1] -> detections, in no order.
+        """RGB ``[1,3,H,W]`` float in [0,1] -> detections, in any order.
 
         wanted  the indices of the classes to look for
         """
 
     @property
     def weights(self) -> dict[str, Path]:
-        """The files of weights that take part: {name: path}."""
+        """The files of weights that are in use: {name: path}."""
         return {} if self.path is None else {self.name: self.path}
 
 
 class DetectThenMask(Finder):
-    """A finder of the objects called ``names``.
+    """A finder that detects the objects called ``names`` and then cuts them out.
 
-    Its classes are these names, as they were asked for (None: all that the detector knows). Masks have the frame's
-    size. A box in which the selector finds nothing is left out.
+    Its classes are these names as the user typed them (None: all classes of the detector). The masks have the size of
+    the frame. Boxes in which the selector finds nothing are left out.
     """
 
     def __init__(self, detector: Detector, selector: Selector, names: Sequence[str] | None = None) -> None:
         super().__init__(f"{detector.name}+{selector.name}", detector.classes, detector.path)
         self.detector, self.selector = detector, selector
-        self.members = [frozenset({r.index}) for r in detector.classes[1:]]  # the detector's classes of each of ours
+        self.members = [frozenset({r.index}) for r in detector.classes[1:]]  # of each class: the detector's classes
         if names is not None:
             words = list(dict.fromkeys(n.strip().lower() for n in names))
             self.classes = (Region(0, "other"), *(Region(k, n) for k, n in enumerate(words, 1)))
             self.members = [frozenset(r.index for r in resolve(n, detector.classes)) for n in words]
 
     def only(self, classes: frozenset[int]) -> DetectThenMask:
-        """Return a finder that looks for these of its classes alone: each object costs a mask."""
+        """Return a finder that looks for these of its classes only, because cutting out each object takes time."""
         narrow = copy(self)
         narrow.members = [m if k in classes else frozenset() for k, m in enumerate(self.members, 1)]
         return narrow
@@ -106,7 +106,7 @@ class DetectThenMask(Finder):
 def load_segmenter(
     name: str, *, device: str | torch.device, offline: bool = False, weights: Path | None = None
 ) -> InstanceSegmenter:
-    """Load ``detect_sam`` or ``detect_grabcut``: the default detector's boxes, cut out. Raises WeightsError."""
+    """Load ``detect_sam`` or ``detect_grabcut``: the default detector with that selector. Raises WeightsError."""
     selector = name.removeprefix("detect_")
     return InstanceSegmenter(load(None, detector=None, selector=selector, device=device, offline=offline))
 
@@ -119,10 +119,11 @@ def load(
     device: str | torch.device,
     offline: bool = False,
 ) -> DetectThenMask:
-    """Load what finds the objects called ``names`` (None: of all classes).
+    """Load the finder of the objects called ``names`` (None: of all classes).
 
-    detector  a registered name; None: Faster R-CNN, or the bundled segmenter with a SegnstWarning where its
-              weights cannot be had
+    detector  a registered name; None: Faster R-CNN, or, if its weights are not available, the bundled segmenter with
+              a SegnstWarning
+
     Raises UsageError, PlanError for a name that the detector does not know, WeightsError.
     """
     cut = registry.get(registry.SELECTORS, selector, "selector")

@@ -1,4 +1,7 @@
-"""Boxes without a detector: the connected parts of a class in the bundled segmenter's label map. Always there."""
+"""Boxes without a detector network: the connected parts of a class in a segmenter's label map.
+
+With the bundled segmenter, this is available on every machine.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +14,12 @@ from segnst import registry
 from segnst.segmentation.base import AnySegmenter
 from segnst.segmentation.objects.detect import Detection, Detector
 
-SMALLEST = 0.002  # share of the frame
-MARGIN = 0.02  # of its sides, round a box: the network's edge is a little soft
+SMALLEST = 0.002  # area below which a part is ignored, as a share of the frame
+MARGIN = 0.02  # share of its sides by which a box is enlarged, because the segmenter's edges are soft
 
 
 class ComponentDetector(Detector):
-    """A detector round a segmenter. Objects that touch are one box."""
+    """A detector that uses a segmenter. Objects of a class that touch share one box."""
 
     def __init__(self, name: str, segmenter: AnySegmenter) -> None:
         super().__init__(name, segmenter.regions, segmenter.path)

@@ -1,7 +1,7 @@
-"""Faster R-CNN (Ren et al. 2015, arXiv:1506.01497) as torchvision ships it: boxes of COCO's 80 classes.
+"""Faster R-CNN (Ren et al. 2015, arXiv:1506.01497) from torchvision: boxes of COCO's 80 classes.
 
-``fasterrcnn_resnet50_fpn_v2`` (175 MB, box AP 46.7 on COCO, says torchvision) and, far quicker and coarser,
-``fasterrcnn_mobilenet_v3_large_320_fpn`` (77 MB, 22.8). BSD-3-Clause.
+There are ``fasterrcnn_resnet50_fpn_v2`` (175 MB, box AP 46.7 on COCO according to torchvision) and the much faster but
+less accurate ``fasterrcnn_mobilenet_v3_large_320_fpn`` (77 MB, box AP 22.8). The license is BSD-3-Clause.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from segnst.errors import WeightsError
 from segnst.masks.coco_classes import coco_regions
 from segnst.segmentation.objects.detect import Detection, Detector
 
-SURE = 0.5
+SURE = 0.5  # score from which a detection is reported
 
 
 class FasterRcnn(Detector):
-    """A detector round a torchvision network of COCO's 91 numbers."""
+    """A detector that uses a torchvision network with COCO's 91 class numbers."""
 
     def __init__(self, name: str, network: nn.Module, path: Path | None = None) -> None:
         classes, self.numbers = coco_regions()
@@ -51,8 +51,8 @@ def read(path: Path, name: str) -> nn.Module:
     build = getattr(detection, name)
     network: nn.Module = build(weights=None, weights_backbone=None, num_classes=91, box_score_thresh=SURE)
     if name == "fasterrcnn_mobilenet_v3_large_320_fpn":
-        # its norms are frozen ones where there are weights; without any, torchvision builds ordinary ones, which
-        # compute the same but count their batches
+        # The file comes from a network with frozen batch norms. Built without weights, torchvision's network has
+        # ordinary batch norms, which compute the same but also expect a count of batches.
         tensors |= {k: v for k, v in network.state_dict().items() if k.endswith("num_batches_tracked")}
     try:
         network.load_state_dict(tensors)
@@ -62,7 +62,7 @@ def read(path: Path, name: str) -> nn.Module:
 
 
 def load(name: str, *, device: str | torch.device, offline: bool = False) -> FasterRcnn:
-    """Load one by torchvision's name. Raises WeightsError."""
+    """Load a detector by torchvision's name. Raises WeightsError."""
     from segnst.catalog import fetch_named
 
     path = fetch_named(name, offline=offline)

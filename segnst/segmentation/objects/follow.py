@@ -1,15 +1,16 @@
-"""Following one object from frame to frame: its mask, moved along the flow and fitted anew to what is seen.
+"""Follows one object from frame to frame: its mask is warped along the optical flow and refitted to the new frame.
 
-Each frame is looked at in a window round where the object should be. Four witnesses are added as log odds:
+Each frame is examined in a window around the expected place of the object. Four cues are added as log odds:
 
-- the moved mask, trusted more where the flow is reliable and the edge far away;
-- the guide's classes, weighted by how often each was the object so far (a rider's person and vehicle count alike);
+- the warped mask, which counts more where the flow is reliable and the mask's edge is far away;
+- the guide's classes, weighted by how often each class was the object so far (so that a rider can consist of both
+  person and vehicle);
 - colors: histograms of the object and of its surroundings;
-- looks: ridge regression of object against surroundings on the guide's features, learned on the frame of the
-  selection and, slowly, on those since (the target model of Robinson 2020, arXiv 2003.00908, in closed form). It
-  tells this scooter from those parked behind it.
+- looks: a ridge regression on the guide's features that separates the object from its surroundings. It is learned on
+  the frame of the selection and, slowly, on the following ones (the target model of Robinson 2020, arXiv 2003.00908,
+  in closed form). It distinguishes this scooter from those parked behind it.
 
-The color guided filter turns the sum into a mask with the picture's edges.
+A guided filter with a color guide turns the sum into a mask that follows the edges of the picture.
 """
 
 from __future__ import annotations
@@ -31,29 +32,29 @@ from segnst.segmentation.objects.cutout import Box, Window, connected, extent, f
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """How much each witness counts, and how fast the object's looks are learned anew."""
+    """How much each cue counts, and how fast the appearance of the object is learned again."""
 
     moved: float = 0.8
-    firm: float = 3.0  # more for the moved mask, far from its edge
+    firm: float = 3.0  # additional weight of the warped mask far from its edge
     classes: float = 0.3
     color: float = 0.3
     looks: float = 3.0
-    blur: float = 6.0  # px of the window: how far the moved mask may be off
-    reach: float = 24.0  # px of the window beyond which nothing joins the object from one frame to the next
-    learn: float = 0.1
-    learn_around: float = 0.3
-    window: int = 352  # px, long side
-    guide: int = 385  # px, long side at which the guide looks at the window
-    margin: float = 0.4  # of the object's long side, round it
+    blur: float = 6.0  # px of the window, the expected error of the warped mask
+    reach: float = 24.0  # px of the window, how far the object can grow from one frame to the next
+    learn: float = 0.1  # learning rate of the object's appearance per frame
+    learn_around: float = 0.3  # learning rate of the colors around the object per frame
+    window: int = 352  # px, long side of the window
+    guide: int = 385  # px, long side of the window as input of the guide
+    margin: float = 0.4  # of the window around the object, as a share of the object's long side
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A window as the witnesses see it.
+    """The data of a window from which the cues are computed.
 
     view      uint8 RGB [h,w,3]
-    classes   float32 [K,h,w];  bins  int32 [h,w], the color's place in a histogram
-    features  float32 [F,h',w'], coarser
+    classes   the guide's probabilities, float32 [K,h,w];  bins  histogram bin of each pixel's color, int32 [h,w]
+    features  inputs of the regression, float32 [F,h',w'] at a lower resolution
     """
 
     view: np.ndarray
@@ -67,13 +68,13 @@ class Target:
     """What is known of an object.
 
     mask        float32 [H,W], where it is
-    classes     [K], how often a pixel of that class near the object was the object
-    colors     [BINS,BINS,BINS] distribution of its colors in Lab, ``first`` that of the selection
-    around      the same of its surroundings
-    looks       of the frames since the selection, ``first_looks`` of that one
-    agreement   how well the witnesses agreed on the frame of the selection, what later frames are compared to
+    classes     [K], how often a pixel of each class near the object belonged to the object
+    colors      [BINS,BINS,BINS] distribution of its colors in Lab; ``first`` on the frame of the selection only
+    around      distribution of the colors of its surroundings, in the same form
+    looks       regression over the frames since the selection; ``first_looks`` over the frame of the selection only
+    agreement   how well the cues separate the object on the frame of the selection; later frames are compared with it
     confidence  in [0,1], 1 on the frame of the selection
-    lost        frames since it was last seen, 0 while it is
+    lost        number of frames since the object was last seen, 0 while it is visible
     area        px, when it was last seen
     """
 
@@ -96,18 +97,19 @@ def _logit(p: np.ndarray, least: float) -> np.ndarray:
 
 
 class Follower:
-    """Follows one object. Holds nothing of the clip: what it knows is the :class:`Target`.
+    """Follows one object. It keeps no state itself; all that is known of the object is in its :class:`Target`.
 
-    guide  the bundled segmenter or one like it, whose features say what things look like
+    guide  a segmenter such as the bundled one, whose classes and features describe the appearance of objects
     """
 
     def __init__(self, guide: DeepLabSegmenter, weights: Weights = Weights()) -> None:
         self.guide, self.weights = guide, weights
 
     def start(self, frame: np.ndarray, mask: np.ndarray, known: Target | None = None) -> Target:
-        """uint8 RGB [H,W,3] and the object's mask float32 [H,W] -> what is known of it.
+        """uint8 RGB [H,W,3] and the object's mask float32 [H,W] -> its target.
 
-        ``known`` is what was known before the user corrected it: half of what is known of its looks stays.
+        known  the earlier target, if the user corrects an object that is already followed. Its colors and looks on the
+               frame of the earlier selection contribute one half to the new target
         """
         box = extent(mask > 0.5) or (0.0, 0.0, float(frame.shape[1]), float(frame.shape[0]))
         window = self._window(box, frame)
@@ -122,10 +124,10 @@ class Follower:
         return replace(target, agreement=appearance.agreement(self._evidence(target, seen), inside))
 
     def follow(self, frame: np.ndarray, moved: np.ndarray, reliable: np.ndarray | None, target: Target) -> Target:
-        """One frame on.
+        """Follow the object to the next frame, or search the whole frame for it if it is lost.
 
-        frame     uint8 RGB [H,W,3];  moved  the last mask moved along the flow, float32 [H,W]
-        reliable  of the flow, float32 [H,W] in [0,1], or None where the mask was not moved by a flow
+        frame     uint8 RGB [H,W,3];  moved  the last mask warped along the flow, float32 [H,W]
+        reliable  reliability of the flow, float32 [H,W] in [0,1], or None if the mask was not warped by a flow
         """
         box = None if target.lost else extent(moved > 0.5)
         if box is None or box[2] * box[3] < 16:
@@ -153,18 +155,19 @@ class Follower:
         return Seen(view, classes[0].numpy(), appearance.bins(lab), every[0])
 
     def _moved(self, prior: np.ndarray, reliable: np.ndarray) -> np.ndarray:
-        """Log odds of the object by the moved mask."""
+        """Log odds of the object from the warped mask and the reliability of the flow, [h,w]."""
         w = self.weights
         inside = (prior > 0.5).astype(np.uint8)
         deep, away = (cv2.distanceTransform(m, cv2.DIST_L2, 3) for m in (inside, 1 - inside))
         odds = w.moved * _logit(cv2.GaussianBlur(prior, (0, 0), w.blur), 0.02)
-        # what the object uncovers has no reliable flow, and is not the object; what turns into view is
+        # Outside of the warped mask, unreliable flow can mean background that the object uncovers, or a part of the
+        # object that turns into view. The minimum of 0.6 is a compromise between the two.
         firm = reliable * ((deep - w.blur) / w.blur).clip(0, 1)
         firm -= np.maximum(reliable, 0.6) * ((away - w.blur) / w.blur).clip(0, 1)
         return np.asarray(odds + w.firm * firm - 4 * ((away - w.reach) / (0.5 * w.reach)).clip(0, 1))
 
     def _evidence(self, target: Target, seen: Seen) -> np.ndarray:
-        """Log odds of the object by its classes, colors and looks alone, [h,w]."""
+        """Log odds of the object from its classes, colors and looks alone, without the warped mask, [h,w]."""
         w = self.weights
         chance = np.einsum("khw,k->hw", seen.classes, target.classes)
         ratio = np.log((target.colors.ravel()[seen.bins] + 1e-5) / (target.around.ravel()[seen.bins] + 1e-5))
@@ -206,15 +209,18 @@ class Follower:
         )
 
     def _confidence(self, mask: np.ndarray, prior: np.ndarray, evidence: np.ndarray, target: Target) -> float:
-        """How sure it is that this is still the object: witnesses beside those of the selection, and mask beside
-        moved mask."""
+        """How sure it is that this is still the object, in [0,1].
+
+        It combines how well the cues separate the object, compared with the frame of the selection, and how far the
+        mask overlaps the warped mask.
+        """
         agreement = appearance.agreement(evidence, mask) / max(target.agreement, 0.1)
         both = float(np.minimum(mask, prior).sum() / max(1.0, np.maximum(mask, prior).sum()))
         now = float(np.clip(agreement, 0, 1) * np.clip(1.4 * both, 0, 1))
         return min(1.0, 0.7 * target.confidence + 0.3 * now) if not target.lost else now
 
     def _search(self, frame: np.ndarray, target: Target) -> Target:
-        """Look for a lost object in the whole frame, by its looks alone; ``mask`` stays empty until it is found."""
+        """Search the whole frame for a lost object, by its appearance alone. ``mask`` is empty until it is found."""
         height, width = frame.shape[:2]
         gone = replace(target, mask=np.zeros((height, width), np.float32), confidence=0.0, lost=target.lost + 1)
         window = Window.around((0, 0, width, height), (height, width), 0, max(512, self.weights.window))
@@ -222,10 +228,10 @@ class Follower:
         evidence = self._evidence(target, seen)
         found = evidence > 0
         count, parts, facts, _ = cv2.connectedComponentsWithStats(found.astype(np.uint8))
-        best, score = 0, 0.45  # of how much the object was like itself when it was selected
+        best, score = 0, 0.45  # least likeness that counts as found; 1 is the likeness on the frame of the selection
         for part in range(1, count):
             area = facts[part, cv2.CC_STAT_AREA] / window.scale**2
-            # it may have come nearer or gone further away while it was not seen
+            # The size may differ, because the object may have moved nearer or further away while it was lost.
             if not 0.2 < area / max(target.area, 1) < 5:
                 continue
             here = parts == part
@@ -241,7 +247,10 @@ class Follower:
 
 
 def _fit(view: np.ndarray, odds: np.ndarray, prior: np.ndarray) -> np.ndarray:
-    """Log odds [h,w] -> soft mask [h,w] with the edges of uint8 RGB [h,w,3], of what hangs together with ``prior``."""
+    """Log odds [h,w] -> soft mask [h,w] that follows the edges of uint8 RGB [h,w,3].
+
+    Only parts that are connected with ``prior`` [h,w] are kept.
+    """
     mask = follow_edges(view, (1 / (1 + np.exp(-odds))).astype(np.float32), max(2, round(max(view.shape) / 60)))
     sure = mask > 0.5
     kept = connected(sure, [prior > 0.4], share=2.0)

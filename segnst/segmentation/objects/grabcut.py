@@ -1,6 +1,6 @@
-"""GrabCut (Rother et al. 2004), OpenCV's, started from a segmenter's probabilities where one of its classes is visible.
+"""OpenCV's GrabCut (Rother et al. 2004), initialized with a segmenter's probabilities if it sees a class there.
 
-Without such a class (or without a segmenter) the box, clicks and strokes alone say where to begin.
+Without such a class, or without a segmenter, only the box, the clicks and the strokes initialize it.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from segnst.segmentation.base import AnySegmenter, Prompt, Selector, objects, re
 from segnst.segmentation.networks.deeplab import load_bundled
 from segnst.segmentation.objects.cutout import Box, Window, class_probabilities, connected, extent, follow_edges
 
-LONG_SIDE = 448  # px of the window that is cut
-MARGIN = 0.25  # of the box's long side, round it
-VISIBLE = 0.12  # of the box that a class must cover
-FILLS = 0.6  # of the box: the extent of what is visible of the class
-GUIDED = 0.6  # share of the segmenter's word in the result, where it sees a class
-CLICK = 0.03  # radius of what a click surely marks, of the window's short side
+LONG_SIDE = 448  # px, of the window in which the object is cut out
+MARGIN = 0.25  # of the window around the box, as a share of the box's long side
+VISIBLE = 0.12  # share of the box that a class must cover to be used
+FILLS = 0.6  # share of the box that the extent of the class must fill to be used
+GUIDED = 0.6  # weight of the segmenter's probabilities in the result; GrabCut's mask has the rest
+CLICK = 0.03  # radius of the disk that a click marks, as a share of the window's short side
 
 
 class GrabCut(Selector):
-    """A selector. ``guide`` is a segmenter that may know the object's class."""
+    """A selector that runs GrabCut. ``guide`` is a segmenter that may know the class of the object."""
 
     def __init__(self, guide: AnySegmenter | None = None, iterations: int = 3) -> None:
         super().__init__("grabcut")
@@ -35,9 +35,9 @@ class GrabCut(Selector):
 
     @torch.inference_mode()
     def __call__(self, rgb: Tensor, prompt: Prompt) -> Tensor:
-        """RGB [1,3,H,W] in [0,1] and a prompt -> soft mask [1,1,H,W] with the picture's edges.
+        """RGB [1,3,H,W] in [0,1] and a prompt -> soft mask [1,1,H,W] that follows the picture's edges.
 
-        Raises UsageError: the prompt lies outside the frame, is too small, or nothing can be cut out.
+        Raises UsageError when the prompt lies outside the frame or is too small, or when nothing can be cut out.
         """
         frame = np.ascontiguousarray(to_bytes(rgb[0]))
         size = (frame.shape[0], frame.shape[1])
@@ -67,7 +67,7 @@ class GrabCut(Selector):
         return {} if self.guide is None else self.guide.weights
 
     def _where(self, prompt: Prompt, size: tuple[int, int], everywhere: np.ndarray | None) -> tuple[Box, bool]:
-        """The box to look into, and whether nothing outside of it belongs to the object."""
+        """The box to search for the object, and whether it is the user's, so that nothing outside belongs to it."""
         if prompt.box is not None:
             return _inside_frame(prompt.box, size), True
         height, width = size
@@ -83,7 +83,7 @@ class GrabCut(Selector):
         if found is None:
             raise UsageError("A selection needs a box, a point or a foreground stroke that belongs to the object.")
         blob = None if everywhere is None or self.guide is None else self._blob(everywhere, marked)
-        if blob is not None:  # the extent of the thing that was clicked
+        if blob is not None:
             return blob, False
         x, y, wide, high = found
         reach = 0.2 * min(size)
@@ -91,6 +91,7 @@ class GrabCut(Selector):
         return _inside_frame(grown, size), False
 
     def _blob(self, everywhere: np.ndarray, marked: np.ndarray) -> Box | None:
+        """The extent of the segmenter's object under the marked pixels, or None if it sees no object there."""
         assert self.guide is not None
         things = [r.index for r in objects(self.guide.regions)]
         index = max(things, key=lambda k: float(everywhere[k][marked].mean()), default=None)
@@ -131,8 +132,8 @@ class GrabCut(Selector):
             trimap[inside] = cv2.GC_PR_FGD
         trimap[yes], trimap[no] = cv2.GC_FGD, cv2.GC_BGD
         known = {int(v) & 1 for v in np.unique(trimap)}
-        if known == {0, 1}:  # else the box is the whole frame, and there is nothing to tell it from
-            cv2.setRNGSeed(0)  # its color clusters start at random
+        if known == {0, 1}:  # GrabCut needs both; a box as large as the frame leaves no background
+            cv2.setRNGSeed(0)  # GrabCut initializes its color models at random
             blank = np.zeros((1, 65)), np.zeros((1, 65))
             cv2.grabCut(np.ascontiguousarray(view), trimap, None, *blank, self.iterations, cv2.GC_INIT_WITH_MASK)
         mask = ((trimap & 1) > 0).astype(np.float32)
@@ -142,7 +143,7 @@ class GrabCut(Selector):
             mask[yes], mask[no] = 1, 0
         kept = connected(mask > 0.5, [yes] if yes.any() else [])
         soft = follow_edges(view, kept.astype(np.float32), 2 * reach)
-        # the filter only says how the border runs; it neither adds nor takes away parts
+        # The guided filter may only change a band along the border: it must not add or remove parts.
         band = cv2.dilate(kept.astype(np.uint8), cross, iterations=reach)
         core = cv2.erode(kept.astype(np.uint8), cross, iterations=reach)
         return np.asarray(np.maximum(soft * band, core).astype(np.float32))
@@ -176,7 +177,7 @@ def _stroke(mask: Tensor, size: tuple[int, int]) -> np.ndarray:
 
 
 def _marks(prompt: Prompt, window: Window, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """What surely belongs and surely does not, bool [height,width] of the window."""
+    """The pixels that the user marked as object and as background, bool [height,width] of the window each."""
     marks = []
     for stroke, belongs in ((prompt.foreground, True), (prompt.background, False)):
         mark = np.zeros((window.height, window.width), np.uint8)
@@ -192,7 +193,10 @@ def _marks(prompt: Prompt, window: Window, size: tuple[int, int]) -> tuple[np.nd
 
 
 def _alike(view: np.ndarray, yes: np.ndarray, no: np.ndarray) -> np.ndarray:
-    """Pixels whose color is nearer to what was marked than to what was not (or than to most of the rest)."""
+    """Pixels whose color is nearer to the marked object than to the marked background.
+
+    Without marked background, these are the pixels whose color distance is well below the median of all pixels.
+    """
     lab = cv2.cvtColor(view, cv2.COLOR_RGB2LAB).astype(np.float32)
 
     def distance(mark: np.ndarray) -> np.ndarray:
@@ -208,10 +212,12 @@ def _alike(view: np.ndarray, yes: np.ndarray, no: np.ndarray) -> np.ndarray:
 def _object_prior(
     probabilities: np.ndarray, guide: AnySegmenter, name: str | None, inside: np.ndarray, yes: np.ndarray
 ) -> np.ndarray | None:
-    """How likely each pixel is of the class that fits the box best, or None where none is visible.
+    """Return the probability of the class that fits the box best, [h,w], or None if no class fits.
 
-    probabilities float32 [K,h,w] of the window. The class covers much of the box and reaches little out of it;
-    all objects together are a candidate too (a rider and the bicycle).
+    probabilities  float32 [K,h,w] of the window
+
+    The best class covers much of the box and extends little beyond it. All objects together are a candidate too, for
+    example a rider with the bicycle.
     """
     things = [r.index for r in objects(guide.regions)]
     candidates = [(k,) for k in things] + ([tuple(things)] if len(things) > 1 else [])
@@ -233,7 +239,7 @@ def _object_prior(
     if prior is None or covers < VISIBLE or (yes.any() and prior[yes].mean() < 0.3):
         return None
     found, drawn = extent((prior > 0.5) & inside), extent(inside)
-    # what fills a corner of the box is not what the box was drawn round
+    # If the class fills only a corner of the box, it is not the object that the user drew the box around.
     if found is None or drawn is None:
         return None
     if not inside.all() and found[2] * found[3] < FILLS * drawn[2] * drawn[3]:
@@ -242,5 +248,8 @@ def _object_prior(
 
 
 def load(name: str, *, device: torch.device, offline: bool = False) -> GrabCut:
-    """Registry entry: guided by the bundled segmenter, which needs one look: what is cut out is large."""
+    """Registry entry: GrabCut, guided by the bundled segmenter.
+
+    A single scale of the segmenter suffices, because the object is large in the window.
+    """
     return GrabCut(load_bundled("deeplab", device=device, offline=offline))

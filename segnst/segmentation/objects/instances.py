@@ -1,20 +1,20 @@
-"""Single objects as regions: ``person:1``, ``person:left``, ``car:*``, each the same object from frame to frame.
+"""Single objects as regions: ``person:1``, ``person:left`` or ``car:*`` mean the same objects on every frame.
 
-A *finder* says which objects a frame shows; this file follows them through time and gives each to the region
-that asks for it.
+A *finder* reports the objects of a frame. This module follows them through time and assigns each one to a region.
 
-    NAME:K        the K-th object of the class, in order of first sight; of those first seen together the largest
-                  is first. Number 1 is the largest of the first frame.
-    NAME:left     the leftmost, NAME:right the rightmost, NAME:largest the largest when first seen, and that same
-                  object from then on; chosen anew when it has been out of sight for a second or so
+    NAME:K        the K-th object of the class, numbered in the order in which they first appear. Objects that appear
+                  on the same frame are numbered from the largest to the smallest, so number 1 is the largest object
+                  of the first frame that shows any
+    NAME:left     the leftmost object (NAME:right the rightmost, NAME:largest the largest). The choice is made once,
+                  and that object is followed; it is made again when the object has been lost for about a second
     NAME, NAME:*  all objects of the class
 
-An object belongs to one region: a number goes before a place, a place before a class, a class before a group of
-classes (car before vehicle). So ``person:1=… person=…`` is one person and all the others.
+An object belongs to one region only: a number takes precedence over a place, a place over a class, and a class over a
+group of classes (car over vehicle). So ``person:1=… person=…`` means one person and all others.
 
-Following: an object is the one whose mask of the last sight it overlaps most (greedy, as in SORT, Bewley et al.
-2016, arXiv:1602.00763, with masks for boxes); one that is less sure than a new object must be is still taken where
-a known one was (as in ByteTrack, Zhang et al. 2022, arXiv:2110.06864).
+To follow objects, each found object is matched with the known one whose last mask it overlaps most (greedily as in
+SORT, Bewley et al. 2016, arXiv:1602.00763, but with masks instead of boxes). A find whose score is too low for a new
+object is still accepted if it matches a known one (as in ByteTrack, Zhang et al. 2022, arXiv:2110.06864).
 """
 
 from __future__ import annotations
@@ -31,22 +31,22 @@ from segnst.errors import PlanError
 from segnst.segmentation.base import Segmenter, resolve
 from segnst.types import Region
 
-SURE = 0.5  # score from which an object is believed at first sight
-STILL = 0.3  # … and where a known one was
-OVERLAP = 0.2  # IoU with the last sight from which it is the same object; of another class, OVERLAP_OTHER
+SURE = 0.5  # score from which a new object is accepted
+STILL = 0.3  # score from which an object is accepted that matches a known one
+OVERLAP = 0.2  # IoU with its last mask from which a find is a known object; of another class, OVERLAP_OTHER
 OVERLAP_OTHER = 0.5
-DUPLICATE = 0.7  # IoU from which two finds are one object
-FORGET = 30  # frames out of sight
+DUPLICATE = 0.7  # IoU from which two finds are the same object
+FORGET = 30  # number of frames after which a lost object is forgotten
 PLACES = ("left", "right", "largest")
-_REST = ("background", "foreground")  # the plan's own words
+_REST = ("background", "foreground")  # words of the plan that name no class
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
     """The objects of one frame.
 
-    classes  index of each one's region in the finder's ``classes``
-    scores   how sure the finder is of each, in [0,1]
+    classes  class of each object, as an index of the finder's ``classes``
+    scores   confidence of the finder for each object, in [0,1]
     masks    [N,h,w] float in [0,1], corners aligned with the frame's
     """
 
@@ -58,8 +58,8 @@ class Found:
 class Finder(ABC):
     """Finds the objects of one frame.
 
-    name     how the user calls it
-    classes  what it tells apart; ``classes[0]`` is none of them
+    name     what the user types to choose it
+    classes  the classes that it knows, by index; ``classes[0]`` is the background
     path     the file that its weights were loaded from, or None
     """
 
@@ -68,21 +68,21 @@ class Finder(ABC):
 
     @abstractmethod
     def __call__(self, rgb: Tensor) -> Found:
-        """RGB ``[1,3,H,W]`` in [0,1] -> the objects. It should report what it is sure of by more than ``STILL``."""
+        """RGB ``[1,3,H,W]`` in [0,1] -> the objects. All with a score above ``STILL`` should be reported."""
 
     def only(self, classes: frozenset[int]) -> Finder:
-        """Return a finder that need not look for other classes than these, where each costs time."""
+        """Return a finder that may leave out all classes but these, to save time."""
         return self
 
     @property
     def weights(self) -> dict[str, Path]:
-        """The files of weights that take part: {name: path}."""
+        """The files of weights that are in use: {name: path}."""
         return {} if self.path is None else {self.name: self.path}
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A region of a plan: ``which`` of the objects of ``classes`` (a number, a place, or ``*`` for all)."""
+    """A region of a plan: ``which`` objects of ``classes`` it means (a number, one of ``PLACES``, or ``*`` for all)."""
 
     name: str
     classes: frozenset[int]
@@ -90,7 +90,7 @@ class Request:
 
     @property
     def order(self) -> tuple[int, int]:
-        """The smaller goes before the larger where both mean an object."""
+        """If two requests mean the same object, the one with the smaller order gets it."""
         kind = 0 if isinstance(self.which, int) else 1 if self.which in PLACES else 2
         return kind, len(self.classes)
 
@@ -109,7 +109,7 @@ def parse_request(name: str, regions: Sequence[Region]) -> Request:
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """An object that was seen: its place in ``InstanceCarry.seen``, and its mask [h,w] bool of the last sight."""
+    """A known object: its index in ``InstanceCarry.seen``, its last mask [h,w] bool, and the frames since then."""
 
     number: int
     mask: Tensor
@@ -120,9 +120,9 @@ class Track:
 class InstanceCarry:
     """What the next frame needs to know.
 
-    tracks  the objects seen within the last ``FORGET`` frames
-    seen    class of every object ever seen, in order of first sight
-    chosen  which object a place (``person:left``) stands for
+    tracks  the objects that were seen within the last ``FORGET`` frames
+    seen    class of every object that was ever seen, in order of first appearance
+    chosen  the object that each request by place (``person:left``) has chosen
     """
 
     tracks: tuple[Track, ...] = ()
@@ -131,20 +131,20 @@ class InstanceCarry:
 
 
 def _solid(masks: Tensor) -> Tensor:
-    """Where objects are, to compare them: [N,h,w] in [0,1] -> bool, with a long side of at most 640 or so."""
+    """Reduced binary masks for comparisons: [N,h,w] in [0,1] -> bool, with a long side of at most about 640."""
     step = max(1, max(masks.shape[1:]) // 640)
     return masks[:, ::step, ::step] > 0.5
 
 
 def _iou(masks: Tensor, others: Tensor) -> Tensor:
-    """[N,h,w] and [M,h,w] bool -> [N,M]."""
+    """Masks [N,h,w] and [M,h,w] bool -> the IoU of each pair, [N,M]."""
     a, b = masks.flatten(1).float(), others.flatten(1).float()
     both = a @ b.T
     return both / (a.sum(1)[:, None] + b.sum(1)[None] - both).clamp_min(1)
 
 
 def without_duplicates(found: Found) -> Found:
-    """Surest first, without what lies on a surer object (a car that is a truck as well) and without empty masks."""
+    """Sort the objects by score, and remove empty masks and duplicates (a car that was also found as a truck)."""
     order = sorted(range(len(found.scores)), key=lambda i: -found.scores[i])
     solid = _solid(found.masks)
     overlap = _iou(solid, solid)
@@ -156,7 +156,7 @@ def without_duplicates(found: Found) -> Found:
 
 
 def follow(found: Found, carry: InstanceCarry) -> tuple[Found, tuple[int, ...], InstanceCarry]:
-    """Say which object each find is -> (the finds that are believed, the number of each, carry)."""
+    """Match the finds with the known objects -> (the accepted finds, the number of each one's object, carry)."""
     solid = _solid(found.masks)
     number: dict[int, int] = {}
     tracks = [t for t in carry.tracks if t.mask.shape == solid.shape[1:]]
@@ -183,13 +183,13 @@ def follow(found: Found, carry: InstanceCarry) -> tuple[Found, tuple[int, ...], 
 
 
 class InstanceSegmenter(Segmenter[InstanceCarry]):
-    """A segmenter of single objects round a finder.
+    """A segmenter of single objects that uses a finder.
 
-    Its regions are the finder's classes, each all objects of one; :meth:`select` gives a segmenter for the
-    regions of a plan. Probabilities: where objects overlap, the surer lies in front.
+    Its regions are the finder's classes, each with all objects of that class; :meth:`select` returns a segmenter for
+    the regions of a plan. Where objects overlap, the one with the higher score lies in front.
     """
 
-    in_order = True  # an object has its number from the frames before
+    in_order = True  # the numbers of the objects come from the earlier frames
 
     def __init__(self, finder: Finder, requests: Sequence[tuple[Request, tuple[str, ...]]] = ()) -> None:
         super().__init__(finder.name, finder.classes, finder.path)
@@ -203,9 +203,9 @@ class InstanceSegmenter(Segmenter[InstanceCarry]):
             self.regions = (Region(0, "other"), *asked, Region(len(asked) + 1, "object"))
 
     def select(self, names: Sequence[str]) -> InstanceSegmenter:
-        """Return a segmenter whose regions are these, then ``object`` for all objects that none of them means.
+        """Return a segmenter whose regions are these names, then ``object`` for all other objects.
 
-        Raises PlanError for an unknown class, with the nearest name, and for an unknown choice behind the colon.
+        Raises PlanError for an unknown class, with the nearest name, and for an unknown choice after the colon.
         """
         asked: dict[tuple[frozenset[int], int | str], tuple[Request, tuple[str, ...]]] = {}
         for name in names:
@@ -219,7 +219,7 @@ class InstanceSegmenter(Segmenter[InstanceCarry]):
         return InstanceSegmenter(self.finder.only(wanted), [*asked.values()])
 
     def channels(self, region: int) -> tuple[int, ...]:
-        """A class is found in the regions that were asked for of it, in their order, and among all other objects."""
+        """The channels of the requests for this class, in their order, then the channel of all other objects."""
         if not self.requests or region == 0:
             return (region,)
         mine = [k for k, request in enumerate(self.requests, 1) if region in request.classes]
@@ -231,7 +231,10 @@ class InstanceSegmenter(Segmenter[InstanceCarry]):
 
     @torch.inference_mode()
     def objects(self, rgb: Tensor, carry: InstanceCarry | None) -> tuple[Found, tuple[int, ...], InstanceCarry]:
-        """What is seen in one frame [1,3,H,W], and the number of each object in order of first sight, from 0."""
+        """Find and follow the objects of one frame [1,3,H,W] -> (objects, the number of each, carry).
+
+        Objects are numbered from 0 in order of first appearance.
+        """
         return follow(without_duplicates(self.finder(rgb)), carry or InstanceCarry())
 
     def frame(self, rgb: Tensor, carry: InstanceCarry | None) -> tuple[Tensor, InstanceCarry]:
@@ -242,7 +245,10 @@ class InstanceSegmenter(Segmenter[InstanceCarry]):
     def _owners(
         self, found: Found, numbers: tuple[int, ...], carry: InstanceCarry
     ) -> tuple[tuple[int, ...], InstanceCarry]:
-        """Region of each object. Places that stand for no object in sight choose among those that nobody has."""
+        """Return the region of each object, and the carry.
+
+        A request by place that has no object, or whose object was forgotten, chooses among the free ones.
+        """
         if not self.requests:
             return found.classes, carry
         owner = [len(self.requests) + 1] * len(numbers)
@@ -270,7 +276,7 @@ class InstanceSegmenter(Segmenter[InstanceCarry]):
 
 
 def _at_place(place: str, choice: Sequence[int], masks: Tensor) -> int:
-    """Of some objects, the leftmost or rightmost by center, or the largest."""
+    """Return the leftmost or rightmost object by its center, or the largest, among the indices in ``choice``."""
     if place == "largest":
         return max(choice, key=lambda i: float((masks[i] > 0.5).sum()))
     center = {i: float((masks[i] > 0.5).nonzero()[:, 1].float().mean()) for i in choice}
@@ -278,7 +284,7 @@ def _at_place(place: str, choice: Sequence[int], masks: Tensor) -> int:
 
 
 def compose(found: Found, owners: Sequence[int], count: int) -> Tensor:
-    """Masks [N,h,w] and the region of each -> probabilities [count,h,w] that sum to 1; region 0 is what is left."""
+    """Masks [N,h,w] and the region of each -> probabilities [count,h,w] that sum to 1; region 0 gets the rest."""
     out = found.masks.new_zeros(count, *found.masks.shape[1:])
     rest = torch.ones_like(out[0])
     for i in sorted(range(len(owners)), key=lambda i: -found.scores[i]):

@@ -1,12 +1,12 @@
-"""Segment Anything (Kirillov et al. 2023, arXiv:2304.02643): a box or clicks -> the mask of one object.
+"""Segment Anything (SAM, Kirillov et al. 2023, arXiv:2304.02643): a box or clicks -> the mask of one object.
 
-kornia's ``kornia.models.sam`` rather than transformers' SAM 2: kornia is needed anyway, checks its port against
-the makers' own code, and runs MobileSAM (Zhang et al. 2023, arXiv:2306.14289; 40 MB), which a computer without a
-GPU can bear; SAM 2 is the better network but brings in a package of a hundred times the size of this one, so that it is
-an extra, for following objects through a clip (sam2_video.py).
+``sam`` is MobileSAM (Zhang et al. 2023, arXiv:2306.14289; 40 MB), ``sam_vit_b`` the smallest of the original networks
+(375 MB). If the weights are not available, GrabCut takes over with a warning.
 
-``sam`` is MobileSAM, ``sam_vit_b`` the smallest of the originals (375 MB). Where the weights cannot be had,
-GrabCut takes over and says so.
+This uses kornia's ``kornia.models.sam`` rather than transformers' SAM 2. kornia is a dependency anyway, its port is
+tested against the original code, and it has MobileSAM, which is fast enough without a GPU. SAM 2 is the better network
+but needs a package a hundred times as large as this one, so it is an extra that follows objects through a clip
+(sam2_video.py).
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from segnst.segmentation.base import Prompt, Selector
 from segnst.segmentation.objects.clicks import points_of
 
 WEIGHTS = {"sam": "mobile_sam", "sam_vit_b": "sam_vit_b"}
-SIDE = 1024  # the network's input, padded at the right and the bottom
+SIDE = 1024  # px, side of the network's square input, which is padded at the right and the bottom
 
 
 class SamSelector(Selector):
-    """A selector round kornia's ``Sam``.
+    """A selector that uses kornia's ``Sam``.
 
-    Strokes become clicks, evenly spread over them. Several prompts on one frame look at it once.
+    Strokes are replaced by clicks that are spread evenly over them. A frame is encoded once for all its prompts.
     """
 
     def __init__(self, name: str, network: nn.Module, path: Path | None = None) -> None:
@@ -60,7 +60,7 @@ class SamSelector(Selector):
             boxes = features.new_tensor([[(x, y), (x + w, y + h)]]) * stretch  # pixel edges
             boxes = boxes.reshape(1, 4)
         sparse, dense = net.prompt_encoder(points=clicks, boxes=boxes, masks=None)
-        # one click may mean a wheel or the car: the network then offers three masks, and rates them
+        # A single click is ambiguous (a wheel or the whole car), so the network is asked for three masks with ratings.
         unclear = prompt.box is None and len(points) == 1
         logits, ratings = net.mask_decoder(
             image_embeddings=features,
@@ -77,7 +77,7 @@ class SamSelector(Selector):
         return logits.sigmoid()
 
     def _look(self, rgb: Tensor, size: tuple[int, int]) -> Tensor:
-        """Features of a frame, kept for the next prompt on it."""
+        """Return the image features of a frame, and keep them for the next prompt on the same frame."""
         if self._frame is None or self._features is None or not torch.equal(self._frame, rgb):
             like = next(self.network.parameters())
             x = F.interpolate(rgb.to(like.device).float(), size, mode="bilinear", antialias=True)
@@ -100,7 +100,7 @@ def _check(prompt: Prompt, points: list[tuple[float, float, bool]], height: int,
 
 
 def read(path: Path, kind: str) -> nn.Module:
-    """Read the makers' file into kornia's network; ``kind`` is kornia's name of it. Raises WeightsError."""
+    """Read an original file of weights into kornia's network; ``kind`` is kornia's name for it. Raises WeightsError."""
     from kornia.models.sam import Sam
 
     from segnst.weights import read_tensors
@@ -115,9 +115,9 @@ def read(path: Path, kind: str) -> nn.Module:
 
 
 def load(name: str, *, device: str | torch.device, offline: bool = False) -> Selector:
-    """Load SAM; or GrabCut, with a SegnstWarning, where its weights cannot be had.
+    """Load SAM, or, if its weights are not available, GrabCut with a SegnstWarning.
 
-    Raises WeightsError when there is no GrabCut either.
+    Raises WeightsError when GrabCut is not registered either.
     """
     from segnst.catalog import fetch_named
 

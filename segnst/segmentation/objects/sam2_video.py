@@ -1,9 +1,9 @@
-"""SAM 2 (Ravi et al. 2024, arXiv:2408.00714) follows what was selected: a network with a memory of earlier frames.
+"""SAM 2 (Ravi et al. 2024, arXiv:2408.00714) follows selected objects: a network with a memory of earlier frames.
 
-It runs by transformers' ``Sam2VideoModel``, which is an extra of this package (``pip install segnst[sam2]``), on a
-folder as its makers publish it (config.json, model.safetensors): ``--segmenter sam2:FOLDER``, or ``--segmenter sam2``
-with the folder ``sam2.1-hiera-tiny`` in $SEGNST_HOME. Nothing is fetched. Where package or weights are missing, GrabCut
-and the flow follow the object, with a warning.
+It uses ``Sam2VideoModel`` of transformers, which is an extra of this package (``pip install segnst[sam2]``). The
+weights are a folder in the published form (config.json, model.safetensors): ``--segmenter sam2:FOLDER``, or
+``--segmenter sam2`` with the folder ``sam2.1-hiera-tiny`` in $SEGNST_HOME. Nothing is downloaded. If ``sam2`` alone was
+asked for and the package or the weights are missing, GrabCut and optical flow follow the object, with a warning.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from segnst.segmentation.objects.tracker import Earlier, Mark, Tracker, shared
 from segnst.weights import home_dir
 
 FOLDER = "sam2.1-hiera-tiny"
-BOX_CORNERS = (2, 3)  # labels that the network knows a box by; 1 and 0 are clicks inside and outside
+BOX_CORNERS = (2, 3)  # the network's labels for the corners of a box; 1 and 0 are clicks inside and outside
 
 
 @dataclass(frozen=True, slots=True)
 class Sam2Carry:
-    """How many frames were seen, the network's memory, confidence of each object on each frame.
+    """The number of frames so far, the network's memory, and for each frame the confidence of each object.
 
-    The memory is changed in place: hand on the last carry only.
+    The memory is changed in place, so only the latest carry may be used.
     """
 
     frame: int = 0
@@ -43,10 +43,10 @@ class Sam2Carry:
 
 
 class Sam2Segmenter(Tracker[Sam2Carry]):
-    """A tracker of selected objects by SAM 2.
+    """A tracker that follows selected objects with SAM 2.
 
-    network  transformers' ``Sam2VideoModel`` or one of its kind
-    marks    the objects on the frames where they were selected; parts of an object are followed each by itself
+    network  transformers' ``Sam2VideoModel``, or a network with the same interface
+    marks    the objects on the frames where they were selected; each part of an object is followed separately
     before   {frame: {name: where it was}} for frames before an object's first mark
     """
 
@@ -67,7 +67,7 @@ class Sam2Segmenter(Tracker[Sam2Carry]):
         return Sam2Segmenter(self.network, marks, path=self.path)
 
     def after_cut(self, carry: Sam2Carry | None) -> Sam2Carry | None:
-        """All of it: the memory holds what the objects look like, and no place."""
+        """Keep everything, because the memory holds the appearance of the objects and not their places."""
         return carry
 
     def certainty(self, carry: Sam2Carry | None) -> tuple[tuple[float, ...], ...]:
@@ -109,13 +109,13 @@ class Sam2Segmenter(Tracker[Sam2Carry]):
         )
 
     def _pixels(self, rgb: Tensor, like: Tensor) -> Tensor:
-        """The frame as the network was trained on it: squeezed into a square, normalized."""
+        """The frame as in the network's training: resized to a square without keeping its aspect, and normalized."""
         side = self.network.config.image_size
         x = F.interpolate(rgb.to(like.device).float(), (side, side), mode="bilinear", antialias=True)
         return by_imagenet(x).to(like.dtype)
 
     def _tell(self, session: Any, name: str, marks: Sequence[Mark], full: tuple[int, int], like: Tensor) -> None:
-        """Give the network what was selected of an object on this frame: each part, or its mask."""
+        """Give the network the marks of an object on this frame: the prompt of each part, or a mask."""
         side = self.network.config.image_size
         first = PARTS * self.names.index(name)
         keys = []
@@ -137,18 +137,18 @@ class Sam2Segmenter(Tracker[Sam2Carry]):
         session.obj_with_new_inputs = [*session.obj_with_new_inputs, *dict.fromkeys(keys)]
 
     def _forget(self, session: Any, number: int) -> None:
-        """Drop what the network will not look at again: pictures, and memories older than it takes in."""
+        """Free what the network will not use again: the frame, and memories that are too old for it."""
         session.processed_frames.pop(number, None)
         for memories in session.output_dict_per_obj.values():
             for old in [k for k in memories["non_cond_frame_outputs"] if k <= number - self.kept]:
                 del memories["non_cond_frame_outputs"][old]
 
 
-PARTS = 64  # that an object may be selected by
+PARTS = 64  # largest number of parts that an object may be selected by
 
 
 def _clicks(prompt: Prompt, full: tuple[int, int], side: int) -> tuple[list[list[float]], list[int]]:
-    """Corners of the box, clicks and strokes, in pixels of the network's square input, and what each is."""
+    """A prompt as points (box corners, clicks, points of strokes) in pixels of the square input, and their labels."""
     across, down = side / full[1], side / full[0]
     places, labels = list[list[float]](), list[int]()
     if prompt.box is not None:
@@ -162,7 +162,7 @@ def _clicks(prompt: Prompt, full: tuple[int, int], side: int) -> tuple[list[list
 
 
 def read(folder: Path) -> Any:
-    """Transformers' network from a folder on this machine. Raises WeightsError."""
+    """Load transformers' network from a local folder. Raises WeightsError."""
     if not (folder / "config.json").is_file() or not (folder / "model.safetensors").is_file():
         raise WeightsError(f"{folder} does not hold SAM 2: config.json and model.safetensors are needed.")
     try:
@@ -183,10 +183,10 @@ def read(folder: Path) -> Any:
 
 
 def load(name: str, *, device: torch.device, offline: bool = False) -> Sam2Segmenter | None:
-    """Registry entry: ``sam2`` or ``sam2:FOLDER`` -> a segmenter without marks, or None, with a SegnstWarning, where
-    it cannot be had.
+    """Registry entry: ``sam2`` or ``sam2:FOLDER`` -> a tracker without marks.
 
-    Raises WeightsError for a folder that was named and does not hold it.
+    If ``sam2`` cannot be loaded, None is returned with a SegnstWarning. Raises WeightsError if a folder was named and
+    cannot be loaded.
     """
     _, colon, given = name.partition(":")
     folder = Path(given).expanduser() if colon else home_dir() / FOLDER

@@ -1,4 +1,4 @@
-"""What the user points at, as typed: boxes, points and strokes of named objects, each on one frame of the clip."""
+"""Reads what the user points at: boxes, points and strokes of named objects, each on one frame of the clip."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from segnst.segmentation.base import Prompt
 if TYPE_CHECKING:
     from torch import Tensor
 
-OBJECT = "object"  # what a selection without a name is called
+OBJECT = "object"  # name of a selection to which the user gave none
 _ITEM = re.compile(r"(?:(?P<name>[^:@]+):)?(?P<numbers>[^@:]+)(?:@(?P<at>[^@]+))?")
 
 
 @dataclass(frozen=True, slots=True)
 class At:
-    """A frame of the clip: by its number among the frames that are delivered (from 0), or by its time in seconds."""
+    """A frame of the clip, by its number (from 0) among the frames of the reader, or by its time in seconds."""
 
     frame: int | None = 0
     seconds: float | None = None
@@ -48,7 +48,7 @@ class At:
 class Selection:
     """One object on one frame; several selections of the same name and frame are parts of it.
 
-    mask  [1,1,H,W] in [0,1], where the object is given as a mask and not to be cut out
+    mask  [1,1,H,W] in [0,1], if the object is given as a mask and need not be cut out
     """
 
     name: str
@@ -58,7 +58,7 @@ class Selection:
 
 
 def is_selection(settings: Settings) -> bool:
-    """Whether the settings point at something."""
+    """Whether the settings point at an object."""
     return bool(settings.box or settings.point or settings.foreground)
 
 
@@ -86,10 +86,10 @@ def _split(text: str, option: str, count: int, default: At) -> tuple[str, tuple[
 def parse_selections(settings: Settings, size: tuple[int, int], scale: float = 1.0) -> tuple[Selection, ...]:
     """Read boxes, points and strokes.
 
-    size   (H, W) of the frames that will be delivered;  scale  their pixels for one of the input's
+    size   (H, W) of the frames that the reader yields;  scale  their pixels per pixel of the input
 
-    A point belongs to the box of its object that it lies in, or else to all of them. Raises UsageError (cannot be
-    read, outside of the frame, contradictory) and InputError (a stroke's file).
+    A point belongs to that box of its object in which it lies, or, if it lies in none, to all boxes of the object.
+    Raises UsageError (cannot be read, contradictory) and InputError (the file of a stroke).
     """
     default = At.parse(settings.at) if settings.at else At()
     groups: dict[tuple[str, At], _Group] = {}
@@ -107,7 +107,7 @@ def parse_selections(settings: Settings, size: tuple[int, int], scale: float = 1
     if any(s is not None for s in strokes):
         names = list(dict.fromkeys(groups)) or [(OBJECT, default)]
         if len(names) > 1:
-            raise UsageError("Strokes belong to one object on one frame; select the others in a run of their own.")
+            raise UsageError("Strokes belong to one object on one frame; select the other objects in a separate run.")
         groups.setdefault(names[0], _Group())
     found: list[Selection] = []
     for (name, at), group in groups.items():
@@ -119,7 +119,7 @@ def _prompts(name: str, group: _Group, foreground: Tensor | None, background: Te
     known = None if name == OBJECT else name
     if not group.boxes:
         if not any(p[2] for p in group.points) and foreground is None:
-            raise UsageError(f"'{name}' is only told where it is not; give it a --box or a --point too.")
+            raise UsageError(f"'{name}' has only marks outside of it; add a --box or a --point.")
         return [Prompt(None, tuple(group.points), foreground, background, known)]
     prompts = [Prompt(box, (), foreground, background, known) for box in group.boxes]
     for point in group.points:
@@ -136,9 +136,10 @@ def _holds(prompt: Prompt, x: float, y: float) -> bool:
 
 
 def read_stroke(path: Path, size: tuple[int, int]) -> Tensor:
-    """A mask file, anything but black is set -> bool [1,1,H,W]. Raises InputError.
+    """Read a mask file, in which every pixel that is not black is set -> bool [1,1,H,W].
 
-    A mask of another size is scaled where its shape is that of the frame (H, W).
+    A mask with the aspect ratio of the frame (H, W) is scaled to its size. Raises InputError for a mask that has
+    another aspect ratio, is black everywhere or cannot be read.
     """
     import torch
     import torch.nn.functional as F

@@ -1,4 +1,4 @@
-"""What trackers of selected objects have in common: marks, masks at the size that is worked at, and following back."""
+"""Base of the trackers of selected objects: marks, masks at the working size, and following back to the first frame."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from segnst.pixels import quantized, size_within
 from segnst.segmentation.base import Prompt, Segmenter
 from segnst.types import Region
 
-LONG_SIDE = 640  # px; frames are looked at no larger
-DOUBT = 0.5  # confidence below which a user should look
+LONG_SIDE = 640  # px, largest long side at which objects are followed
+DOUBT = 0.5  # confidence below which the user is warned
 Carry = TypeVar("Carry")
 
 
@@ -34,7 +34,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Earlier:
-    """An object on a frame before it was first selected: uint8 mask at the working size, and how sure it is."""
+    """An object on a frame before its first selection: uint8 mask at the working size, and its confidence in [0,1]."""
 
     mask: np.ndarray
     confidence: float
@@ -45,18 +45,21 @@ class Earlier:
 
 
 def working_size(height: int, width: int) -> tuple[int, int]:
-    """(H, W) of a frame -> the size that it is followed at."""
+    """(H, W) of a frame -> (h, w) at which its objects are followed."""
     return size_within((height, width), LONG_SIDE)
 
 
 def object_regions(marks: Sequence[Mark]) -> tuple[tuple[str, ...], tuple[Region, ...]]:
-    """Names of the objects in order, and the regions: the background, then each object."""
+    """Return the names of the objects in order, and the regions: the background, then each object."""
     names = tuple(dict.fromkeys(m.name for m in marks))
     return names, (Region(0, "background", ("other",)), *(Region(k, n) for k, n in enumerate(names, 1)))
 
 
 def doubts(confidence: Mapping[str, Sequence[float]]) -> list[str]:
-    """A warning for each object that was hardly recognized on some frames; confidence: {name: one value a frame}."""
+    """Return a warning for each object whose confidence is low on some frames.
+
+    confidence  {name: one value in [0,1] per frame}
+    """
     notes = []
     for name, values in confidence.items():
         low = [t for t, value in enumerate(values) if value < DOUBT]
@@ -69,19 +72,19 @@ def doubts(confidence: Mapping[str, Sequence[float]]) -> list[str]:
 
 
 def shrink(mask: Tensor, size: tuple[int, int]) -> np.ndarray:
-    """A mask [1,1,H,W] at another size (h, w): float32 [h,w]."""
+    """Reduce a mask [1,1,H,W] to a size (h, w) -> float32 [h,w]."""
     return np.ascontiguousarray(cv2.resize(mask[0, 0].numpy(), size[::-1], interpolation=cv2.INTER_AREA))
 
 
 def enlarge(mask: np.ndarray, size: tuple[int, int]) -> Tensor:
-    """A mask float32 [h,w] at another size (H, W): [1,1,H,W]."""
+    """Enlarge a mask float32 [h,w] to a size (H, W) -> [1,1,H,W]."""
     if mask.shape != size:
         mask = cv2.resize(mask, size[::-1], interpolation=cv2.INTER_LINEAR)
     return torch.from_numpy(np.ascontiguousarray(mask))[None, None]
 
 
 def shared(masks: Sequence[Tensor]) -> Tensor:
-    """Masks of objects [1,1,H,W] -> probabilities [1,1+N,H,W]; where objects overlap they share the pixel."""
+    """Masks of N objects [1,1,H,W] -> probabilities [1,1+N,H,W]. Where objects overlap, they share the pixel."""
     objects = torch.cat(list(masks), 1)
     objects = objects / objects.sum(1, keepdim=True).clamp_min(1)
     return torch.cat((1 - objects.sum(1, keepdim=True), objects), 1).clamp(0, 1)
@@ -90,9 +93,10 @@ def shared(masks: Sequence[Tensor]) -> Tensor:
 class Tracker(Segmenter[Carry]):
     """A segmenter of selected objects: region 0 is the background, then each object.
 
-    marks   the objects on the frames where they were selected; one more of a name on a later frame corrects it
+    marks   the objects on the frames where they were selected; another mark of the same name on a later frame corrects
+            the object
     before  {frame: {name: where it was}} for frames before an object's first mark, from :func:`follow_back`
-    names   of the objects, in order
+    names   names of the objects, in order
     """
 
     in_order = True
@@ -110,28 +114,29 @@ class Tracker(Segmenter[Carry]):
 
     @abstractmethod
     def with_marks(self, marks: Sequence[Mark]) -> Tracker[Carry]:
-        """Return the same with other marks, and nothing before them."""
+        """Return the same tracker with other marks, and with an empty ``before``."""
 
     @abstractmethod
     def certainty(self, carry: Carry | None) -> tuple[tuple[float, ...], ...]:
-        """How sure it was: for each frame so far one value in [0,1] an object, in the order of ``names``."""
+        """The confidence so far: for each frame one value in [0,1] per object, in the order of ``names``."""
 
     def confidence(self, carry: Carry | None) -> dict[str, tuple[float, ...]]:
         frames = self.certainty(carry)
         return {name: tuple(values[k] for values in frames) for k, name in enumerate(self.names)} if frames else {}
 
     def notes(self, carry: Carry | None) -> list[str]:
-        """Where an object was hardly recognized or not at all: a warning for each object."""
+        """Return a warning for each object whose confidence is low on some frames."""
         return doubts(self.confidence(carry))
 
 
-AnyTracker: TypeAlias = Tracker[Any]  # for those who hand its carry on without looking into it
+AnyTracker: TypeAlias = Tracker[Any]  # for code that passes the carry on without reading it
 
 
 def follow_back(segmenter: Tracker[Carry], frames: Sequence[Tensor]) -> dict[int, dict[str, Earlier]]:
-    """Follow objects that are first selected on a later frame back to the beginning of the clip.
+    """Follow objects that are first selected on a later frame backward to the beginning of the clip.
 
-    frames  uint8 RGB [1,3,H,W], all from the first one to that of the last object's first mark, at any size
+    frames  uint8 RGB [1,3,H,W] of any size: all frames from the first one to the latest first mark of an object
+
     Returns {frame: {name: where it was}} for the frames before each object's first mark.
     """
     found: dict[int, dict[str, Earlier]] = {}

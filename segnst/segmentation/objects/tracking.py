@@ -1,4 +1,4 @@
-"""Selected objects through a clip, as a segmenter: what was clicked or drawn on one frame is a region on all."""
+"""Follows selected objects through a clip: what was clicked or drawn on one frame becomes a region on all frames."""
 
 from __future__ import annotations
 
@@ -22,9 +22,11 @@ from segnst.segmentation.objects.tracker import Earlier, Mark, Tracker, enlarge,
 
 @dataclass(frozen=True, slots=True)
 class TrackCarry:
-    """What the next frame needs: how many were seen, the last one [1,3,h,w], each object's target.
+    """What the next frame needs to know.
 
-    confidence  of each object, one value a frame, in the order of the regions
+    frame       number of frames so far;  previous  the last frame [1,3,h,w] at the working size
+    targets     {name: what is known of the object}
+    confidence  for each frame so far one value per object, in the order of the regions
     """
 
     frame: int = 0
@@ -41,12 +43,10 @@ def _picture(rgb: Tensor, size: tuple[int, int]) -> np.ndarray:
 
 
 class TrackingSegmenter(Tracker[TrackCarry]):
-    """A tracker by optical flow and by what the objects look like to a guide (:class:`Follower`).
+    """A tracker that uses optical flow and the appearance of the objects (:class:`Follower`).
 
-    marks   the objects on the frames where they were selected; one more of a name on a later frame corrects it
-    before  {frame: {name: where it was}} for frames before an object's first mark, from :func:`follow_back`
-
-    rgb [T,3,H,W] -> probabilities [T,1+N,H,W]. On frames of a mark the selector's mask is given as it is.
+    rgb [T,3,H,W] -> probabilities [T,1+N,H,W]. On the frames of marks, the selector's mask is returned unchanged.
+    ``marks`` and ``before`` are described at :class:`Tracker`.
     """
 
     def __init__(
@@ -62,11 +62,10 @@ class TrackingSegmenter(Tracker[TrackCarry]):
         self.follower = Follower(guide)
 
     def with_marks(self, marks: Sequence[Mark]) -> TrackingSegmenter:
-        """The same with other marks."""
         return TrackingSegmenter(marks, self.selector, self.follower.guide, self.flow)
 
     def after_cut(self, carry: TrackCarry | None) -> TrackCarry | None:
-        """What holds in the next scene: the count of frames, and what the objects look like, wherever they are."""
+        """Keep the count of frames and the appearance of the objects, which are searched for in the new scene."""
         if carry is None:
             return None
         targets = {
@@ -118,7 +117,7 @@ class TrackingSegmenter(Tracker[TrackCarry]):
         return earlier.confidence if earlier is not None else 0.0
 
     def cut_out(self, rgb: Tensor, marks: Sequence[Mark]) -> Tensor:
-        """The object's soft mask [1,1,H,W] on the frame of its marks: the union of its parts."""
+        """The object's soft mask [1,1,H,W] on the frame of its marks, which is the union of its parts."""
         parts = [m.mask.cpu().float() for m in marks if m.mask is not None]
         parts += [self.selector(rgb, p).cpu() for m in marks for p in m.prompts]
         return torch.stack(parts).amax(0)
