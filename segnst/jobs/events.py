@@ -1,8 +1,8 @@
-"""What a job tells while it runs, and how it is cancelled.
+"""The events that a job sends while it runs, and how a job is cancelled.
 
 The command line, a web page and a worker all run a job in the same way: ``job(input, output, settings, context=…)``.
-The job tells events to the listener of its context, asks the context between two frames (or two steps of an
-optimization) whether it was cancelled, leaves nothing behind in that case, and otherwise returns its report.
+The job sends events to the listener of its context. Between two frames (or two steps of an optimization) it asks the
+context whether it was cancelled. If so, it leaves no files behind; otherwise it returns its report.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Stage(Event):
-    """Another part of the work begins; ``name`` says which, in a few words."""
+    """Another part of the work begins; ``name`` describes it in a few words."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
 class Frames(Event):
-    """Frames are done.
+    """Some frames of the current stage are done.
 
-    done      how many;  expected  how many there will be (an estimate for videos), or None
-    pace      frames a second since the stage began;  left  seconds until the last one, or None
+    done      number of frames so far;  expected  number of all frames (an estimate for videos), or None
+    pace      frames per second since the stage began;  left  seconds until the last frame, or None
     """
 
     done: int
@@ -55,9 +55,9 @@ class Frames(Event):
 class Step(Event):
     """One step of an optimization is done.
 
-    frame   number of the frame that is painted, from 0;  steps  how many steps it takes at most
-    losses  of this step by their names, with ``step`` (from 1) and ``size`` (px of the long side)
-    left    seconds until this frame's last step
+    frame   number of the frame that is painted, from 0;  steps  largest number of steps for this frame
+    losses  {name: value} of this step, with ``step`` (from 1) and ``size`` (px of the long side)
+    left    seconds until the last step of this frame
     """
 
     frame: int
@@ -68,7 +68,7 @@ class Step(Event):
 
 @dataclass(frozen=True, slots=True)
 class Measured(Event):
-    """A study has measured one of its methods: ``values`` by their names, ``seconds`` a picture."""
+    """A study has measured one of its methods: ``values`` by their names, and ``seconds`` per picture."""
 
     method: str
     values: Mapping[str, float]
@@ -77,14 +77,17 @@ class Measured(Event):
 
 @dataclass(frozen=True, slots=True)
 class Warned(Event):
-    """Something was done differently from what the input or the request would suggest. Also in the report."""
+    """Something was done differently than the input or the request suggests. The report contains it as well."""
 
     message: str
 
 
 @dataclass(frozen=True, slots=True)
 class Thumbnail(Event):
-    """The result of frame ``frame`` (from 0), reduced: ``picture`` uint8 [h,w,3] RGB, 160 px on its long side."""
+    """The reduced result of frame number ``frame`` (from 0).
+
+    picture  uint8 RGB [h,w,3], at most 160 px on the long side
+    """
 
     frame: int
     picture: np.ndarray
@@ -94,13 +97,13 @@ Listener = Callable[[Event], None]
 
 
 class Context:
-    """One run of a job, as seen from outside: who listens to it, and whether it is still wanted.
+    """Connects one run of a job with its caller: it passes events to a listener and carries a request to cancel.
 
     listener    called with every event, in the thread that runs the job. An error that it raises ends the job as an
-                error of the job itself would.
-    thumbnails  seconds between two thumbnails; None, or no listener, and none are made
+                error of the job itself would
+    thumbnails  least number of seconds between two thumbnails; with None, or without a listener, none are made
 
-    ``cancel`` may be called from any thread and from the listener. A context serves one run.
+    ``cancel`` may be called from any thread and from the listener. A context can be used for one run only.
     """
 
     def __init__(self, listener: Listener | None = None, *, thumbnails: float | None = None) -> None:
@@ -112,7 +115,7 @@ class Context:
         self.warned: list[str] = []
 
     def cancel(self) -> None:
-        """Ask the job to stop. It does so before its next frame or step, unless its result is complete by then."""
+        """Ask the job to stop. It stops before its next frame or step, unless its result is complete by then."""
         self._cancelled.set()
 
     @property
@@ -121,30 +124,30 @@ class Context:
         return self._cancelled.is_set()
 
     def check(self) -> None:
-        """Called by a job wherever it may stop. Raises Cancelled."""
+        """Raise Cancelled if the job was cancelled. A job calls this wherever it can stop."""
         if self.cancelled:
             raise Cancelled("The job was cancelled; nothing was left behind.")
 
     def tell(self, event: Event) -> None:
-        """Give an event to whoever listens."""
+        """Send an event to the listener, if there is one."""
         if self._listener is not None:
             self._listener(event)
 
     def stage(self, name: str) -> None:
-        """Tell that a stage begins, from which on time is counted. Raises Cancelled."""
+        """Announce that a stage begins, and start to measure its pace. Raises Cancelled."""
         self.tell(Stage(name))
         self._began = time.monotonic()
         self.check()
 
     def frames(self, done: int, expected: int | None) -> None:
-        """Tell how many frames of this stage are done. Raises Cancelled."""
+        """Report how many frames of this stage are done. Raises Cancelled."""
         pace = done / max(time.monotonic() - self._began, 1e-6)
         left = max(0, expected - done) / pace if expected and pace else None
         self.tell(Frames(done, expected, pace, left))
         self.check()
 
     def step(self, frame: int, steps: int, losses: Mapping[str, float | int]) -> None:
-        """Tell the losses of one step of an optimization. Raises Cancelled."""
+        """Report the losses of one step of an optimization. Raises Cancelled."""
         number = int(losses["step"])
         if number == 1:
             self._stepping = time.monotonic()
@@ -153,29 +156,29 @@ class Context:
         self.check()
 
     def warn(self, message: str) -> None:
-        """Tell a warning, each text once; ``warned`` has all of them."""
+        """Send a warning, unless the same text was sent before; ``warned`` lists all texts."""
         if message not in self.warned:
             self.warned.append(message)
             self.tell(Warned(message))
 
     @property
     def shows(self) -> bool:
-        """Whether a thumbnail would be shown now: somebody wants to see them, and the last one is old enough."""
+        """Whether a thumbnail would be sent now: thumbnails are wanted, and the last one is old enough."""
         if self._listener is None or self._pause is None:
             return False
         return self._shown is None or time.monotonic() - self._shown >= self._pause
 
     def thumbnail(self, frame: int, rgb: Tensor) -> None:
-        """Show a result [1,3,H,W] in [0,1], if ``shows``."""
+        """Send a thumbnail of a result [1,3,H,W] in [0,1], if ``shows`` is true."""
         if self.shows:
             self._shown = time.monotonic()
             self.tell(Thumbnail(frame, _reduced(rgb)))
 
     @contextmanager
     def loading(self, name: str = "load the weights") -> Iterator[list[str]]:
-        """A stage in which SegnstWarnings are told as events and collected in the list that is given.
+        """A stage in which SegnstWarnings are sent as events and collected in the list that is yielded.
 
-        Python keeps the way in which warnings are caught for the whole process, so two jobs should not load at once.
+        Python's handling of warnings is a setting of the whole process, so two jobs should not load at the same time.
         """
         said: list[str] = []
         self.stage(name)
@@ -195,7 +198,7 @@ class Context:
 
 
 def _reduced(rgb: Tensor) -> np.ndarray:
-    """[1,3,H,W] in [0,1] -> uint8 [h,w,3], at most ``THUMBNAIL`` px on the long side."""
+    """[1,3,H,W] in [0,1] -> uint8 RGB [h,w,3], at most ``THUMBNAIL`` px on the long side."""
     import torch
     import torch.nn.functional as F
 
@@ -210,10 +213,10 @@ def _reduced(rgb: Tensor) -> np.ndarray:
 
 @dataclass
 class JobReport:
-    """Base of what jobs return; it can be printed as JSON."""
+    """Base of the reports that jobs return; a report can be written as JSON."""
 
     def as_dict(self) -> dict[str, Any]:
-        """All fields by their names, with paths as text."""
+        """Return all fields by their names, with paths as text."""
         return {f.name: _plain(getattr(self, f.name)) for f in fields(self)}
 
 

@@ -1,4 +1,4 @@
-"""Masks in the forms that others read: label maps, soft masks, COCO, a picture to look at, a cut-out to lay over."""
+"""Writes masks in the formats that other programs read: label maps, soft masks, COCO, overlays, and alpha cut-outs."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from segnst.video.write import Writer, open_writer
 class Segmented:
     """One frame and its masks.
 
-    name    what its files are called;  clip  the frame
+    name    the stem of its files;  clip  the frame
     labels  uint8 [H,W];  probabilities  [1,K,h,w], corners aligned with the frame's
     colors uint8 [K,3] to draw the regions in, or None
     """
@@ -42,7 +42,7 @@ class Segmented:
 
 
 class Export(Protocol):
-    """Takes frames one after another and writes below a folder."""
+    """Receives the frames one after another and writes them into a folder in one format."""
 
     def add(self, frame: Segmented) -> None: ...
 
@@ -82,7 +82,7 @@ class Soft16:
 
 
 class Coco:
-    """``coco.json``: one annotation a region and frame, as run lengths; what is other or background has none."""
+    """``coco.json``: one run-length encoded annotation per region and frame; "other" and "background" get none."""
 
     def __init__(self, folder: Path, regions: Sequence[Region], reader: Reader | None, stack: ExitStack) -> None:
         self.file = folder / "coco.json"
@@ -122,7 +122,7 @@ class Coco:
 
 
 class Overlay:
-    """``overlay.mp4`` with the clip's sound, or ``overlay/NAME.png`` of photos: regions as colors over the picture."""
+    """``overlay.mp4`` with the clip's sound, or ``overlay/NAME.png`` for photos: the picture with tinted regions."""
 
     def __init__(self, folder: Path, regions: Sequence[Region], reader: Reader | None, stack: ExitStack) -> None:
         self.things = {r.index for r in objects(regions)} or {r.index for r in regions}
@@ -146,7 +146,7 @@ class Overlay:
 
 
 class Alpha:
-    """The objects cut out: ``alpha.mov`` (ProRes 4444) of a clip, ``alpha/NAME.png`` of photos."""
+    """The objects on a transparent ground: ``alpha.mov`` (ProRes 4444) for a clip, ``alpha/NAME.png`` for photos."""
 
     suffix = ".mov"
 
@@ -177,7 +177,7 @@ class Alpha:
 
 
 class AlphaWebm(Alpha):
-    """The same as ``alpha.webm`` (VP9)."""
+    """The same as :class:`Alpha`, but a clip becomes ``alpha.webm`` (VP9)."""
 
     suffix = ".webm"
 
@@ -199,10 +199,10 @@ def _whole(soft: Tensor, size: tuple[int, ...]) -> np.ndarray:
 
 
 def overlay(frame: Segmented) -> Tensor:
-    """The frame with its regions tinted and outlined, [1,3,H,W]; region 0 stays as it is.
+    """The frame with its regions tinted and outlined, [1,3,H,W] in [0,1]; region 0 is not tinted.
 
-    The tints are the palette's even where a segmenter has colors of its own: clusters in their mean colors would be
-    invisible on the picture that they come from.
+    The tints come from the default palette even if the segmenter has a palette of its own, because k-means clusters in
+    their mean colors would be invisible on the picture.
     """
     import torch
 
@@ -211,7 +211,6 @@ def overlay(frame: Segmented) -> Tensor:
     tint = colors[np.minimum(frame.labels, len(colors) - 1)].astype(np.float32) / 255
     shown = (frame.labels > 0)[..., None]
     picture = np.where(shown, 0.55 * rgb + 0.45 * tint, rgb)
-    # a line where regions meet
     edge = cv2.morphologyEx(frame.labels, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
     picture[edge] = 0.3 * picture[edge] + 0.7
     return torch.from_numpy(picture.astype(np.float32)).permute(2, 0, 1)[None].contiguous()

@@ -1,4 +1,4 @@
-"""From files to a picture painted by optimization: what ``segnst optimize`` does."""
+"""Paints files by optimization and writes the result: the job of ``segnst optimize``."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from segnst.video.write import open_writer
 
 @dataclass
 class OptimizeReport(JobReport):
-    """What a run did. ``losses``: one entry a step; of a video with the number of its frame."""
+    """What a run did. ``losses`` has one entry per step, which for a video contains the number of the frame."""
 
     output: Path
     features: str = ""
@@ -54,13 +54,13 @@ class OptimizeReport(JobReport):
 
 
 def load_features(name: str, *, offline: bool, device: torch.device) -> Encoder:
-    """The encoder on its device; a SegnstWarning says where another stands in for it. Raises WeightsError."""
+    """Load an encoder to the device. If another one must replace it, a SegnstWarning says so. Raises WeightsError."""
     encoder = load_encoder(name, offline=offline)
     return encoder.to(device).to(memory_format=torch.channels_last)
 
 
 class _Run:
-    """One run over an opened input: the pipeline, the film, the losses."""
+    """The state of one run over an opened input: the pipeline, the film and the losses."""
 
     def __init__(self, plan: Plan, options: OptimizeOptions, film: FilmOptions, moving: bool, context: Context) -> None:
         device = choose_device(options.device)
@@ -80,7 +80,7 @@ class _Run:
             settings,
             flow=flow(device=device, offline=options.offline) if moving else None,
             match=options.keep_colors == "match",
-            demand=not moving,  # in a video it may come later
+            demand=not moving,  # a region that the first frame of a video lacks may appear later
             watch=self._watch,
         )
         self.pipeline = Pipeline(
@@ -97,7 +97,7 @@ class _Run:
         self.moving = moving
 
     def finish(self, picture: Tensor) -> Tensor:
-        """An optimized picture as the output would show it."""
+        """Turn an optimized picture into the picture that the output would show."""
         rgb, masks = self.stylizer.current
         painted = resized(picture, (rgb.shape[-2], rgb.shape[-1])).clamp(0, 1)
         return compose(rgb, painted, masks, self.stylizer.amounts, self.pipeline.keep_colors).detach().cpu()
@@ -125,11 +125,11 @@ def optimize_file(
 ) -> OptimizeReport:
     """Paint a still, or every frame of a short video, by optimization.
 
-    output  default ``results/<stem>_<paintings>.<ext>``;  film  what is kept of the steps
+    output  None: ``results/<stem>_<paintings>.<ext>``;  film  what is recorded of the steps
 
-    Raises PlanError, UsageError, InputError, OutputError, WeightsError, ResourceError before anything is written;
-    Cancelled, with nothing left behind; SegnstError when the loss is no longer finite, after writing the last good
-    picture to the output.
+    Raises PlanError, UsageError, InputError, OutputError, WeightsError or ResourceError before anything is written;
+    Cancelled, with nothing left behind; and SegnstError when the loss is no longer finite. In that case the last good
+    picture is written: a still to the output, a frame of a video next to it.
     """
     context = context or Context()
     path, plan = Path(input), settings.plan()
@@ -139,7 +139,7 @@ def optimize_file(
     began = time.perf_counter()
     context.stage("open the input")
     if not path.exists():
-        read_picture(path, what="input")  # raises, with the nearest name
+        read_picture(path, what="input")  # raises an error that suggests the nearest name
     with open_reader(path, start=settings.start, end=settings.end, max_size=settings.max_size) as reader:
         moving = reader.info.kind != "image"
         if moving and (film.folder or film.gif or film.mp4):
@@ -172,12 +172,12 @@ def optimize_file(
 
 
 def _numbered(losses: Sequence[Losses]) -> list[Losses]:
-    """Losses of a video with steps that count on from frame to frame, as curves need them."""
+    """Number the steps of all frames of a video consecutively, as the curves need them."""
     return [{**entry, "step": k} for k, entry in enumerate(losses, 1)]
 
 
 def _paint(run: _Run, reader: Reader, output: Path, overwrite: bool) -> tuple[list[str], int]:
-    """Write all frames; return warnings and the number of frames."""
+    """Paint and write all frames; return the warnings and the number of frames."""
     writer = open_writer(output, reader, overwrite=overwrite)
     state, frames = State(), 0
     with memory_advice(f"{reader.width}x{reader.height}"), writer:
@@ -195,7 +195,10 @@ def _paint(run: _Run, reader: Reader, output: Path, overwrite: bool) -> tuple[li
 
 
 def _stopped(error: Diverged, run: _Run, writer: Any, clip: Clip, output: Path, frames: int) -> SegnstError:
-    """Keep the last good picture: a still as the output itself, of a video the frame beside it."""
+    """Write the last good picture, and return the error to raise.
+
+    A still is written as the output itself, a frame of a video as a picture next to the output.
+    """
     advice = "Lower --learning-rate, --style-weight or --tv-weight, or take --optimizer adam."
     where = f"step {error.step}" + (f" of frame {frames + 1}" if run.moving else "")
     good = run.finish(error.picture)

@@ -1,4 +1,4 @@
-"""What is kept of an optimization while it runs: pictures of its steps, a film of them, curves of its losses."""
+"""Records an optimization while it runs: pictures of its steps, a film of them, and curves of its losses."""
 
 from __future__ import annotations
 
@@ -22,15 +22,19 @@ from segnst.video.pictures import check_png, write_picture
 from segnst.video.read import open_reader
 from segnst.video.write import open_writer
 
-FRAMES = 60  # of a film, where nothing else is said
+FRAMES = 60  # approximate number of frames of a film by default
 FPS = 12.0
 
 
 @dataclass(frozen=True)
 class FilmOptions:
-    """Keep each ``every``-th step: as PNGs in a folder, as a film (gif, mp4); draw curves of the losses (PNG, JSON).
+    """What is recorded of an optimization.
 
-    keep_steps  whether the folder, where none is named, is ``<output>_steps`` beside the output
+    every       keep each ``every``-th step; None: such that a film has about 60 frames
+    folder      folder for the kept steps as PNGs
+    gif, mp4    films of the kept steps
+    curves      PNG for the curves of the losses; their values are written as JSON next to it
+    keep_steps  keep the steps even if ``folder`` is None, in ``<output>_steps`` next to the output
     """
 
     every: int | None = None
@@ -41,13 +45,13 @@ class FilmOptions:
     keep_steps: bool = False
 
     def beside(self, output: Path) -> FilmOptions:
-        """The same, with the folder of the steps named after the output where that was asked for."""
+        """Return the same options; if ``keep_steps`` needs a folder, it is named after the output."""
         if not self.keep_steps or self.folder is not None:
             return self
         return replace(self, folder=output.with_name(f"{output.stem}_steps"))
 
     def check(self, overwrite: bool) -> None:
-        """Raises OutputError, UsageError for what cannot be made."""
+        """Check that everything can be written. Raises OutputError, UsageError."""
         if self.every is not None and self.every < 1:
             raise UsageError(f"--every must be 1 or more, got {self.every}.")
         for path, suffix in ((self.gif, ".gif"), (self.mp4, ".mp4")):
@@ -58,21 +62,21 @@ class FilmOptions:
         if self.curves is not None:
             check_png(self.curves, overwrite=overwrite)
             check_output_json(self.curves.with_suffix(".json"), overwrite)
-        # beside a default output, the folder above both may not have been made yet
+        # Next to a default output, the parent folder of both may not exist yet.
         if self.folder is not None and (self.folder.parent.exists() or not self.keep_steps):
             check_output(self.folder, None, overwrite=overwrite)
 
 
 def check_output_json(path: Path, overwrite: bool) -> None:
-    """Raises OutputError when a JSON file that would be written exists."""
+    """Check that a JSON file may be written. Raises OutputError if it exists and ``overwrite`` is not set."""
     if path.exists() and not overwrite:
         raise OutputError(f"{path} exists already; choose another name or allow --overwrite.")
 
 
 class Film:
-    """Collects the pictures of some steps; a context manager that leaves nothing behind when it is left by an error.
+    """Collects the pictures of some steps in a temporary folder, which the context manager removes at its end.
 
-    finish  makes of an optimized picture [1,3,h,w] what the output would be
+    finish  turns an optimized picture [1,3,h,w] into the picture that the output would show
     """
 
     def __init__(self, options: FilmOptions, steps: int, finish: Callable[[Tensor], Tensor]) -> None:
@@ -94,7 +98,7 @@ class Film:
             shutil.rmtree(self._temporary, ignore_errors=True)
 
     def __call__(self, step: int, picture: Tensor) -> None:
-        """The picture after so many steps."""
+        """Receive the picture [1,3,h,w] after a step (from 1), and keep it if the options ask for it."""
         if self._temporary is None:
             return
         if step == 1 or step % self.every == 0:
@@ -108,7 +112,10 @@ class Film:
         write_picture(self._temporary / f"step_{step:05d}.png", self.finish(picture.detach().clamp(0, 1)))
 
     def write(self, overwrite: bool) -> list[Path]:
-        """Make what was asked for; the last step is always in it."""
+        """Write the films and the folder that were asked for, and return their paths.
+
+        The last step is always included.
+        """
         if self._temporary is None:
             return []
         if self._last is not None:
@@ -132,7 +139,7 @@ class Film:
 
 
 def history(losses: Sequence[Losses]) -> dict[str, list[tuple[float, float]]]:
-    """{name: (step, value) pairs} of all losses."""
+    """Return the course of each loss: {name: [(step, value), …]}."""
     curves: dict[str, list[tuple[float, float]]] = {}
     for entry in losses:
         for name, value in entry.items():
@@ -142,7 +149,10 @@ def history(losses: Sequence[Losses]) -> dict[str, list[tuple[float, float]]]:
 
 
 def write_curves(path: Path, losses: Sequence[Losses]) -> list[Path]:
-    """The curves as a PNG, logarithmic since losses fall by orders of magnitude, and the values as JSON beside it."""
+    """Draw the curves as a PNG and write the values as JSON next to it; return both paths.
+
+    The curves are logarithmic, because losses fall by orders of magnitude.
+    """
     curves = {f"log10 {n}": [(k, math.log10(v)) for k, v in p if v > 0] for n, p in history(losses).items()}
     draw_curves(curves, path)
     beside = path.with_suffix(".json")

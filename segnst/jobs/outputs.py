@@ -1,4 +1,4 @@
-"""Where a job writes: as the user says, or a name below ``results/`` that tells the input and its styles."""
+"""Chooses the output path of a job: as the user says, or a name in ``results/`` made of the input and its styles."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from segnst.video.paths import VIDEO_FORMATS, check_output
 
 
 def default_output(input_path: str | os.PathLike[str], styles: Sequence[str]) -> Path:
-    """``results/<stem>_<styles>.<ext>``: the input's own kind where it can be written, else mp4.
+    """Return ``results/<stem>_<styles>.<ext>``, with the input's suffix if that format can be written, else mp4.
 
-    Styles may be names or paths of checkpoints (``segnst.plan.short_name``). A folder of frames gives a folder.
+    Styles are names, or paths of checkpoints, which are shortened (``segnst.plan.short_name``). For a folder of frames,
+    the output is a folder.
     """
     path = Path(input_path)
     words = [re.sub(r"[^\w-]+", "-", short_name(style)).strip("-") for style in styles]
@@ -49,22 +50,25 @@ def output_path(
     overwrite: bool = False,
     default: Path | None = None,
 ) -> Path:
-    """The output that a run in these styles may write: as given, or the default below ``results/``. Makes nothing.
+    """Return the output of a run in these styles: ``out``, or else the default in ``results/``. Creates nothing.
 
-    default  another name for the default. Raises OutputError.
+    default  a path to use instead of ``default_output``
+
+    Raises OutputError if the output cannot be written or exists and ``overwrite`` is not set.
     """
     if out is not None:
         return check_output(out, path, overwrite=overwrite)
     output = default or default_output(path, styles or ("original",))
-    # its folder may be missing yet: see folder_for
+    # The folder of the default may not exist yet; ``folder_for`` creates it.
     return check_output(output, path, overwrite=overwrite) if output.parent.exists() else output
 
 
 @contextmanager
 def folder_for(output: Path) -> Iterator[None]:
-    """Make the folders above ``output`` that are missing; those that are empty are gone again after an error.
+    """Create the missing parent folders of ``output``, and remove those that are still empty after an error.
 
-    To be entered only when a run is about to write, so that one that cannot begin leaves nothing. Raises OutputError.
+    Enter this only when a run is about to write, so that a run that cannot begin leaves nothing behind.
+    Raises OutputError.
     """
     missing = [parent for parent in (output.parent, *output.parent.parents) if not parent.exists()]
     try:
@@ -80,7 +84,7 @@ def folder_for(output: Path) -> Iterator[None]:
 
 
 def _remove_empty(folders: Sequence[Path]) -> None:
-    """Remove folders, the innermost first, as far as they are there and hold nothing."""
+    """Remove those folders that exist and are empty. The innermost folder must come first."""
     for folder in folders:
         with suppress(OSError):
             folder.rmdir()

@@ -1,4 +1,4 @@
-"""Looking before doing: the cost of a run, and a contact sheet of some frames on every stage of the way."""
+"""Previews of a run: an estimate of its cost, and contact sheets of some frames or of all styles."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _open(path: Path, settings: Settings) -> Reader:
 
 @dataclass
 class Survey(JobReport):
-    """What a run would do: its plan, weights and cost (``seconds_a_frame``, and ``minutes`` for all of them)."""
+    """What a run would do: its plan, weights and cost (``seconds_a_frame``, and ``minutes`` for all frames)."""
 
     input: Path
     output: Path
@@ -56,9 +56,9 @@ def survey(
     overwrite: bool = False,
     context: Context | None = None,
 ) -> Survey:
-    """What a run would do and cost, with one frame styled to know; writes nothing.
+    """Say what a run would do and cost, measured by styling one frame. Writes nothing.
 
-    Raises what the run would raise before its first frame.
+    Raises the errors that the run would raise up to its first frame, and Cancelled.
     """
     context = context or Context()
     path = Path(input)
@@ -99,7 +99,7 @@ def survey(
 
 
 def _painting(style: StyleWeights, like: Tensor) -> Tensor:
-    """The painting beside the checkpoint (as ``segnst train style`` leaves it), else a card with its title."""
+    """The painting next to the checkpoint (``segnst train style`` puts it there), or else a card with its title."""
     import cv2
 
     from segnst.pixels import from_bytes
@@ -129,7 +129,7 @@ def _row(parts: Parts, number: int, rgb: Tensor, state: State) -> list[tuple[str
 
 @dataclass
 class PreviewReport(JobReport):
-    """The contact sheet, and how many frames are on it."""
+    """The path of the contact sheet, and the number of frames on it."""
 
     output: Path
     frames: int
@@ -139,9 +139,9 @@ class PreviewReport(JobReport):
 
 
 def states(parts: Parts, clips: Iterable[Clip]) -> Iterator[tuple[int, Clip, State]]:
-    """(number, frame, state) for each frame of a clip, where the state has what the segmenter knows of those before.
+    """Yield (number, frame, state) for each frame of a clip; the state has the segmenter's carry of the earlier frames.
 
-    Only a segmenter that needs all frames in order looks at them; others pass over those that nobody asked for.
+    Only a segmenter that is ``in_order`` has to segment every frame for that; others skip the frames.
     """
     segmenter, carry, scene = parts.segmenter, None, None
     for number, clip in enumerate(clips):
@@ -163,10 +163,12 @@ def preview_sheet(
     overwrite: bool = False,
     context: Context | None = None,
 ) -> PreviewReport:
-    """A PNG of ``count`` frames spread over the input: source, painting, whole frame styled, mask, result.
+    """Draw a PNG of ``count`` frames spread over the input: source, painting, whole frame styled, mask, result.
 
-    Each frame is styled for itself. Decodes the whole clip when its length is not known beforehand.
-    Raises as a run would; OutputError when the PNG exists and ``overwrite`` is not set.
+    Each frame is styled by itself, without temporal stabilization. If the length of the clip is not known, the whole
+    clip is decoded to count its frames.
+
+    Raises the errors of a run, and OutputError when the PNG exists and ``overwrite`` is not set.
     """
     context = context or Context()
     path = Path(input)
@@ -190,7 +192,7 @@ def preview_sheet(
 
 
 def _rows(parts: Parts, reader: Reader, count: int, context: Context) -> list[list[tuple[str, Tensor]]]:
-    """The rows of ``count`` frames that are spread over the input."""
+    """Return the rows of the sheet for ``count`` frames that are spread evenly over the input."""
     expected = reader.frames_expected or sum(1 for _ in reader)
     wanted = set(range(expected))
     if expected > count:
@@ -217,7 +219,7 @@ def styles_sheet(
     overwrite: bool = False,
     context: Context | None = None,
 ) -> None:
-    """A PNG of a picture, or of a video's first frame, painted whole in every style.
+    """Draw a PNG of a picture, or of a video's first frame, with the whole frame painted in each style.
 
     Raises InputError, OutputError, WeightsError, Cancelled.
     """

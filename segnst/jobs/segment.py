@@ -1,4 +1,4 @@
-"""Segmenting a video, a still or a folder of photos into a folder of masks."""
+"""Segments a video, a still or a folder of photos into a folder of masks: the job of ``segnst segment``."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ class SegmentReport(JobReport):
     """What was segmented.
 
     classes     ``{"index", "name"}`` of each region
-    confidence  of what is followed, a value a frame, under the region's name; None where nothing is followed
-    agreement   with the segmenter that was checked against, or None; ``table`` the same as Markdown, not in the JSON
+    confidence  {name of the region: one value per frame} for objects that are followed, or None if there are none
+    agreement   agreement with the segmenter of ``check``, or None; ``table`` has it as Markdown and is not in the JSON
     """
 
     output: Path
@@ -59,7 +59,7 @@ class SegmentReport(JobReport):
 
 @dataclass
 class Written:
-    """How many frames have their masks in the folder, what deserves to be said, and the segmenter's last carry."""
+    """The number of frames whose masks were written, the segmenter's last carry, and warnings for the user."""
 
     frames: int = 0
     carry: SegmenterCarry = None
@@ -67,7 +67,7 @@ class Written:
 
 
 def list_classes(regions: Sequence[Region]) -> list[dict[str, Any]]:
-    """Regions as reports list them."""
+    """Return the regions in the form in which reports list them."""
     return [{"index": r.index, "name": r.name} for r in regions]
 
 
@@ -81,9 +81,11 @@ def segment_file(
 ) -> SegmentReport:
     """Write the masks of a video, a still or a folder of photos into the folder ``output``.
 
-    A folder of photos is no sequence, unless something in it is pointed at or has masks from files.
-    Raises UsageError, PlanError, InputError, OutputError, WeightsError, ResourceError, Cancelled; nothing is left
-    behind then.
+    The photos of a folder are segmented independently, unless there are selections or masks from files; then they
+    are read as a sequence.
+
+    Raises UsageError, PlanError, InputError, OutputError, WeightsError, ResourceError, Cancelled; in each case,
+    nothing is left behind.
     """
     context = context or Context()
     path, folder, source = Path(input), Path(output), settings.source
@@ -140,15 +142,20 @@ def segment_to_folder(
     context: Context | None = None,
     finish: Callable[[Path], None] = lambda folder: None,
 ) -> Written:
-    """Write masks: indexed PNGs (``000000.png`` on, or under each photo's stem; pixel value = class index) and others.
+    """Write the masks of all frames or photos into a folder.
 
-    input    a video, a still, or a folder of photos of any sizes (of frames, with ``reader``)
-    output   made if missing; the files appear in it together, when all are done
-    formats  of ``segnst.jobs.mask_files.FORMATS``
-    reader   of the input, where it is to be read as a sequence or was looked at before
-    cut      says where a scene begins: (rgb, carry) -> (whether, carry)
-    finish   may put more into the folder before it is complete
-    Raises InputError (nothing to segment), OutputError (``output`` holds label maps, or cannot be written).
+    The format "indexed" writes PNGs whose pixel values are class indices. They are named by frame number
+    (``000000.png``), or by the stem of each photo or frame file.
+
+    input    a video, a still, or a folder of photos of any sizes (with ``reader``: of frames of one size)
+    output   folder, created if missing; all files are moved into it at the end, when they are complete
+    formats  keys of ``segnst.jobs.mask_files.FORMATS``
+    reader   reader of the input, if it is already open; a folder is then read as a sequence
+    cut      detects scene cuts: (rgb, carry) -> (whether a scene begins, carry)
+    finish   called with the folder before it is complete, and may add files
+
+    Raises UsageError (unknown format), InputError (nothing to segment), OutputError (``output`` has PNGs already, or
+    cannot be written), Cancelled.
     """
 
     def look(name: str, clip: Clip, carry: Any) -> tuple[Segmented, Any]:
@@ -177,7 +184,7 @@ def masks_to_folder(
     context: Context | None = None,
     finish: Callable[[Path], None] = lambda folder: None,
 ) -> Written:
-    """As :func:`segment_to_folder`, with masks as ``look`` sees them."""
+    """The same as :func:`segment_to_folder`, except that ``look`` computes the masks of each frame."""
     context = context or Context()
     input, output = Path(input), Path(output)
     unknown = next((f for f in formats if f not in FORMATS), None)
@@ -193,7 +200,7 @@ def masks_to_folder(
             reader = opened.enter_context(open_reader(input))
         frames = _photos(input) if reader is None else _frames(input, reader)
         try:
-            first = next(frames, None)  # an unusable input is found before anything is written
+            first = next(frames, None)  # so that an unusable input raises before anything is written
             if first is None:
                 raise InputError(f"{input} holds nothing to segment.")
             opened.enter_context(folder_for(output))
@@ -245,11 +252,11 @@ def _check_output(input: Path, output: Path, overwrite: bool) -> None:
     if output.is_dir() and input.exists() and input.samefile(output):
         raise OutputError("The label maps must not go into the folder that the photos come from.")
     if output.is_dir() and not overwrite and any(p.suffix == ".png" for p in output.rglob("*")):
-        raise OutputError(f"{output} holds PNGs already. Choose another folder or pass --overwrite.")
+        raise OutputError(f"{output} contains PNGs already. Choose another folder or pass --overwrite.")
 
 
 def _photos(folder: Path) -> Iterator[tuple[str, Clip, int | None]]:
-    """(stem, one frame, how many) for each photo, in natural order."""
+    """Yield (stem, frame, number of photos) for each photo, in natural order of the names."""
     from segnst.video import images
 
     files, _ = images.apart_from_masks(images.frame_files(folder))
@@ -264,7 +271,7 @@ def _photos(folder: Path) -> Iterator[tuple[str, Clip, int | None]]:
 
 
 def _frames(path: Path, reader: Reader) -> Iterator[tuple[str, Clip, int | None]]:
-    """(name, frame, expected count) for each frame of a video or of a folder of frames, or for a single still."""
+    """Yield (name, frame, expected count) for each frame of a video or of a folder of frames, or for a still."""
     files = reader.info.files if reader.info.kind == "frames" else ()
     for number, clip in enumerate(reader):
         name = path.stem if reader.info.kind == "image" else files[clip.pts[0]].stem if files else f"{number:06d}"

@@ -1,4 +1,4 @@
-"""The objects of a video, a still or a folder of photos as label maps, one value an object, and a list of them."""
+"""Finds the objects of a video, a still or a folder of photos: label maps with one value per object, and a list."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from segnst.types import Clip
 from segnst.video.read import Reader, open_reader
 
 LIST = "objects.json"
-MOST = 253  # values that a label map has for objects
+MOST = 253  # largest number of objects that a label map can hold
 
 
 def detect_file(
@@ -35,10 +35,10 @@ def detect_file(
     overwrite: bool = False,
     context: Context | None = None,
 ) -> SegmentReport:
-    """Cut out every object of some classes, each a value of its own, into the folder ``output``.
+    """Cut out every object of some classes, and write label maps with one value per object into a folder.
 
-    Raises UsageError, PlanError, InputError, OutputError, WeightsError, ResourceError, Cancelled; nothing is left
-    behind then.
+    Raises UsageError, PlanError, InputError, OutputError, WeightsError, ResourceError, Cancelled; in each case,
+    nothing is left behind.
     """
     context = context or Context()
     path, folder = Path(input), Path(output)
@@ -53,7 +53,7 @@ def detect_file(
                 offline=settings.offline,
             )
         reader = None
-        if not path.is_dir():  # a folder of photos is no sequence
+        if not path.is_dir():  # the photos of a folder are segmented independently
             context.stage("open the input")
             reader = open_reader(path, start=settings.start, end=settings.end, max_size=settings.max_size)
             opened.enter_context(reader)
@@ -73,11 +73,12 @@ def objects_to_folder(
     overwrite: bool = False,
     context: Context | None = None,
 ) -> Written:
-    """Write one indexed PNG a frame or photo, pixel value = number of the object, and ``objects.json`` beside them.
+    """Write one indexed PNG per frame or photo, whose pixel values are object numbers, and a list ``objects.json``.
 
-    An object keeps its number through a video. The list has, under the name of each PNG, for each object its
-    value, class, score in [0,1] and box (x, y, width, height in pixels).
-    Raises as ``segment_to_folder`` does; InputError where a clip shows more than 253 objects.
+    An object keeps its number throughout a video. For each PNG, the list contains the value, class, score in [0,1] and
+    box (x, y, width, height in pixels) of each object.
+
+    Raises the errors of ``segment_to_folder``, and InputError when a clip shows more than 253 objects.
     """
     listed: dict[str, list[dict[str, Any]]] = {}
 
@@ -87,7 +88,8 @@ def objects_to_folder(
         if numbers and max(numbers) >= MOST:
             raise InputError(f"{input} shows more than {MOST} objects; name fewer classes, or a part of the clip.")
         size = (rgb.shape[2], rgb.shape[3])
-        # drawn with as many channels as are seen, then numbered: the numbers of a clip only grow
+        # The objects of this frame are drawn in consecutive channels and numbered afterwards. The numbers grow through
+        # a clip, and a channel for each number would take too much memory.
         slots = label_map(compose(found, range(1, len(numbers) + 1), len(numbers) + 1)[None], size)[0]
         values = torch.tensor([0, *(n + 1 for n in numbers)], dtype=torch.uint8, device=slots.device)
         listed[name] = [
@@ -115,7 +117,7 @@ def objects_to_folder(
 
 
 def _box(mask: Tensor) -> list[int]:
-    """x, y, width, height of a mask [H,W]; zeros where it is empty (hidden behind surer objects)."""
+    """x, y, width, height of a mask [H,W]; zeros if it is empty (hidden behind objects with higher scores)."""
     rows, columns = mask.any(1).nonzero()[:, 0], mask.any(0).nonzero()[:, 0]
     if not len(rows):
         return [0, 0, 0, 0]

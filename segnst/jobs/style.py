@@ -1,4 +1,4 @@
-"""From settings and files to a styled file: what ``segnst style`` and ``segnst.style_video`` do."""
+"""Styles a file by settings and writes the result: the job of ``segnst style`` and ``segnst.style_video``."""
 
 from __future__ import annotations
 
@@ -27,7 +27,11 @@ Progress = Callable[[int, int | None], None]  # frames done, frames expected
 
 @dataclass
 class Report(JobReport):
-    """What a run did. ``stages`` are seconds a frame; reading and writing run beside the others."""
+    """What a run did.
+
+    stages  {stage: seconds per frame}. Reading and writing run in the background, so for these it is the time that the
+            run waited for them
+    """
 
     output: Path
     frames: int = 0
@@ -40,9 +44,10 @@ class Report(JobReport):
 
 
 class _Samples:
-    """Some frames kept while a clip runs through, evenly spread though its length is not known: for the contact sheet.
+    """Collects evenly spread frames of a clip of unknown length for the contact sheet.
 
-    Every ``step``-th frame is kept; when there are twice as many as wanted, every second one is dropped.
+    Every ``step``-th frame is kept. When there are twice as many as wanted, every second one of them is dropped, and
+    ``step`` is doubled.
     """
 
     def __init__(self, count: int = 8) -> None:
@@ -73,10 +78,10 @@ def style_file(
 ) -> Report:
     """Style a video, a still or a folder of frames.
 
-    output  default ``results/<stem>_<styles>.<ext>``;  sheet  also write a contact sheet of source and result (PNG)
+    output  None: ``results/<stem>_<styles>.<ext>``;  sheet  PNG for a contact sheet of source and result, or None
 
-    Raises PlanError, UsageError, InputError, OutputError, WeightsError, ResourceError, Cancelled; nothing is left
-    behind then.
+    Raises PlanError, UsageError, InputError, OutputError, WeightsError, ResourceError, Cancelled; in each case, nothing
+    is left behind.
     """
     context = context or Context()
     path = Path(input)
@@ -103,7 +108,7 @@ def style_file(
             )
             frames, state, waited = _frames(parts, reader, writer, samples, context)
     if samples and sheet is not None:
-        context.tell(Stage("draw the contact sheet"))  # the output is complete, so there is nothing to cancel any more
+        context.tell(Stage("draw the contact sheet"))  # not context.stage: the output is complete, too late to cancel
         samples.write(Path(sheet))
     warnings = [
         *said,
@@ -129,7 +134,7 @@ def style_file(
 def _frames(
     parts: Parts, reader: Reader, writer: Writer, samples: _Samples | None, context: Context
 ) -> tuple[int, State, dict[str, float]]:
-    """Style and write all frames; return their number, the last state, and the seconds waited to read and write."""
+    """Style and write all frames; return their number, the last state, and the seconds of waiting to read and write."""
     state, frames, waited = State(), 0, {"read": 0.0, "write": 0.0}
     with memory_advice(f"{reader.width}x{reader.height}"), writer:
         context.stage("frames")
@@ -162,16 +167,18 @@ def style_video(
     listener: Listener | None = None,
     **options: Any,
 ) -> Report:
-    """Style a video, a still or a folder of frames: ``style_file`` with the plan and the settings as Python has them.
+    """Style a video, a still or a folder of frames; a convenient form of ``style_file`` for use in Python.
 
-    path  the input; out  the output (default ``results/<stem>_<styles>.<ext>``); plan  entries such as
-    ``["car=starry_night", "background=great_wave"]``; options  fields of ``Settings``
-    (``style_video("a.mp4", "b.mp4", "car=starry_night", stability=0.9)``); progress  called after each frame;
-    sheet  also write a contact sheet of source and result (PNG); listener  called with every event
-    (``segnst.jobs.events``)
+    path      the input
+    out       the output; None: ``results/<stem>_<styles>.<ext>``
+    plan      one entry, or several such as ``["car=starry_night", "background=great_wave"]``
+    progress  called after each frame with the number of frames that are done and expected
+    sheet     PNG for a contact sheet of source and result, or None
+    listener  called with every event (``segnst.jobs.events``)
+    options   fields of ``Settings``: ``style_video("a.mp4", "b.mp4", "car=starry_night", stability=0.9)``
 
-    Raises PlanError, UsageError, InputError, OutputError, WeightsError, ResourceError; nothing is left
-    behind then. Returns the Report.
+    Returns the report. Raises PlanError, UsageError, InputError, OutputError, WeightsError, ResourceError; in each
+    case, nothing is left behind.
     """
     unknown = set(options) - set(Settings.__dataclass_fields__)
     if unknown:

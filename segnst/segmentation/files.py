@@ -29,9 +29,9 @@ Load = Callable[[], np.ndarray]  # label map uint8 [h,w], or probabilities float
 
 
 class FileSegmenter(Segmenter[int]):
-    """A segmenter that reads its masks; the carry is how many frames there were.
+    """A segmenter that reads its masks from files; the carry is the number of frames so far.
 
-    masks  one a frame, or a single one for all of them
+    masks  one per frame, or a single one for all frames
     """
 
     def __init__(self, path: Path, regions: Sequence[Region], masks: Sequence[Load]) -> None:
@@ -39,7 +39,7 @@ class FileSegmenter(Segmenter[int]):
         self.source, self.masks = path, tuple(masks)
 
     def frame(self, rgb: Tensor, carry: int | None) -> tuple[Tensor, int]:
-        """Raises InputError: there is no mask for a frame, or one of another shape or with unknown values."""
+        """Raises InputError if the frame has no mask, or if its mask has another shape or unknown values."""
         number = carry or 0
         if len(self.masks) > 1 and number >= len(self.masks):
             raise InputError(f"{self.source} has masks for {len(self.masks)} frames; the input has more.")
@@ -53,15 +53,15 @@ class FileSegmenter(Segmenter[int]):
         return self._probabilities(mask, number, rgb), number + 1
 
     def skip(self, carry: int | None) -> int:
-        """The mask of a frame that is not looked at is passed over."""
+        """Skip the mask of the frame as well."""
         return (carry or 0) + 1
 
     def after_cut(self, carry: int | None) -> int | None:
-        """The count of frames goes on."""
+        """Frames are counted on across scene cuts."""
         return carry
 
     def notes(self, carry: int | None) -> list[str]:
-        """A warning where masks are left over."""
+        """Return a warning if there are more masks than frames."""
         left = len(self.masks) - (carry or 0)
         return (
             [f"{self.source} has masks for {left} more frames than the input has."]
