@@ -1,4 +1,4 @@
-"""Material for the commands that paint and study stills."""
+"""Fixtures for the commands that paint and study stills."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every job with a small real task: what the contract tests run."""
+"""A small real task for every job; the contract tests run them."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ Command = Callable[[Path], list[str | Path]]
 
 @dataclass(frozen=True)
 class Task:
-    """A job, and how the command line is asked for the same.
+    """A job with its input and settings, and the command line that does the same.
 
-    output   a name for the output;  default  whether the job names one by itself
-    command  its words, without output
+    output   a name for the output;  default  whether the job chooses a name itself if none is given
+    command  the arguments of the command line, without the output
     """
 
     job: Callable[..., Any]

@@ -1,4 +1,4 @@
-"""What holds for every job: one shape, events, cancelling, nothing left behind, a report."""
+"""Contract of all jobs: the same parameters, events, cancelling without files left behind, and a report."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _complete: dict[str, tuple[list[Event], JobReport]] = {}
 
 @pytest.fixture(autouse=True)
 def alone(tmp_path_factory: pytest.TempPathFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A folder of its own, on a machine without fetched weights and with a quick selector."""
+    """Run each test in a temporary folder, without downloaded weights and with a quick selector."""
     for name in ("SEGNST_HOME", "TORCH_HOME"):
         monkeypatch.setenv(name, str(tmp_path_factory.mktemp("home")))
     monkeypatch.setitem(registry.SELECTORS, "grabcut", "tests.segmentation.objects.test_sam:load_box")
@@ -40,7 +40,7 @@ def _clear(folder: Path) -> None:
 
 
 def _undisturbed(name: str, material: Path, folder: Path) -> tuple[list[Event], JobReport]:
-    """Events and report of a task that is let run; each is run once for all tests."""
+    """Events and report of a task that is not cancelled. Each task runs only once for all tests."""
     if name not in _complete:
         events: list[Event] = []
         report = TASKS[name](material, Path(TASKS[name].output), context=Context(events.append, thumbnails=0.0))
@@ -88,7 +88,7 @@ def test_events_are_in_order_and_complete(name: str, material: Path, tmp_path: P
 
 
 class _CancelAt:
-    """Cancels its job at the event of a number."""
+    """Cancels its job at the event with the given number."""
 
     def __init__(self, number: int) -> None:
         self.left = number
@@ -111,8 +111,8 @@ def test_a_cancelled_job_leaves_nothing(name: str, material: Path, tmp_path: Pat
     events, _ = _undisturbed(name, material, tmp_path)
     work = [k for k, e in enumerate(events) if isinstance(e, Frames | Step | Measured)]
     work = work or [k for k, e in enumerate(events) if isinstance(e, Stage)]
-    # in the middle, and after the very last frame, step or method; then without a name for the output, if it can do
-    # without, so that the folder of the default has been made
+    # Cancel once in the middle, and once after the last frame, step or method. The second time, no output is named if
+    # the job allows that, so that the folder of the default output must be removed, too.
     for output, at in ((Path(task.output), work[len(work) // 2]), (None if task.default else task.output, work[-1])):
         cancel = _CancelAt(at)
         with pytest.raises(Cancelled, match="nothing was left behind"):
@@ -130,7 +130,7 @@ def test_the_report_is_what_the_command_prints(name: str, material: Path, tmp_pa
 
 
 def _timeless(value: Any) -> Any:
-    """A report without what differs from one run to the next."""
+    """A report without the values that differ from one run to the next."""
     if isinstance(value, dict):
         timed = ("seconds", "minutes", "stages", "cpu_seconds", "memory_mb", "seconds_a_frame")
         return {k: _timeless(v) for k, v in value.items() if k not in timed}

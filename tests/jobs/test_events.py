@@ -57,7 +57,7 @@ def test_thumbnails_show_the_result_as_often_as_asked(material: Path, tmp_path: 
 def test_nothing_is_drawn_for_nobody() -> None:
     context = Context(thumbnails=0.0)
     assert not context.shows
-    context.thumbnail(0, torch.empty(0))  # could not be reduced
+    context.thumbnail(0, torch.empty(0))  # reducing this empty picture would raise
 
 
 def test_a_thumbnail_is_160_px_wide_at_most() -> None:
@@ -178,14 +178,14 @@ def test_the_printer_on_a_terminal(monkeypatch: pytest.MonkeyPatch, capsys: pyte
     with Printer() as printer:
         printer(Stage("frames"))
         printer(Frames(15, 30, 10.0, 90.0))
-        printer(Frames(16, 30, 10.0, 80.0))  # too soon after the last one
+        printer(Frames(16, 30, 10.0, 80.0))  # not printed, too soon after the last one
         printer(Warned("a word"))
     bar = "#" * 15 + "." * 15
     assert capsys.readouterr().err == f"\r[{bar}] 15/30  10.00 frames/s  1:30 left  \nsegnst: warning: a word\n"
     losses = {"step": 1, "size": 64, "total": 3.0, "content": 1.0, "style": 2.0}
     with Printer() as printer:
         printer(Step(0, 5, losses, 4.0))
-        printer(Frames(5, 5, 1.0, 0.0))  # the losses say more
+        printer(Frames(5, 5, 1.0, 0.0))  # not printed, because the line of losses says more
     assert capsys.readouterr().err == "\rstep 1/5  64 px  total 3  content 1  style 2  0:04 left   \n"
 
 

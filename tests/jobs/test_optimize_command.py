@@ -1,4 +1,4 @@
-"""`segnst optimize` and `segnst reconstruct` as a user calls them."""
+"""`segnst optimize` and `segnst reconstruct`, called from the command line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a preview knows of the frames that it does not show."""
+"""The segmenter's carry in a preview includes the frames that the preview does not show."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_clusters_keep_their_numbers_through_a_preview() -> None:
 
 
 class Counting(Segmenter[None]):
-    """Sees the same everywhere, and counts how often it is asked."""
+    """Returns the same probabilities everywhere, and counts its calls."""
 
     def __init__(self) -> None:
         super().__init__("counting", (Region(0, "other"), Region(1, "cup")))

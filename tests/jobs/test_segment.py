@@ -17,7 +17,7 @@ from segnst.types import Region
 
 
 class ByBrightness(Segmenter[int]):
-    """Dark, middle, bright: a segmenter whose answers are known. Counts its frames in the carry."""
+    """Segments frames into dark, middle and bright, with known results. The carry counts its frames."""
 
     def __init__(self) -> None:
         super().__init__("brightness", (Region(0, "dark"), Region(1, "middle"), Region(2, "bright")))
@@ -42,13 +42,13 @@ def test_a_folder_of_photos_of_any_sizes(tmp_path: Path) -> None:
         "one": photo(tmp_path / "in/one.png", (20, 30), 0, 1, 2),
         "two": photo(tmp_path / "in/two.jpg", (48, 16), 2, 0),
     }
-    photo(tmp_path / "in/two_mask.png", (48, 16), 0, 1)  # no photo: the mask of one
+    photo(tmp_path / "in/two_mask.png", (48, 16), 0, 1)  # the mask of a photo, which is not segmented
     segmenter = ByBrightness()
     events: list[Event] = []
     report = segment_to_folder(tmp_path / "in", tmp_path / "deep/out", segmenter, context=Context(events.append))
     assert report.frames == 2
     assert [(e.done, e.expected) for e in events if isinstance(e, Frames)] == [(1, 2), (2, 2)]
-    assert segmenter.carries == [None, None]  # photos are no sequence
+    assert segmenter.carries == [None, None]  # photos are segmented independently
     assert sorted(p.name for p in (tmp_path / "deep/out").iterdir()) == ["classes.json", "one.png", "two.png"]
     for name, want in wants.items():
         assert (read_png(tmp_path / f"deep/out/{name}.png") == want).all()

@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 def texture(height: int, width: int, seed: int, color: tuple[int, int, int]) -> np.ndarray:
-    """uint8 RGB [H,W,3], smooth noise about a color, so that optical flow has something to hold on to."""
+    """uint8 RGB [H,W,3]: a color with smooth noise, so that optical flow has texture to match."""
     noise = np.random.default_rng(seed).normal(0, 60, (height, width)).astype(np.float32)
     noise = cv2.GaussianBlur(noise, (0, 0), 5)
     noise *= 20 / noise.std()
@@ -21,7 +21,7 @@ def texture(height: int, width: int, seed: int, color: tuple[int, int, int]) -> 
 def moving_disk(
     frames: int = 8, size: tuple[int, int] = (96, 160), step: int = 4
 ) -> tuple[list[Tensor], list[np.ndarray]]:
-    """A red disk that moves to the right over green ground: frames [1,3,H,W] and true masks bool [H,W]."""
+    """A red disk that moves to the right over a green background: frames [1,3,H,W] and true masks bool [H,W]."""
     ground, skin = texture(*size, 1, (60, 140, 70)), texture(*size, 2, (200, 50, 50))
     y, x = np.mgrid[: size[0], : size[1]]
     pictures, masks = [], []

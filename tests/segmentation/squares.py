@@ -1,4 +1,4 @@
-"""A world of colored squares on black, and a finder that finds them: red ones are people, green ones cars."""
+"""Frames of colored squares on black, and a finder for them: red squares are people, green squares are cars."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SIZE = (48, 96)
 
 
 def frame(*squares: tuple[str, int, int, int]) -> Tensor:
-    """(class, left, top, side) of each -> [1,3,48,96]."""
+    """Draw squares, each (class, left, top, side) -> frame [1,3,48,96]."""
     rgb = torch.zeros(1, 3, *SIZE)
     for name, x, y, side in squares:
         rgb[:, 0 if name == "person" else 1, y : y + side, x : x + side] = 1

@@ -1,8 +1,8 @@
-"""What every segmenter promises (``segnst.segmentation.base.Segmenter``), held for each one that is registered, alone
-and under every wrapper.
+"""Contract of all segmenters (``segnst.segmentation.base.Segmenter``), checked for every registered one, by itself and
+inside every wrapper.
 
-A new line of the registry and a new wrapper are picked up by themselves. Those that this file cannot build fail with a
-message that says what to add: a line in ``SEGMENTERS`` or in ``WRAPPERS`` below.
+New entries of the registry and new wrappers are tested automatically. If this file cannot build one, its tests fail
+with a message that says what to add: a line in ``SEGMENTERS`` or in ``WRAPPERS`` below.
 """
 
 from __future__ import annotations
@@ -49,14 +49,14 @@ from tests.segmentation.squares import SquareFinder
 
 SIZE = (48, 96)
 FRAMES = 3
-CUT = 1  # frame that a new scene is said to begin at
+CUT = 1  # the frame on which a new scene is assumed to begin
 
 # ---------------------------------------------------------------------------------------------------------- segmenters
 Make = Callable[[Path], AnySegmenter]
 
 
 def _files(folder: Path) -> AnySegmenter:
-    for k in range(FRAMES + 1):  # one more than there are frames, so that there is something to note
+    for k in range(FRAMES + 1):  # one mask too many, which causes a warning
         label = np.zeros(SIZE, np.uint8)
         label[:, 8 * k : 8 * k + 16] = 1
         write_png(folder / f"{k:06d}.png", label)
@@ -79,7 +79,7 @@ def _mask_rcnn(folder: Path) -> AnySegmenter:
 
 def _deeplab(name: str = "deeplab") -> Any:
     segmenter = load_bundled(name, device="cpu", offline=True)
-    segmenter.long_side = 65  # smaller than people may ask for: this is about contracts, not about what is seen
+    segmenter.long_side = 65  # below what users can choose: contracts do not need good masks
     return segmenter
 
 
@@ -92,7 +92,7 @@ def _tracking() -> AnySegmenter:
     return TrackingSegmenter([Mark("cup", 0, (Prompt(box=(22.0, 25.0, 46.0, 23.0)),))], _Box(), guide, DisFlow())
 
 
-# by the registry's name: how to build it small and without a download, or why it stands here under another's name
+# For each name in the registry: how to build a small one without a download, or which other entry covers it.
 SEGMENTERS: dict[str, Make | str] = {
     "deeplab": lambda _: CloserSegmenter(_deeplab()),
     "deeplabv3_mobilenet_v3_large": lambda _: _torchvision("deeplabv3_mobilenet_v3_large"),
@@ -105,14 +105,15 @@ SEGMENTERS: dict[str, Make | str] = {
     "kmeans": lambda _: KMeansSegmenter(3),
     "files": _files,
 }
-# segmenters that are made from what the user points at, and a finder whose objects are known
+# Segmenters outside the registry: one that follows what the user points at, and one whose objects are known.
 OTHERS: dict[str, Make] = {
     "selection": lambda _: _tracking(),
     "squares": lambda _: InstanceSegmenter(SquareFinder()),
 }
 
 # ------------------------------------------------------------------------------------------------------------ wrappers
-# how to put it round any segmenter, or why it goes round some alone; those stand among the segmenters
+# For each wrapper: how to wrap any segmenter with it. A wrapper that fits certain segmenters only has a text that says
+# where it is tested among the segmenters.
 WRAPPERS: dict[type[Wrapped[Any, Any]], Callable[[AnySegmenter], AnySegmenter] | str] = {
     OverrideSegmenter: lambda inner: OverrideSegmenter(inner, {}, {}),
     RememberingSegmenter: RememberingSegmenter,
@@ -122,12 +123,12 @@ WRAPPERS: dict[type[Wrapped[Any, Any]], Callable[[AnySegmenter], AnySegmenter] |
     ),
     CloserSegmenter: "'deeplab' above; it looks closer with the network of a DeepLabSegmenter",
 }
-SEE_THROUGH = (RememberingSegmenter, Agreement)  # answers are those of the segmenter inside
+SEE_THROUGH = (RememberingSegmenter, Agreement)  # wrappers whose masks are those of the wrapped segmenter
 PAGES = Path()
 
 
 def every_wrapper() -> list[type[Wrapped[Any, Any]]]:
-    """All classes of wrappers: those of segmentation/wrappers, and what else was imported with this file."""
+    """All classes of wrappers: those in segmentation/wrappers, and others in modules that this file imports."""
     for module in pkgutil.iter_modules(wrappers.__path__):
         import_module(f"{wrappers.__name__}.{module.name}")
     found, queue = [], [Wrapped]
@@ -178,7 +179,7 @@ def wrapped(name: str, kind: str) -> AnySegmenter:
     wrapper = next(w for w in every_wrapper() if w.__name__ == kind)
     if wrapper not in WRAPPERS:
         pytest.fail(
-            f"{kind} is a wrapper, and this file does not know how to put it round a segmenter: add a line to WRAPPERS "
+            f"{kind} is a wrapper, and this file does not know how to wrap a segmenter with it: add a line to WRAPPERS "
             f"in {Path(__file__).name}."
         )
     put = WRAPPERS[wrapper]
@@ -193,14 +194,14 @@ def frames() -> Tensor:
 
 @cache
 def ran(name: str, kind: str) -> tuple[Tensor, Any, list[Any]]:
-    """Answers to the clip frame by frame, the last carry, and the carry before each frame."""
+    """Segment the clip frame by frame -> (probabilities, the last carry, the carry before each frame)."""
     segmenter, carry = wrapped(name, kind), None
     answers, before = [], []
     for rgb in frames().split(1):
         before.append(carry)
         found, carry = segmenter(rgb, carry)
         answers.append(found)
-    assert len({a.shape for a in answers}) == 1, "frames of one size have answers of one size"
+    assert len({a.shape for a in answers}) == 1, "frames of equal size have probabilities of equal size"
     return torch.cat(answers), carry, before
 
 
@@ -243,7 +244,7 @@ def test_in_pieces_as_in_one(name: str, kind: str) -> None:
     segmenter = wrapped(name, kind)
     alone, _, before = ran(name, kind)
     rest, _ = segmenter(frames()[CUT:], before[CUT])
-    assert torch.equal(rest, alone[CUT:]), "several frames at once, from a carry on, are those frames one by one"
+    assert torch.equal(rest, alone[CUT:]), "several frames at once give the same masks as one by one"
 
 
 @every
@@ -267,14 +268,14 @@ def test_a_frame_may_be_left_out_unless_all_are_needed(name: str, kind: str) -> 
     segmenter = wrapped(name, kind)
     found, carry, _ = ran(name, kind)
     if segmenter.in_order:
-        assert carry is not None, "what needs all frames in order carries something"
+        assert carry is not None, "a segmenter that is in_order must have a carry"
         return
     carry = None
     for _ in range(FRAMES - 1):
         carry = segmenter.skip(carry)
     late, _ = segmenter(frames()[-1:], carry)
     alike = (late.argmax(1) == found[-1:].argmax(1)).float().mean()
-    assert float(alike) > 0.95, "the answer depends on the frames before: say in_order = True"
+    assert float(alike) > 0.95, "the masks depend on earlier frames: set in_order = True"
 
 
 @every
@@ -310,21 +311,21 @@ def test_a_wrapper_drops_nothing(name: str, kind: str) -> None:
     inner, segmenter = plain(name), wrapped(name, kind)
     assert isinstance(segmenter, Wrapped)
     answers, carry, before = ran(name, kind)
-    inner = segmenter.inner  # what it was selected to
+    inner = segmenter.inner  # a wrapper may select regions of the segmenter that it was given
     assert segmenter.name == inner.name and segmenter.path == inner.path
     assert segmenter.network is inner.network
     assert segmenter.in_order >= inner.in_order
     assert inner.weights.items() <= segmenter.weights.items()
     assert set(inner.notes(inside(carry))) <= set(segmenter.notes(carry))
     if kind == CombinedSegmenter.__name__:
-        return  # its regions are others
+        return  # it has other regions
     assert segmenter.in_order == inner.in_order
     assert segmenter.confidence(carry) == inner.confidence(inside(carry))
     palettes = [s.colors(c) for s, c in ((segmenter, carry), (inner, inside(carry)))]
     assert np.array_equal(*palettes) if palettes[0] is not None else palettes[1] is None
     if isinstance(segmenter, SEE_THROUGH):
         assert torch.equal(answers, ran(name, ALONE)[0])
-    # a cut reaches the segmenter inside
+    # A scene cut must reach the wrapped segmenter.
     after, inner_after = segmenter.after_cut(before[CUT]), inner.after_cut(inside(before[CUT]))
     later = frames()[CUT : CUT + 1]
     ours, theirs = segmenter(later, after)[1], inner(later, inner_after)[1]
@@ -352,4 +353,4 @@ def test_what_must_see_every_frame_says_so() -> None:
     stateless = OverrideSegmenter(_deeplab(), {2: np.full(SIZE, 1, np.uint8)}, {})
     assert not stateless.in_order
     carry = stateless.skip(stateless.skip(None))
-    assert (stateless(frames()[:1], carry)[0].argmax(1) == 1).all(), "frames that were passed over are counted"
+    assert (stateless(frames()[:1], carry)[0].argmax(1) == 1).all(), "skipped frames are counted"

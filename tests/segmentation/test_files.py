@@ -41,7 +41,7 @@ def clip(folder: Path, count: int = 3) -> Path:
 
 
 def export(tmp_path: Path, *formats: str) -> tuple[Path, list[np.ndarray]]:
-    """Three frames with masks of two named regions, exported."""
+    """Three frames with masks of two named regions, exported in several formats."""
     labels = maps()
     (tmp_path / "masks").mkdir()
     for k, label in enumerate(labels):

@@ -92,8 +92,8 @@ def spread(
                 now = last + step
                 motion = estimate_motion(flow, kept[now], kept[last])
                 label = warp(label, motion.flow, "nearest")
-                # Reliability is strict, because it is meant for blending paint. A label may be a pixel off, so the
-                # square root makes it milder.
+                # Reliability is strict, because it is meant for blending paint, where a small misplacement is visible.
+                # A label may be a pixel off, so the square root softens it.
                 weight = FADE * motion.reliable.sqrt() * warp(weight, motion.flow)
                 hint = Hint(label[0, 0].to(torch.uint8).numpy(), weight[0, 0].numpy())
                 if now not in hints or hints[now].weight.mean() < hint.weight.mean():

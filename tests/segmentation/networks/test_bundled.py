@@ -64,7 +64,7 @@ def test_it_finds_cars_and_people_in_davis(frame: str, name: str, least: float) 
     p, _ = segmenter(torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255)
     (region,) = resolve(name, segmenter.regions)
     found = (label_map(p, truth.shape)[0] == region.index).numpy()
-    found &= cv2.dilate(truth.astype(np.uint8), np.ones((21, 21), np.uint8)) == 1  # DAVIS marks one of many cars
+    found &= cv2.dilate(truth.astype(np.uint8), np.ones((21, 21), np.uint8)) == 1  # DAVIS labels only one of many cars
     assert (found & truth).sum() / (found | truth).sum() >= least
 
 
@@ -86,7 +86,7 @@ def test_the_parts_of_a_vehicle_have_names_of_their_own_and_together() -> None:
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="needs shared/")
 def test_it_finds_the_doors_and_wheels_of_a_car_and_on_which_side_they_are() -> None:
-    """A photo that training held back, seen from the left; in the mirror it is seen from the right."""
+    """A photo that was held back from training shows a car from the left; mirrored, it shows it from the right."""
     folder = SHARED / "segmentation/car_parts/train"
     photo = next(
         p

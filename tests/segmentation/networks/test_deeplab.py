@@ -75,7 +75,7 @@ def test_frames_are_looked_at_one_by_one(tmp_path: Path) -> None:
 
 
 class _Trap:
-    """Makes a folder when it is unpickled."""
+    """Creates a folder when it is unpickled, which reveals that code in the file was executed."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

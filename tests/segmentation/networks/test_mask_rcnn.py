@@ -85,7 +85,7 @@ def test_offline_without_the_file_says_so(tmp_path: Path, monkeypatch: pytest.Mo
 
 @pytest.mark.slow
 def test_the_official_network_is_fetched_checked_and_filled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Random weights in the official file's form (180 MB), from a server on loopback, with its checksum in its name."""
+    """Random weights in the form of the official file (180 MB, checksum in the file name), from a local server."""
     monkeypatch.setenv("SEGNST_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     torch.manual_seed(0)
@@ -104,7 +104,7 @@ def test_the_official_network_is_fetched_checked_and_filled(tmp_path: Path, monk
         monkeypatch.setattr(catalog, "REMOTE", entry(f"{server}/official.pth", checksum))
         segmenter = load_segmenter("mask_rcnn", torch.device("cpu"))
     finder = segmenter.finder  # type: ignore[attr-defined]
-    finder.network.transform.min_size = (96,)  # at 800 a computer without a GPU takes half a minute
+    finder.network.transform.min_size = (96,)  # at the usual 800, this takes half a minute without a GPU
     p, _ = segmenter(torch.rand(1, 3, 60, 80))
     assert p.shape == (1, 81, 60, 80)
     assert segmenter.path == tmp_path / "home/official.pth"  # type: ignore[attr-defined]

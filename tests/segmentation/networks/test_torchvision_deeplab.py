@@ -13,7 +13,7 @@ from segnst.segmentation.networks import torchvision_deeplab
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Random weights in the official file's form: with an auxiliary head, as torch saves them."""
+    """Random weights in the form of the official file, which has an auxiliary head and is saved by torch."""
     torch.manual_seed(0)
     net = segmentation.deeplabv3_mobilenet_v3_large(weights=None, weights_backbone=None, num_classes=21, aux_loss=True)
     path = tmp_path_factory.mktemp("weights") / "deeplabv3_mobilenet_v3_large-fc3c493d.pth"

@@ -25,7 +25,7 @@ from tests.segmentation.squares import CLASSES, frame
 
 
 class ColorSegmenter(Segmenter[None]):
-    """Red is a person, green is a car, at half the frame's size."""
+    """Segments red as a person and green as a car, at half the size of the frame."""
 
     def __init__(self) -> None:
         super().__init__("colors", CLASSES)
@@ -129,7 +129,7 @@ def test_a_detector_in_the_official_files_form_loads_and_runs(tmp_path: Path) ->
     name = "fasterrcnn_mobilenet_v3_large_320_fpn"
     torch.manual_seed(0)
     network = getattr(detection, name)(weights=None, weights_backbone=None, num_classes=91)
-    # the official file was trained with frozen norms, which count no batches
+    # The official file comes from a network with frozen batch norms, which do not count batches.
     state = {k: v for k, v in network.state_dict().items() if not k.endswith("num_batches_tracked")}
     torch.save(state, tmp_path / "net.pth")
     detector = detect_torchvision.FasterRcnn(name, detect_torchvision.read(tmp_path / "net.pth", name))

@@ -59,7 +59,7 @@ def test_places_are_chosen_once_and_followed() -> None:
     first = frame(("person", 10, 10, 8), ("person", 60, 30, 8), ("car", 30, 2, 6), ("car", 40, 2, 7))
     assert where(picked, "car:largest", first)[0] == (40, 46)
     _, carry = picked(first)
-    for step in range(1, 13):  # they pass each other
+    for step in range(1, 13):  # the objects pass each other
         moved = frame(("person", 10 + 5 * step, 10, 8), ("person", 60 - 5 * step, 30, 8))
         left, _ = where(picked, "person:left", moved, carry)
         right, carry = where(picked, "person:right", moved, carry)
@@ -124,7 +124,7 @@ def test_the_surer_object_lies_in_front() -> None:
 
 def test_a_higher_threshold_draws_an_object_tighter() -> None:
     y, x = torch.meshgrid(torch.arange(48.0), torch.arange(96.0), indexing="ij")
-    soft = torch.sigmoid((15 - (x - 48).hypot(y - 24)) / 3)[None]  # as a mask head gives it: an edge some pixels wide
+    soft = torch.sigmoid((15 - (x - 48).hypot(y - 24)) / 3)[None]  # a soft edge, as mask heads predict it
 
     class Disc(SquareFinder):
         def __call__(self, rgb: Tensor) -> Found:

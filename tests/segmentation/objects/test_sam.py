@@ -21,7 +21,7 @@ from tests.loopback import serve
 
 @pytest.fixture(scope="module")
 def tiny() -> sam.SamSelector:
-    """SAM's own parts round an encoder of one block, with random weights."""
+    """SAM with its original parts except for an image encoder of one block, with random weights."""
     torch.manual_seed(0)
     config = SamConfig(
         encoder_embed_dim=16, encoder_depth=1, encoder_num_heads=1, encoder_global_attn_indexes=()
@@ -48,7 +48,7 @@ def test_boxes_clicks_and_strokes_give_masks_of_the_frames_size(tiny: sam.SamSel
 
 
 def test_prompts_are_scaled_with_the_frame(tiny: sam.SamSelector) -> None:
-    """The network sees 1024 x 683 of a frame of 90 x 60; boxes are pixel edges, points pixel centers."""
+    """A frame of 90 x 60 is scaled to 1024 x 683; boxes are given at pixel edges, points at pixel centers."""
     seen: dict[str, object] = {}
     hook = tiny.network.prompt_encoder.register_forward_pre_hook(
         lambda _, __, given: seen.update(given), with_kwargs=True
@@ -92,7 +92,7 @@ def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_weights_are_fetched_checked_and_filled(served: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Random weights in MobileSAM's form, from a server on loopback."""
+    """Random weights in the form of MobileSAM's file, from a local server."""
     torch.manual_seed(0)
     network = Sam.from_name("mobile_sam")
     torch.save(network.state_dict(), served / "mobile_sam.pt")
@@ -118,7 +118,7 @@ def test_the_weights_are_fetched_checked_and_filled(served: Path, monkeypatch: p
 
 
 class _Box(Selector):
-    """Stands where GrabCut does: everything in the box."""
+    """Replaces GrabCut in the registry, and selects everything in the box."""
 
     def __init__(self) -> None:
         super().__init__("grabcut")

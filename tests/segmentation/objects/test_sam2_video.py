@@ -1,4 +1,4 @@
-"""SAM 2's way through a clip with a network of its architecture, tiny and random; and what happens without it."""
+"""SAM 2 follows objects with a tiny random network of its architecture; and what happens without SAM 2."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from segnst.video.read import open_reader
 from tests.segmentation.scenes import moving_disk, write_frames
 
 SIDE = 64  # px of its square input
-WIDE = 128  # channels; memories have 64, as the real ones
+WIDE = 128  # channels; the memories have 64 channels, as in the real network
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """config.json and model.safetensors, as the makers publish them."""
+    """A folder with config.json and model.safetensors, in the published form."""
     transformers = pytest.importorskip("transformers")
     torch.manual_seed(0)
     backbone = transformers.Sam2HieraDetConfig(
@@ -48,7 +48,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     where = tmp_path_factory.mktemp("sam2")
     network = transformers.Sam2VideoModel(config)
     with torch.no_grad():
-        # that an object is there is learned by the real network; here it always is
+        # A real network learns whether an object is visible. This one shall always say that it is.
         head = network.mask_decoder.pred_obj_score_head
         last = [m for m in head.modules() if isinstance(m, torch.nn.Linear)][-1]
         last.bias.fill_(4.0)

@@ -20,7 +20,7 @@ from tests.segmentation.scenes import iou, moving_disk, write_frames
 
 
 class Fixed(Segmenter[int]):
-    """A segmenter whose answer is known; its carry counts the frames."""
+    """A segmenter with known probabilities, whose carry counts the frames."""
 
     def __init__(self, regions: tuple[Region, ...], answer: Tensor) -> None:
         super().__init__("fixed", regions)
@@ -39,7 +39,7 @@ class Counting(Fixed):
 
 
 def selection(*names: str) -> Counting:
-    """Each object has a column of its own; the first is half sure."""
+    """Each object fills some columns, the first one with a probability of one half."""
     answer = torch.zeros(1, 1 + len(names), 8, 12)
     for k in range(len(names)):
         answer[:, k + 1, :, 2 * k : 2 * k + 2] = 0.5 if k == 0 else 1.0
@@ -48,7 +48,7 @@ def selection(*names: str) -> Counting:
 
 
 def classes(name: str = "person") -> Fixed:
-    """Everything is of one class, at a fourth of the size."""
+    """Every pixel belongs to one class, at a quarter of the size."""
     answer = torch.zeros(1, len(STREET), 2, 3)
     answer[:, next(r.index for r in STREET if r.name == name)] = 1
     return Fixed(STREET, answer)
@@ -65,7 +65,7 @@ def test_objects_lie_in_front_and_classes_have_the_rest() -> None:
     assert (person[:, 4:] > 0.999).all() and (rest < 0.001).all()
     assert segmenter.notes(segmenter.after_cut(carry)) == [
         "2 frames"
-    ]  # the classes begin anew, the selection counts on
+    ]  # the classes begin anew, while the selection keeps its count
 
 
 def test_a_class_that_no_entry_names_is_the_rest() -> None:

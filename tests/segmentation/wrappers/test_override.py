@@ -1,4 +1,4 @@
-"""Frames corrected by hand, in front of segmenters of every kind."""
+"""Frames corrected by hand, with segmenters of every kind."""
 
 from __future__ import annotations
 
@@ -61,12 +61,12 @@ def test_a_numbered_object_is_corrected(tmp_path: Path, small: Path) -> None:
 
 
 def test_a_corrected_class_goes_to_those_of_its_objects_that_are_seen_there() -> None:
-    """Label maps name classes; which object of the class a pixel belongs to is what the segmenter sees."""
+    """Label maps name classes; the segmenter decides which object of the class a pixel belongs to."""
     rgb = frame(("person", 10, 10, 12), ("person", 50, 10, 8), ("car", 70, 10, 20))
     labels = np.zeros(SIZE, np.uint8)
-    labels[8:24, 8:24] = 1  # drawn round the first person, a little larger than the network has it
-    labels[8:20, 48:60] = 1  # … and round the second
-    labels[30:40, 30:40] = 1  # somebody whom the network has not seen
+    labels[8:24, 8:24] = 1  # the first person, drawn a little larger than the network sees it
+    labels[8:20, 48:60] = 1  # the second person
+    labels[30:40, 30:40] = 1  # a person that the network does not see
     labels[10:30, 70:90] = 2
     plain = OverrideSegmenter(InstanceSegmenter(SquareFinder()), {0: labels}, {})
     picked = plain.select(["person:2", "person:1"])

@@ -1,4 +1,4 @@
-"""Two looks at a frame, with the bundled network."""
+"""Segmentation at two scales with the bundled network."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_a_far_car_is_found_and_one_that_fills_the_frame_is_kept(twice: CloserSe
         return float((found[:, car] > 0.5).float().mean())
 
     padding = (640, 640, 540, 540)
-    far = F.pad(frames[:1], padding, value=0.5)  # a third of the size
+    far = F.pad(frames[:1], padding, value=0.5)  # the car appears at a third of its size
     assert share(twice(far)[0]) > 1.1 * share(once(far)[0])
     near = frames[:1, :, 130:300, 170:430]
     assert abs(share(twice(near)[0]) - share(once(near)[0])) < 0.05
