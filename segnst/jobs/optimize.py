@@ -143,7 +143,7 @@ def optimize_file(
     with open_reader(path, start=settings.start, end=settings.end, max_size=settings.max_size) as reader:
         moving = reader.info.kind != "image"
         if moving and (film.folder or film.gif or film.mp4):
-            raise UsageError("--every, --gif and --mp4 show the steps of a still; a video is a film already.")
+            raise UsageError("--every, --gif and --mp4 record the steps of a still; leave them out for a video.")
         with context.loading() as said:
             run = _Run(plan, settings, film, moving, context)
         with folder_for(target), run.film:

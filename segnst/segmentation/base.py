@@ -181,7 +181,7 @@ def resolve(name: str, regions: Sequence[Region]) -> tuple[Region, ...]:
         return objects(regions)
     if ":" in word:
         raise PlanError(
-            f"'{name}' asks for one object, and this segmenter cannot tell one {word.partition(':')[0]} from another. "
+            f"'{name}' is a single object, but this segmenter cannot tell one {word.partition(':')[0]} from another. "
             f"Choose --segmenter mask_rcnn."
         )
     known = [r.name for r in regions]

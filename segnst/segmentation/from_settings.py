@@ -80,7 +80,7 @@ def segmenter_for(
     if settings.masks is not None and is_selection(settings):
         raise UsageError("--masks and --box, --point or --foreground both say where the object is; leave one out.")
     if (settings.not_point or settings.background or settings.at) and not is_selection(settings):
-        raise UsageError("--not-point, --background and --at need something to belong to: add --box or --point.")
+        raise UsageError("--not-point, --background and --at only refine a selection: add --box or --point.")
     overrides: dict[int, np.ndarray] = {}
     if settings.masks_override is not None:
         overrides = read_overrides(Path(settings.masks_override), *_names(_needed(reader)))
@@ -113,7 +113,7 @@ def _of_classes(name: str, settings: Settings, device: torch.device) -> AnySegme
 
 def _needed(reader: Reader | None) -> Reader:
     if reader is None:
-        raise UsageError("A selection, and masks that override others, need the input: build(settings, reader).")
+        raise UsageError("Selections and --masks-override need the opened input: call build(settings, reader).")
     return reader
 
 

@@ -140,7 +140,7 @@ def load(
         except PlanError:
             raise error from None
         warnings.warn(
-            f"{error} The bundled segmenter takes the place of the detector: objects of a class that touch are one"
+            f"{error} The bundled segmenter takes the place of the detector: objects of a class that touch count as one"
             + (f", and it knows {', '.join(names)} as {', '.join(meant)}." if names else "."),
             SegnstWarning,
             stacklevel=2,

@@ -91,7 +91,7 @@ def _check(prompt: Prompt, points: list[tuple[float, float, bool]], height: int,
     if prompt.box is not None:
         x, y, w, h = prompt.box
         if w <= 0 or h <= 0 or x + w <= 0 or y + h <= 0 or x >= width or y >= height:
-            raise UsageError(f"The box {x:g},{y:g},{w:g},{h:g} holds nothing of the frame of {width}x{height}.")
+            raise UsageError(f"The box {x:g},{y:g},{w:g},{h:g} covers no part of the frame of {width}x{height}.")
     for x, y, _ in points:
         if not (0 <= x < width and 0 <= y < height):
             raise UsageError(f"The point {x:g},{y:g} lies outside of the frame of {width}x{height}.")

@@ -37,10 +37,10 @@ class At:
             else:
                 value = cls(None, float(word.removesuffix("s")))
         except ValueError:
-            raise UsageError(f"'{text}' is no place in the clip: use seconds (2.5) or a frame (60f).") from None
+            raise UsageError(f"'{text}' is not a time in the clip: use seconds (2.5) or a frame (60f).") from None
         place = value.frame if value.frame is not None else value.seconds
         if place is None or not 0 <= place < math.inf:
-            raise UsageError(f"'{text}' is no place in the clip: it must not lie before its beginning.")
+            raise UsageError(f"'{text}' is not a time in the clip: it must be 0 or later.")
         return value
 
 

@@ -105,7 +105,7 @@ def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("offline")
 def test_it_is_a_segmenter_for_plans_too() -> None:
-    with pytest.warns(SegnstWarning, match="objects of a class that touch are one"):
+    with pytest.warns(SegnstWarning, match="objects of a class that touch count as one"):
         segmenter = load_segmenter("detect_grabcut", torch.device("cpu"), offline=True)
     assert [r.name for r in resolve("car", segmenter.regions)] == ["vehicle"]
 

@@ -74,8 +74,8 @@ def test_a_stroke_is_a_few_clicks_along_it() -> None:
 
 def test_prompts_outside_of_the_frame_are_refused(tiny: sam.SamSelector) -> None:
     for prompt, words in (
-        (Prompt(box=(100, 10, 10, 10)), "holds nothing"),
-        (Prompt(box=(10, 10, 0, 10)), "holds nothing"),
+        (Prompt(box=(100, 10, 10, 10)), "covers no part"),
+        (Prompt(box=(10, 10, 0, 10)), "covers no part"),
         (Prompt(points=((90, 10, True),)), "outside"),
         (Prompt(points=((9, 10, False),)), "inside the object"),
     ):
