@@ -1,4 +1,4 @@
-"""What ``segnst optimize`` may be told, and the plan that it makes of paintings. Nothing here imports torch."""
+"""The settings of ``segnst optimize``, and the plan that is made from its paintings. Nothing here imports torch."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ from segnst.style.optimization_settings import OPTIMIZING, OptimizeSettings
 
 @dataclass(frozen=True)
 class OptimizeOptions:
-    """What is painted after which paintings, and how.
+    """Which regions get the style of which paintings, and how.
 
-    paintings    files for the whole frame, mixed by ``style_weights`` (alike without them)
-    styles       instead of them, entries of a plan with files as styles: ``("car=a.jpg", "background=b.jpg")``
-    keep_colors  "luminance": the source's colors, painted luminance; "match": the paintings get the source's colors
-                 beforehand; None: the paintings' colors
+    paintings    files of paintings for the whole frame, mixed by ``style_weights`` (equally without them)
+    styles       instead of ``paintings``, plan entries with files as styles: ``("car=a.jpg", "background=b.jpg")``
+    keep_colors  "luminance": combine the painted luminance with the source's colors; "match": give the paintings the
+                 source's colors beforehand; None: use the paintings' colors
+
     Raises UsageError for a value that its field does not allow.
     """
 
@@ -35,19 +36,19 @@ class OptimizeOptions:
         repeat=True,
     )
     style_weights: tuple[float, ...] = setting(
-        (), "Weights of several paintings, separated by commas. Default: alike.", metavar="X,X…", group=WHAT, above=0
+        (), "Weights of several paintings, separated by commas. Default: equal.", metavar="X,X…", group=WHAT, above=0
     )
     settings: OptimizeSettings = field(default_factory=OptimizeSettings)
     features: str = setting(
         "vgg19",
-        "Perceptual network: vgg19, vgg16 (fetched), small (bundled), or a weights file.",
+        "Perceptual network: vgg19, vgg16 (both downloaded), small (bundled), or a file of weights.",
         metavar="NAME|FILE",
         group=LOSSES,
         complete="encoder",
     )
     max_size: int | None = setting(512, "Long side of the result.", metavar="PX", group=OPTIMIZING, min=16, unit="px")
     keep_colors: Literal["luminance", "match"] | None = setting(
-        None, "luminance: paint it only; match: give the paintings the content's colors.", group=LOOK
+        None, "luminance: paint only the luminance; match: give the paintings the content's colors.", group=LOOK
     )
     segmenter: str = restated(Settings, "segmenter", "deeplab")
     flow: str = restated(Settings, "flow", "dis", help="Optical flow of a video: dis or raft.")
@@ -61,12 +62,15 @@ class OptimizeOptions:
         check(self)
 
     def plan(self) -> Plan:
-        """Which painting goes where. Raises UsageError, PlanError."""
+        """Return the plan that says which region gets which painting. Raises UsageError, PlanError."""
         return make_plan(self.paintings, self.styles, self.style_weights)
 
 
 def whole_frame(paintings: Sequence[str], weights: Sequence[float] = ()) -> Plan:
-    """The plan of one layer with one or several paintings, weights in their order. Raises UsageError."""
+    """Return a plan of one layer that mixes one or several paintings. Raises UsageError.
+
+    weights  one number above 0 per painting, in the same order; without them, all paintings count equally
+    """
     if weights and len(weights) != len(paintings):
         raise UsageError(f"--style-weights has {len(weights)} numbers for {len(paintings)} paintings.")
     if not all(0 < w < float("inf") for w in weights):
@@ -77,7 +81,10 @@ def whole_frame(paintings: Sequence[str], weights: Sequence[float] = ()) -> Plan
 
 
 def make_plan(paintings: Sequence[str], entries: Sequence[str], weights: Sequence[float] = ()) -> Plan:
-    """The plan from positional paintings or from ``REGION=PAINTING`` entries. Raises UsageError, PlanError."""
+    """Return the plan for paintings of the whole frame, or for ``REGION=PAINTING`` entries.
+
+    Raises UsageError, PlanError.
+    """
     if bool(paintings) == bool(entries):
         raise UsageError(
             "Give either paintings for the whole frame (segnst optimize photo.jpg painting.jpg) or regions "

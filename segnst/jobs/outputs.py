@@ -34,7 +34,7 @@ def default_output(input_path: str | os.PathLike[str], styles: Sequence[str]) ->
 
 
 def _moves(path: Path) -> bool:
-    """Whether a file with the name of a still is an animation (WebP and PNG may be)."""
+    """Whether a file with the suffix of a still is an animation, as WebP and PNG files can be."""
     try:
         with path.open("rb") as file:
             return not is_still(file.read(64 * 1024))

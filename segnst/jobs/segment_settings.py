@@ -1,4 +1,4 @@
-"""What ``segnst segment`` may be told. Nothing here imports torch."""
+"""The settings of ``segnst segment``. Nothing here imports torch."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ from segnst.setting import check, restated, setting
 
 @dataclass(frozen=True)
 class SegmentSettings:
-    """What finds the regions, and what is written.
+    """How regions are found, and what is written.
 
-    source   segmenter, what is pointed at, masks from files, part and size of the input, device
-    formats  of ``segnst.jobs.mask_files.FORMATS``
-    check    another segmenter to compare with: how far the two agree, and a sheet ``check.png``
+    source   settings of the segmenter, selections, masks from files, part and size of the input, device
+    formats  keys of ``segnst.jobs.mask_files.FORMATS``
+    check    name of another segmenter to compare with: the report gets their agreement, the folder a ``check.png``
     """
 
     source: Settings = field(default_factory=Settings)
     formats: tuple[str, ...] = setting(
         ("indexed",),
-        "indexed (PNG), soft16 (16-bit PNG a region), coco (JSON), overlay (mp4), alpha (mov), alpha-webm. Repeat it.",
+        "indexed (PNG), soft16 (16-bit PNG per region), coco (JSON), overlay (mp4), alpha (mov), alpha-webm. Repeat "
+        "it.",
         metavar="NAME",
         group=FILES,
         options=("--format",),
@@ -29,7 +30,7 @@ class SegmentSettings:
     )
     check: str | None = setting(
         None,
-        "Compare with another segmenter: agreement, and a sheet check.png.",
+        "Compare with another segmenter: print the agreement, and draw the differences in check.png.",
         metavar="NAME|PATH",
         group=WHAT,
         complete="segmenter",
@@ -40,16 +41,18 @@ class SegmentSettings:
 class DetectSettings:
     """Which objects are cut out, and how.
 
-    names     of classes, such as ``("person", "dog")``
-    selector  what draws the masks: "grabcut" or "sam";  detector  what draws the boxes, or None for the best there is
-    start, end   seconds of a video;  max_size  px of a video's or still's long side
+    names      names of classes, such as ``("person", "dog")``
+    selector   draws the masks: "grabcut" or "sam"
+    detector   draws the boxes; None: the best one that is available
+    start, end   seconds of a video;  max_size  px, largest long side of a video or still
+
     Raises UsageError for a value that its field does not allow.
     """
 
     names: tuple[str, ...]
     selector: str = "grabcut"
     detector: str | None = setting(
-        None, "With --detect: what draws the boxes.", metavar="NAME", group=WHAT, complete="detector"
+        None, "With --detect: the detector that draws the boxes.", metavar="NAME", group=WHAT, complete="detector"
     )
     start: float | None = restated(Settings, "start", None)
     end: float | None = restated(Settings, "end", None)
