@@ -27,7 +27,7 @@ class WrappedCarry(Generic[Inner, Own]):
 
 
 class Wrapped(Segmenter[WrappedCarry[Inner, Own]], Generic[Inner, Own]):
-    """Base of wrappers. A wrapper defines :meth:`look`, which segments a frame, and :meth:`around`, which rewraps.
+    """Base of wrappers. A wrapper defines :meth:`look`, which segments a frame, and :meth:`around`.
 
     A wrapper with a carry of its own can override ``own_skip`` and ``own_after_cut``. By default, its carry stays the
     same after a skipped frame and is dropped after a scene cut.
