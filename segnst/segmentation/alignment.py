@@ -10,8 +10,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TypeVar
 
-from segnst.video.read import Reader
 from segnst.video.frame_times import frame_times
+from segnst.video.read import Reader
 
 Mask = TypeVar("Mask")
 

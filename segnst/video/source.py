@@ -12,8 +12,8 @@ import av
 from av.stream import Disposition
 
 from segnst.errors import InputError
-from segnst.untrusted import check_pixels
 from segnst.files import reason
+from segnst.untrusted import check_pixels
 from segnst.video.geometry import Matrix
 from segnst.video.info import MediaInfo
 
