@@ -4,11 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
-.PHONY: help setup demo test test-all lint bench bench-ci-update clean
+.PHONY: help setup demo test test-all fuzz lint bench bench-ci-update clean
 help:
 	@echo "make demo      set everything up and style the bundled street clip into results/"
 	@echo "make test      set everything up and run the tests"
 	@echo "make test-all  run the slow tests as well"
+	@echo "make fuzz      read 10,000 files that were changed at random (some minutes; FUZZ='--seed 7 --kind media')"
 	@echo "make lint      run ruff, mypy and the import rules"
 	@echo "make bench     measure stability on the rendered clips and compare it with results/stability.json"
 	@echo "               (a quarter of an hour on two cores)"
@@ -37,6 +38,11 @@ test: $(STAMP)
 
 test-all: $(STAMP)
 	$(BIN)/python -m pytest -m "slow or not slow" --timeout 3600
+	$(BIN)/python -m tests.fuzz --seconds 60 --keep work/fuzz
+
+FUZZ := --count 10000 --seed 1
+fuzz: $(STAMP)
+	$(BIN)/python -m tests.fuzz $(FUZZ) --keep work/fuzz
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from segnst.errors import UsageError, did_you_mean
-from segnst.weights import bundled_dir, fetch, find
+from segnst.weights import bundled_dir, fetch, find, read_metadata
 
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """Weights on somebody's server. checksum: first characters of the SHA-256."""
+    """Weights on somebody's server. checksum: the SHA-256."""
 
     name: str
     kind: str
@@ -29,23 +29,49 @@ _IMAGENET = "BSD-3-Clause (torchvision); trained on ImageNet"
 _FLYING = "BSD-3-Clause (torchvision); trained on FlyingChairs and FlyingThings3D"
 
 
-def _torchvision(name: str, kind: str, file: str, terms: str) -> Weights:
-    """torchvision's files carry the first eight characters of their checksum in their names."""
-    return Weights(name, kind, _SERVER + file, file.removesuffix(".pth")[-8:], terms)
-
-
+# torchvision states the first eight characters of each checksum, in the file's name; the rest is what public projects
+# that pin these files agree on
 REMOTE = (
-    _torchvision("deeplabv3_mobilenet_v3_large", "segmenter", "deeplabv3_mobilenet_v3_large-fc3c493d.pth", _COCO),
-    _torchvision("deeplabv3_resnet50", "segmenter", "deeplabv3_resnet50_coco-cd0a2569.pth", _COCO),
-    _torchvision("deeplabv3_resnet101", "segmenter", "deeplabv3_resnet101_coco-586e9e4e.pth", _COCO),
-    _torchvision("maskrcnn_resnet50_fpn_v2", "segmenter", "maskrcnn_resnet50_fpn_v2_coco-73cbd019.pth", _COCO_OBJECTS),
-    _torchvision(
-        "fasterrcnn_resnet50_fpn_v2", "detector", "fasterrcnn_resnet50_fpn_v2_coco-dd69338a.pth", _COCO_OBJECTS
+    Weights(
+        "deeplabv3_mobilenet_v3_large",
+        "segmenter",
+        _SERVER + "deeplabv3_mobilenet_v3_large-fc3c493d.pth",
+        "fc3c493d68e89cc31ef488c803d5d7dd2f3190fb570598faa49fef69be8e5e70",
+        _COCO,
     ),
-    _torchvision(
+    Weights(
+        "deeplabv3_resnet50",
+        "segmenter",
+        _SERVER + "deeplabv3_resnet50_coco-cd0a2569.pth",
+        "cd0a25694c4a0f7106b38f4938bf90a874f2f241cc410b8f63c7024399538f06",
+        _COCO,
+    ),
+    Weights(
+        "deeplabv3_resnet101",
+        "segmenter",
+        _SERVER + "deeplabv3_resnet101_coco-586e9e4e.pth",
+        "586e9e4e203fcbf17e1ad45533d8d33ab133fc762bf03101c5dd743995c08c0d",
+        _COCO,
+    ),
+    Weights(
+        "maskrcnn_resnet50_fpn_v2",
+        "segmenter",
+        _SERVER + "maskrcnn_resnet50_fpn_v2_coco-73cbd019.pth",
+        "73cbd0190fcbe3ba339921fbce2c3a0b6bb9126c9a133c85e43a2a8e060a109e",
+        _COCO_OBJECTS,
+    ),
+    Weights(
+        "fasterrcnn_resnet50_fpn_v2",
+        "detector",
+        _SERVER + "fasterrcnn_resnet50_fpn_v2_coco-dd69338a.pth",
+        "dd69338a24b8d7381807e247652bdc356325bcbaf1cd3e092e00e0a1a58706bf",
+        _COCO_OBJECTS,
+    ),
+    Weights(
         "fasterrcnn_mobilenet_v3_large_320_fpn",
         "detector",
-        "fasterrcnn_mobilenet_v3_large_320_fpn-907ea3f9.pth",
+        _SERVER + "fasterrcnn_mobilenet_v3_large_320_fpn-907ea3f9.pth",
+        "907ea3f91ff92242bc1baea8049276a3e76bca48ce7560bd268cc029f37977b5",
         _COCO_OBJECTS,
     ),
     # the makers of SAM state no checksums: kornia states the one of ViT-B, MobileSAM's is what public projects pin
@@ -63,9 +89,27 @@ REMOTE = (
         "ec2df62732614e57411cdcf32a23ffdf28910380d03139ee0f4fcbe91eb8c912",
         "Apache-2.0 (Segment Anything); trained on SA-1B",
     ),
-    _torchvision("vgg16", "perceptual", "vgg16-397923af.pth", _IMAGENET),
-    _torchvision("vgg19", "perceptual", "vgg19-dcbb9e9d.pth", _IMAGENET),
-    _torchvision("raft_small", "flow", "raft_small_C_T_V2-01064c6d.pth", _FLYING),
+    Weights(
+        "vgg16",
+        "perceptual",
+        _SERVER + "vgg16-397923af.pth",
+        "397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0",
+        _IMAGENET,
+    ),
+    Weights(
+        "vgg19",
+        "perceptual",
+        _SERVER + "vgg19-dcbb9e9d.pth",
+        "dcbb9e9dad569fff7a846263a77324fc34978fea2bfb039c012d710e1776ae44",
+        _IMAGENET,
+    ),
+    Weights(
+        "raft_small",
+        "flow",
+        _SERVER + "raft_small_C_T_V2-01064c6d.pth",
+        "01064c6dba73b0fc9fc8edf772248560a00a3acfd62ac6677e9eeebad9680e27",
+        _FLYING,
+    ),
 )
 
 
@@ -86,15 +130,9 @@ def fetch_named(name: str, *, offline: bool = False, quiet: bool = False) -> Pat
 
 def catalog() -> list[dict[str, Any]]:
     """Bundled and remote weights: name, kind, path (None where not fetched), url, terms."""
-    from safetensors import SafetensorError, safe_open
-
     rows: list[dict[str, Any]] = []
     for path in sorted(bundled_dir().glob("*.safetensors")):
-        try:
-            with safe_open(path, framework="pt") as file:
-                metadata = file.metadata() or {}
-        except (SafetensorError, OSError):
-            metadata = {"terms": "damaged"}
+        metadata = read_metadata(path) or {"terms": "damaged"}
         kind = metadata.get("kind") or ("style" if metadata.get("format") else "segmenter")
         terms = f"{metadata.get('terms', 'see its card')} ({path.with_suffix('.md').name})"
         rows.append({"name": path.stem, "kind": kind, "path": str(path), "url": "", "terms": terms})

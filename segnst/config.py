@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from segnst.errors import InputError, PlanError, UsageError, did_you_mean
+from segnst.errors import PlanError, UsageError, did_you_mean
 from segnst.setting import check, setting
+from segnst.untrusted import first_line, read_toml, short
 
+MAX_NUMBER = 1e12  # of a setting
 WHAT, WHERE, LOOK, STEADINESS = "What", "Where", "Look", "Steadiness"
 FILES, RUNNING = "Reading and writing", "Running"
 
@@ -132,17 +133,14 @@ class Settings:
 def read_plan_file(path: Path) -> dict[str, Any]:
     """Settings from a TOML file. Raises InputError (missing, unreadable) or PlanError (unknown or wrong entries)."""
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"The plan file {path} cannot be read ({error.strerror}).") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise PlanError(f"The plan file {path} is not TOML: {error}.") from error
+        values = read_toml(path, "plan file")
+    except ValueError as error:  # not TOML, not UTF-8, or a number of thousands of digits
+        raise PlanError(f"The plan file {path} is not TOML: {first_line(error)}.") from error
     fields = {f.name: f for f in dataclasses.fields(Settings)}
     for key, value in values.items():
         if key not in fields:
-            raise PlanError(
-                f"{path}: there is no setting '{key}'.{did_you_mean(key, fields)} Known: {', '.join(fields)}."
-            )
+            near = did_you_mean(key[:100], fields)
+            raise PlanError(f"{path}: there is no setting '{short(key)}'.{near} Known: {', '.join(fields)}.")
         kind = str(fields[key].type)
         if "tuple" in kind:
             good = isinstance(value, list) and all(isinstance(v, str) for v in value)
@@ -154,6 +152,10 @@ def read_plan_file(path: Path) -> dict[str, Any]:
             good = isinstance(value, int | float) and not isinstance(value, bool)
         else:
             good = isinstance(value, str)
+        if good and isinstance(value, int | float) and not abs(value) <= MAX_NUMBER:
+            raise PlanError(f"{path}: the setting '{key}' should be a finite number of sensible size.")
+        if good and any("\0" in text for text in (value if isinstance(value, list) else [str(value)])):
+            raise PlanError(f"{path}: the setting '{key}' holds a zero character.")
         if not good:
-            raise PlanError(f"{path}: the setting '{key}' should be {kind.replace(' | None', '')}, got {value!r}.")
+            raise PlanError(f"{path}: the setting '{key}' should be {kind.replace(' | None', '')}, got {short(value)}.")
     return {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}

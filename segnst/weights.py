@@ -7,21 +7,29 @@ then fetched with a checksum, unless offline.
 from __future__ import annotations
 
 import hashlib
+import http.client
 import json
 import os
 import sys
+import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from segnst.errors import WeightsError
+from segnst.errors import InputError, WeightsError
 from segnst.files import written_whole
+from segnst.untrusted import check_regular, first_line, short
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
 CHUNK = 1 << 20
+MOST_BYTES = 2 << 30  # of a download
+MOST_SECONDS = 3600
+# what DataParallel, torch.compile and modules of PyTorch Lightning put before the name of every tensor
+WRAPPERS = ("module", "_orig_mod", "model", "net", "network", "generator", "transformer")
 
 
 def bundled_dir() -> Path:
@@ -68,17 +76,20 @@ def sha256(path: Path) -> str:
 
 def _download(url: str, target: Path, checksum: str, quiet: bool) -> None:
     """Fetch to a temporary name beside ``target``; rename once the checksum has been found right."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    digest, done = hashlib.sha256(), 0
+    digest, done, began = hashlib.sha256(), 0, time.monotonic()
     bar = not quiet and sys.stderr.isatty()
     try:
+        target.parent.mkdir(parents=True, exist_ok=True)
         with written_whole(target) as temporary:
             with temporary.open("wb") as file, urllib.request.urlopen(url, timeout=30) as response:
-                total = int(response.headers.get("Content-Length") or 0)
-                while chunk := response.read(CHUNK):
+                length = str(response.headers.get("Content-Length") or 0)
+                total = int(length) if length.isdecimal() and len(length) < 16 else 0
+                # what has arrived, however little: a server that sends a byte now and then is not waited for
+                while chunk := response.read1(CHUNK):
                     file.write(chunk)
                     digest.update(chunk)
                     done += len(chunk)
+                    _check_download(url, target, max(done, total), time.monotonic() - began)
                     if bar:
                         share = f"{100 * done // total:3d} %" if total else f"{done >> 20} MB"
                         print(f"\rfetching {target.name} {share}", end="", file=sys.stderr, flush=True)
@@ -88,26 +99,35 @@ def _download(url: str, target: Path, checksum: str, quiet: bool) -> None:
                 raise WeightsError(f"{url} ended after {done} of {total} bytes. Try again.")
             if not digest.hexdigest().startswith(checksum):
                 raise WeightsError(
-                    f"{url} has the checksum {digest.hexdigest()[:16]}…, expected {checksum}…. "
+                    f"{url} has the checksum {digest.hexdigest()[:16]}…, expected {checksum[:16]}…. "
                     "The file was thrown away."
                 )
-    except (urllib.error.URLError, OSError) as error:
+    except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError) as error:
         raise WeightsError(
             f"{url} could not be fetched ({error}). Put the file into {target.parent} by hand."
         ) from error
 
 
+def _check_download(url: str, target: Path, size: int, seconds: float) -> None:
+    if size > MOST_BYTES:
+        raise WeightsError(f"{url} has more than {MOST_BYTES >> 20} MB, which no weights of segnst have.")
+    if seconds > MOST_SECONDS:
+        raise WeightsError(
+            f"{url} was not there after {MOST_SECONDS // 60} minutes. Put the file into {target.parent} by hand."
+        )
+
+
 def fetch(url: str, checksum: str, filename: str | None = None, *, offline: bool = False, quiet: bool = False) -> Path:
     """Path of a weights file, fetched on first use into ``$SEGNST_HOME``.
 
-    checksum  SHA-256 in hex, or its first characters (torchvision's file names carry eight)
+    checksum  SHA-256 in hex, or its first characters
     Raises WeightsError when offline, when the server cannot be reached, or when the checksum differs.
     """
     name = filename or url.rsplit("/", 1)[-1]
     found = find(name)
     if found is not None:
         if not sha256(found).startswith(checksum):
-            raise WeightsError(f"{found} is damaged (its checksum is not {checksum}…). Delete it and run again.")
+            raise WeightsError(f"{found} is damaged (its checksum is not {checksum[:16]}…). Delete it and run again.")
         return found
     if offline:
         raise WeightsError(f"{name} is not on this machine and --offline forbids to fetch it from {url}.")
@@ -116,14 +136,25 @@ def fetch(url: str, checksum: str, filename: str | None = None, *, offline: bool
     return target
 
 
-def read_metadata(path: Path) -> dict[str, str]:
-    """Metadata of a safetensors file; nothing for files that are none, or missing."""
+def safetensors_metadata(path: Path) -> dict[str, str]:
+    """Metadata of a safetensors file, by its header alone. Raises WeightsError."""
     from safetensors import SafetensorError, safe_open
 
     try:
+        check_regular(path, "weights file")
         with safe_open(path, framework="pt") as file:
             return dict(file.metadata() or {})
-    except (SafetensorError, OSError, ValueError):
+    except InputError as error:
+        raise WeightsError(str(error)) from error
+    except (SafetensorError, OSError, ValueError) as error:
+        raise WeightsError(f"{path} is not a readable safetensors file ({first_line(error)}).") from error
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """Metadata of a safetensors file; nothing for files that are none, or missing."""
+    try:
+        return safetensors_metadata(path)
+    except WeightsError:
         return {}
 
 
@@ -131,23 +162,29 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Tensors by name and metadata of a safetensors file or of a torch checkpoint.
 
     Torch checkpoints are read with ``weights_only=True``: pickled code is refused, not run. A nested
-    ``state_dict`` or ``model`` is unpacked; its siblings that are plain values become metadata.
-    Raises WeightsError.
+    ``state_dict`` or ``model`` is unpacked; its siblings that are plain values become metadata. What wrappers put
+    before every name (``WRAPPERS``) is taken away.
+    Raises WeightsError, also where a number is not finite or a tensor is larger than its file.
     """
     import torch
     from safetensors import SafetensorError, safe_open
 
     path = Path(path)
-    if not path.is_file():
-        raise WeightsError(f"The weights file {path} does not exist.")
+    try:
+        size = check_regular(path, "weights file")
+    except InputError as error:
+        raise WeightsError(str(error)) from error
     try:
         with safe_open(path, framework="pt") as file:
-            return {key: file.get_tensor(key) for key in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
-    except SafetensorError as error:
+            found = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            return _checked(found, path, size), dict(file.metadata() or {})
+    except (SafetensorError, ValueError, KeyError, AttributeError, TypeError) as error:
         if path.suffix == ".safetensors":
-            raise WeightsError(f"{path} is not a readable safetensors file ({error}).") from error
+            raise WeightsError(f"{path} is not a readable safetensors file ({short(str(error))}).") from error
     except OSError as error:
         raise WeightsError(f"{path} cannot be read ({error.strerror or error}).") from error
+    except RuntimeError as error:
+        raise WeightsError(f"{path} holds tensors that memory does not hold.") from error
     try:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for broken and for hostile files
@@ -157,14 +194,54 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     metadata: dict[str, str] = {}
     for key in ("state_dict", "model", "model_state_dict"):
         if isinstance(loaded, dict) and isinstance(loaded.get(key), dict):
-            metadata = {k: str(v) for k, v in loaded.items() if isinstance(v, str | int | float)}
+            metadata = {str(k): str(v) for k, v in loaded.items() if isinstance(v, str | int | float)}
             loaded = loaded[key]
     if not isinstance(loaded, dict):
         raise WeightsError(f"{path} holds no table of tensors.")
-    tensors = {k: v for k, v in loaded.items() if isinstance(v, torch.Tensor)}
+    tensors = {k: v for k, v in loaded.items() if isinstance(v, torch.Tensor) and isinstance(k, str)}
     if not tensors:
-        raise WeightsError(f"{path} holds no tensors.")
-    return tensors, metadata
+        raise WeightsError(f"{path} holds no tensors that have names.")
+    return _checked(tensors, path, size), metadata
+
+
+def _checked(tensors: dict[str, Tensor], path: Path, size: int) -> dict[str, Tensor]:
+    """The tensors without what wrappers put before their names. Raises WeightsError."""
+    import torch
+
+    room = 64 * size + (1 << 20)  # torch's files may be packed; a tensor that repeats one number needs no file at all
+    for name, tensor in tensors.items():
+        if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_complex() or tensor.is_meta:
+            raise WeightsError(f"{path}: {short(name)} is no plain table of numbers.")
+        room -= tensor.numel() * tensor.element_size()
+        if room < 0:
+            raise WeightsError(f"{path}: {short(name)} says that it is larger than its file.")
+        # NaN and infinity stay in a sum, which costs no memory; half precision overflows where no number is infinite
+        wide = torch.float64 if tensor.dtype == torch.float64 else torch.float32
+        suspect = tensor.is_floating_point() and not tensor.sum(dtype=wide).isfinite()
+        if suspect and not tensor.to(wide).isfinite().all():
+            raise WeightsError(
+                f"{path}: {short(name)} holds numbers that are not finite (NaN or infinity): the training broke down, "
+                "or the file is damaged."
+            )
+    while tensors and (prefix := next(iter(tensors)).partition(".")[0]) in WRAPPERS:
+        if not all(name.startswith(f"{prefix}.") for name in tensors):
+            break
+        tensors = {name.removeprefix(f"{prefix}."): tensor for name, tensor in tensors.items()}
+    return tensors
+
+
+Network = TypeVar("Network", bound="nn.Module")
+
+
+def filled(make: Callable[[], Network], tensors: Mapping[str, Tensor]) -> Network:
+    """A network with the tensors of a file, in fp32. ``make`` builds it of any size without memory or time: what a file
+    says of sizes is compared with its tensors before a number is kept. Raises RuntimeError where they do not fit."""
+    import torch
+
+    with torch.device("meta"):
+        net = make()
+    net.load_state_dict({name: tensor.float() for name, tensor in tensors.items()}, assign=True)
+    return net
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str], *, half: bool = True) -> None:

@@ -6,7 +6,9 @@ import hashlib
 import os
 import pickle
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -25,7 +27,15 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_error(404)
             return
         self.send_response(200)
-        self.send_header("Content-Length", str(len(BODY)))
+        if self.path.startswith("/drip"):
+            self.end_headers()
+            with suppress(OSError):  # whoever fetches hangs up
+                for _ in range(600):
+                    self.wfile.write(b"x")
+                    time.sleep(0.1)
+            return
+        length = {"/huge": 10**12, "/odd": "abc"}.get(self.path[:5].rstrip("."), len(BODY))
+        self.send_header("Content-Length", str(length))
         self.end_headers()
         self.wfile.write(BODY[: len(BODY) // 2] if self.path.startswith("/short") else BODY)
 
@@ -64,6 +74,20 @@ def test_short_and_missing_files(server: str) -> None:
     for path, says in (("short.pth", "ended after|could not be fetched"), ("gone.pth", "could not be fetched")):
         with pytest.raises(WeightsError, match=says):
             fetch(f"{server}/{path}", hashlib.sha256(BODY).hexdigest(), quiet=True)
+
+
+def test_downloads_end(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    checksum = hashlib.sha256(BODY).hexdigest()
+    with pytest.raises(WeightsError, match="more than 2048 MB"):
+        fetch(f"{server}/huge.pth", checksum, quiet=True)
+    assert fetch(f"{server}/odd.pth", checksum, quiet=True).read_bytes() == BODY
+    monkeypatch.setattr("segnst.weights.MOST_SECONDS", 0.5)
+    with pytest.raises(WeightsError, match="not there after"):
+        fetch(f"{server}/drip.pth", checksum, quiet=True)
+    monkeypatch.setattr("segnst.weights.MOST_BYTES", 100)
+    with pytest.raises(WeightsError, match="more than"):
+        fetch(f"{server}/net.pth", checksum, quiet=True)
+    assert [p.name for p in Path(os.environ["SEGNST_HOME"]).iterdir()] == ["odd.pth"]
 
 
 def test_a_damaged_cached_file_is_named(server: str) -> None:

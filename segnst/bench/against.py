@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from segnst.bench.columns import COLUMNS, allowed, base, worsening
 from segnst.bench.meters import OURS
 from segnst.bench.report import FORMAT
 from segnst.errors import InputError, UsageError
+from segnst.untrusted import MAX_JSON_BYTES, first_line, parse_json, read_bytes
 
 Report = dict[str, Any]
 
@@ -19,11 +19,9 @@ Report = dict[str, Any]
 def load_report(path: Path) -> Report:
     """Read a saved report. Raises InputError when it is missing, broken or of another kind."""
     try:
-        report = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"The saved results {path} cannot be read ({error.strerror}).") from error
+        report = parse_json(read_bytes(path, MAX_JSON_BYTES, "file of saved results"))
     except ValueError as error:
-        raise InputError(f"The saved results {path} are not JSON ({error}).") from error
+        raise InputError(f"The saved results {path} are not JSON ({first_line(error)}).") from error
     if not isinstance(report, dict) or report.get("format") != FORMAT:
         raise InputError(
             f"{path} does not hold results of this benchmark ({FORMAT}). Measure again with -o to make such a file."

@@ -28,6 +28,7 @@ from segnst.cli import (
 from segnst.cli.help import GroupedCommand
 from segnst.errors import SegnstError, SegnstWarning
 from segnst.memory import keep_freed_memory
+from segnst.untrusted import MAX_PIXELS, MAX_PIXELS_VARIABLE, short
 
 INTERRUPTED = 130
 
@@ -67,9 +68,32 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _options(
+    context: typer.Context,
     version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
+    max_pixels: int = typer.Option(
+        MAX_PIXELS, metavar="N", min=1, help="Refuse pictures and frames with more pixels than this."
+    ),
 ) -> None:
-    pass
+    if max_pixels != MAX_PIXELS:
+        before = os.environ.get(MAX_PIXELS_VARIABLE)
+        os.environ[MAX_PIXELS_VARIABLE] = str(max_pixels)  # read where a picture is opened, in every process
+        context.call_on_close(lambda: _restore(MAX_PIXELS_VARIABLE, before))
+
+
+def _restore(variable: str, value: str | None) -> None:
+    os.environ.pop(variable, None)
+    if value is not None:
+        os.environ[variable] = value
+
+
+def _global_options_first(arguments: list[str]) -> list[str]:
+    """``segnst style a.png --max-pixels 9`` as ``segnst --max-pixels 9 style a.png``: who was told to allow more pixels
+    writes it behind everything else."""
+    found = next((k for k, a in enumerate(arguments) if a.partition("=")[0] == "--max-pixels"), None)
+    if found is None or "--" in arguments[:found]:
+        return arguments
+    end = found + (1 if "=" in arguments[found] else 2)
+    return [*arguments[found:end], *arguments[:found], *arguments[end:]]
 
 
 def _interrupt(signum: int, frame: object) -> NoReturn:
@@ -96,7 +120,7 @@ def main() -> None:
     _tell_warnings()
     keep_freed_memory()
     try:
-        code = app(standalone_mode=False)
+        code = app(_global_options_first(sys.argv[1:]), standalone_mode=False)
         if code == INTERRUPTED:  # typer turns the interrupt into this exit code
             raise KeyboardInterrupt
         sys.exit(code if isinstance(code, int) else 0)
@@ -109,6 +133,10 @@ def main() -> None:
     except BrokenPipeError:
         # the reader of stdout has gone; keep Python from failing again when it flushes at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:  # a disk, a name or a right that stands in the way, wherever it was met
+        where = f"{short(str(error.filename))}: " if error.filename else ""
+        print(f"segnst: {where}{error.strerror or error}.", file=sys.stderr)
         sys.exit(1)
     except Exception as error:  # noqa: BLE001 - the last line of defense: no traceback for users
         show = getattr(error, "show", None)  # click's usage errors print themselves

@@ -19,6 +19,7 @@ from segnst.masks.indexed_png import palette, write_png
 from segnst.pixels import quantized
 from segnst.segmentation.base import objects
 from segnst.types import Clip, Region
+from segnst.untrusted import safe_names
 from segnst.video.alpha import AlphaVideo
 from segnst.video.images import encode
 from segnst.video.read import Reader
@@ -67,7 +68,8 @@ class Soft16:
     """``soft16/REGION/NAME.png``: probability as 16-bit gray, 65535 is 1."""
 
     def __init__(self, folder: Path, regions: Sequence[Region], reader: Reader | None, stack: ExitStack) -> None:
-        self.folders = [folder / "soft16" / r.name for r in regions]
+        # a class is called what a checkpoint or an annotation file calls it: no part of it may lead out of the folder
+        self.folders = [folder / "soft16" / name for name in safe_names(r.name for r in regions)]
         for each in self.folders:
             each.mkdir(parents=True)
 

@@ -23,6 +23,7 @@ from segnst.jobs.mask_files import FORMATS, Segmented, overlay
 from segnst.jobs.outputs import folder_for
 from segnst.jobs.segment_settings import SegmentSettings
 from segnst.masks.label_map import label_map
+from segnst.segmentation.alignment import Run
 from segnst.segmentation.base import AnySegmenter, SegmenterCarry
 from segnst.segmentation.from_settings import load_segmenter, segmenter_for
 from segnst.segmentation.objects.selection import is_selection
@@ -273,6 +274,7 @@ def _photos(folder: Path) -> Iterator[tuple[str, Clip, int | None]]:
 def _frames(path: Path, reader: Reader) -> Iterator[tuple[str, Clip, int | None]]:
     """Yield (name, frame, expected count) for each frame of a video or of a folder of frames, or for a still."""
     files = reader.info.files if reader.info.kind == "frames" else ()
-    for number, clip in enumerate(reader):
+    first = Run.of(reader).first if reader.start else 0  # names are numbers of frames of the whole input
+    for number, clip in enumerate(reader, first):
         name = path.stem if reader.info.kind == "image" else files[clip.pts[0]].stem if files else f"{number:06d}"
         yield name, clip, reader.frames_expected

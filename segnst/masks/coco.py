@@ -5,8 +5,9 @@ Format: https://cocodataset.org/#format-data (bbox is x, y, width, height; run l
 
 from __future__ import annotations
 
-import json
+import warnings
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,26 @@ from typing import Any
 import cv2
 import numpy as np
 
-from segnst.errors import InputError, did_you_mean
+from segnst.errors import InputError, SegnstWarning, did_you_mean
 from segnst.masks.classes import regions_from_names
+from segnst.untrusted import (
+    MAX_JSON_BYTES,
+    check_pixels,
+    parse_json,
+    printable,
+    read_bytes,
+    real,
+    rows,
+    short,
+    table,
+    whole,
+)
 
+MAX_ANNOTATIONS = 10_000  # on one image
 _CROWD = 255
+_MOST_PAINTED = 1 << 35  # annotations times pixels of one image: half a minute of work
+_MOST_KEPT = 1 << 30  # bytes of masks in memory
+_FAR = 1e5  # px; fillPoly walks over every row of a polygon, those outside of the picture too
 
 
 def read_coco(path: Path, names: Sequence[str]) -> Iterator[tuple[Path, Callable[[], np.ndarray]]]:
@@ -27,17 +44,16 @@ def read_coco(path: Path, names: Sequence[str]) -> Iterator[tuple[Path, Callable
     (nor an alias) becomes 0, but when no category at all fits, InputError says which there are.
     Crowds are ignored (255). Raises InputError for a file that is not COCO and for missing images.
     """
-    known, images, annotations = _read(path)
-    index = _match(known, names, path)
-    for number, image in images.items():
+    content = read(path)
+    index = _match(content.categories, names, path)
+    for number, image in content.images.items():
         file, size = _find(path, image)
-        yield file, partial(paint, annotations.get(number, []), index, size, path)
+        yield file, partial(paint, content.annotations.get(number, []), index, size, path, crowd=_CROWD)
 
 
 def categories(path: Path) -> list[str]:
     """Names of a COCO file's categories, in order of their numbers. Raises InputError."""
-    known, _, _ = _read(path)
-    return [name.strip().lower() for _, name in sorted(known.items())]
+    return [name.strip().lower() for _, name in sorted(read(path).categories.items())]
 
 
 def instances(path: Path, names: Sequence[str]) -> Iterator[tuple[Path, Callable[[], tuple[np.ndarray, list[int]]]]]:
@@ -45,47 +61,91 @@ def instances(path: Path, names: Sequence[str]) -> Iterator[tuple[Path, Callable
 
     Crowds, and objects of categories that are none of ``names``, are left out.
     """
-    known, images, annotations = _read(path)
-    index = _match(known, names, path)
-    for number, image in images.items():
+    content = read(path)
+    index = _match(content.categories, names, path)
+    for number, image in content.images.items():
         file, size = _find(path, image)
-        wanted = [a for a in annotations.get(number, []) if not a.get("iscrowd") and a.get("category_id") in index]
+        listed = content.annotations.get(number, [])
+        wanted = [a for a in listed if not a.get("iscrowd") and category_of(a) in index]
         yield file, partial(_objects, wanted, index, size, path)
 
 
 def _objects(
     annotations: Sequence[dict[str, Any]], index: dict[int, int], size: tuple[int, int], path: Path
 ) -> tuple[np.ndarray, list[int]]:
+    kept = [(mask, a) for a in annotations if (mask := _mask(a, size, path)) is not None]
+    masks = [mask for mask, _ in kept]
+    return np.stack(masks) if masks else np.zeros((0, *size), bool), [index[category_of(a) or 0] for _, a in kept]
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """A COCO file: names of categories by number, images by number, annotations by the number of their image."""
+
+    categories: dict[int, str]
+    images: dict[int, dict[str, Any]]
+    annotations: dict[int, list[dict[str, Any]]]
+
+
+def read(path: Path) -> Content:
+    """Read a COCO file. Annotations without a category are left out, with a SegnstWarning. Raises InputError."""
+    data = read_bytes(path, MAX_JSON_BYTES, "COCO file")
     try:
-        masks = [object_mask(a, size) for a in annotations]
-    except (KeyError, ValueError, TypeError, IndexError) as error:
-        raise InputError(f"An annotation in {path} cannot be read ({error}).") from error
-    return np.stack(masks) if masks else np.zeros((0, *size), bool), [index[int(a["category_id"])] for a in annotations]
-
-
-_Content = tuple[dict[int, str], dict[int, dict[str, Any]], dict[int, list[dict[str, Any]]]]
-
-
-def _read(path: Path) -> _Content:
-    """Categories by number, images by number, annotations by the number of their image."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        names = {int(c["id"]): str(c["name"]) for c in content["categories"]}
-        images = {int(i["id"]): i for i in content["images"]}
+        content = table(parse_json(data), "the file")
+        missing = next((k for k in ("categories", "images", "annotations") if k not in content), None)
+        if missing is not None:
+            raise ValueError(f"it has no '{missing}'")
+        found = rows(content["categories"], "categories")
+        names = {whole(c.get("id"), "a category's id"): printable(str(c.get("name") or "")).strip() for c in found}
+        if not all(names.values()):
+            raise ValueError("it has a category without a name")
+        images = {whole(i.get("id"), "an image's id"): i for i in rows(content["images"], "images")}
         annotations: dict[int, list[dict[str, Any]]] = {}
-        for annotation in content["annotations"]:
-            annotations.setdefault(int(annotation["image_id"]), []).append(annotation)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path} is not a COCO annotation file ({type(error).__name__}: {error}).") from error
-    return names, images, annotations
+        nameless = 0
+        for annotation in rows(content["annotations"], "annotations"):
+            number = whole(annotation.get("image_id"), "an annotation's image_id")
+            if category_of(annotation) is None:
+                nameless += 1
+            else:
+                annotations.setdefault(number, []).append(annotation)
+        for number, each in annotations.items():
+            if len(each) > MAX_ANNOTATIONS:
+                raise ValueError(
+                    f"image {number} has {len(each)} annotations; more than {MAX_ANNOTATIONS} are not read"
+                )
+    except ValueError as error:
+        raise InputError(f"{path} is not a COCO annotation file: {error}.") from error
+    if nameless:
+        warnings.warn(f"{path} has {nameless} annotations without a category; they are left out.", SegnstWarning, 2)
+    return Content(names, images, annotations)
+
+
+def category_of(annotation: dict[str, Any]) -> int | None:
+    """The number of an annotation's category, None where it has none. Raises ValueError."""
+    number = annotation.get("category_id")
+    return None if number is None else whole(number, "an annotation's category_id")
+
+
+def size_of(image: dict[str, Any], path: Path) -> tuple[int, int]:
+    """Height and width of an image. Raises InputError where they make no picture, or one that is too large."""
+    try:
+        height, width = (whole(image.get(k), f"an image's {k}") for k in ("height", "width"))
+    except ValueError as error:
+        raise InputError(f"{path} is not a COCO annotation file: {error}.") from error
+    check_pixels(width, height, Path(f"{path}, image {short(image.get('file_name'))}"))
+    return height, width
 
 
 def _find(path: Path, image: dict[str, Any]) -> tuple[Path, tuple[int, int]]:
     """Where an image lies, and its height and width."""
-    file = next((f for f in _places(path, str(image["file_name"])) if f.is_file()), None)
+    name = str(image.get("file_name"))
+    try:
+        file = next((f for f in _places(path, name) if f.is_file()), None)
+    except (OSError, ValueError):  # a name that no file can have
+        file = None
     if file is None:
-        raise InputError(f"The image {image['file_name']} that {path} names was not found beside it.")
-    return file, (int(image["height"]), int(image["width"]))
+        raise InputError(f"The image {short(name)} that {path} names was not found beside it.")
+    return file, size_of(image, path)
 
 
 def _places(path: Path, name: str) -> list[Path]:
@@ -111,42 +171,87 @@ def _match(categories: dict[int, str], names: Sequence[str], path: Path) -> dict
 
 
 def paint(
-    annotations: Sequence[dict[str, Any]], index: dict[int, int], size: tuple[int, int], path: Path
+    annotations: Sequence[dict[str, Any]],
+    index: dict[int, int],
+    size: tuple[int, int],
+    path: Path,
+    *,
+    crowd: int | None = None,
 ) -> np.ndarray:
-    """Annotations of one image -> uint8 [H,W]; the largest objects lie at the bottom."""
+    """Annotations of one image -> uint8 [H,W]; the largest objects lie at the bottom.
+
+    crowd  the value of what is annotated as a crowd, where that is not its category's
+    Annotations that outline nothing are left out, with a SegnstWarning. Raises InputError.
+    """
     label = np.zeros(size, np.uint8)
-    try:
-        masks = [(object_mask(a, size), a) for a in annotations]
-    except (KeyError, ValueError, TypeError, IndexError) as error:
-        raise InputError(f"An annotation in {path} cannot be read ({error}).") from error
-    for mask, annotation in sorted(masks, key=lambda pair: -int(pair[0].sum())):
-        label[mask] = _CROWD if annotation.get("iscrowd") else index.get(int(annotation["category_id"]), 0)
+    if len(annotations) * label.size > _MOST_PAINTED:
+        raise InputError(f"{path} has {len(annotations)} annotations on one image of {size[1]}x{size[0]}: too many.")
+    keep = len(annotations) * label.size <= _MOST_KEPT  # else the masks are drawn twice, one at a time
+    drawn: list[tuple[int, dict[str, Any], np.ndarray | None]] = []
+    empty = 0
+    for annotation in annotations:
+        mask = _mask(annotation, size, path)
+        if mask is None:
+            empty += 1
+        else:
+            drawn.append((int(mask.sum()), annotation, mask if keep else None))
+    for _, annotation, kept in sorted(drawn, key=lambda entry: -entry[0]):
+        value = index.get(category_of(annotation) or 0, 0)
+        mask = kept if kept is not None else _mask(annotation, size, path)
+        label[mask] = crowd if crowd is not None and annotation.get("iscrowd") else value
+    if empty:
+        warnings.warn(f"{path} has annotations that outline nothing ({empty}); they are left out.", SegnstWarning, 2)
     return label
 
 
-def object_mask(annotation: dict[str, Any], size: tuple[int, int]) -> np.ndarray:
-    """One annotation -> bool [H,W]: its polygons, else its run lengths, else its box."""
+def _mask(annotation: dict[str, Any], size: tuple[int, int], path: Path) -> np.ndarray | None:
+    try:
+        return object_mask(annotation, size)
+    except (KeyError, ValueError, TypeError, IndexError, OverflowError) as error:
+        raise InputError(f"An annotation in {path} cannot be read ({short(str(error))}).") from error
+
+
+def object_mask(annotation: dict[str, Any], size: tuple[int, int]) -> np.ndarray | None:
+    """One annotation -> bool [H,W]: its polygons, else its run lengths, else its box. None where it outlines nothing:
+    polygons of less than three points.
+
+    Raises ValueError, KeyError, TypeError, IndexError or OverflowError where it is broken.
+    """
     shape = annotation.get("segmentation")
     if isinstance(shape, dict):
-        return decode_rle(shape["counts"], tuple(shape.get("size", size)))
+        theirs = tuple(whole(v, "the size of run lengths") for v in shape.get("size", size))
+        if theirs != size:
+            raise ValueError(f"run lengths for {list(theirs)[:2]} on an image of {list(size)}")
+        return decode_rle(shape["counts"], size)
     mask = np.zeros(size, np.uint8)
     if shape:
-        for polygon in shape:
-            points = np.asarray(polygon, np.float64).reshape(-1, 2)
+        outlines = [points for polygon in shape if len(points := _points(polygon)) >= 3]
+        for points in outlines:
             cv2.fillPoly(mask, [np.round((points - 0.5) * 16).astype(np.int32)], 1, shift=4)
-    else:
-        x, y, width, height = (float(v) for v in annotation["bbox"])
-        left, top = max(0, round(x)), max(0, round(y))
-        mask[top : max(top, round(y + height)), left : max(left, round(x + width))] = 1
+        return mask.astype(bool) if outlines else None
+    x, y, width, height = (real(v, "a side of a box") for v in annotation["bbox"])
+    left, top, right, bottom = (round(v) for v in (x, y, x + width, y + height))
+    mask[max(0, top) : max(0, bottom), max(0, left) : max(0, right)] = 1
     return mask.astype(bool)
 
 
+def _points(polygon: Any) -> np.ndarray:
+    """x, y, x, y … -> float64 [N,2]. Raises ValueError, TypeError."""
+    if not isinstance(polygon, list):
+        raise ValueError("a polygon should be a list of numbers")
+    points = np.asarray(polygon, np.float64).reshape(-1, 2)
+    if not np.isfinite(points).all():
+        raise ValueError("a polygon's numbers should be finite")
+    return points.clip(-_FAR, _FAR)
+
+
 def decode_rle(counts: str | Sequence[int], size: tuple[int, ...]) -> np.ndarray:
-    """COCO run lengths, plain or compressed -> bool [H,W]."""
-    runs = _uncompress(counts) if isinstance(counts, str) else [int(c) for c in counts]
+    """COCO run lengths, plain or compressed -> bool [H,W]. Raises ValueError, TypeError, IndexError."""
     height, width = size
-    if sum(runs) != height * width or min(runs, default=0) < 0:
-        raise ValueError(f"run lengths cover {sum(runs)} pixels of {height * width}")
+    pixels = height * width
+    runs = _uncompress(counts) if isinstance(counts, str) else [whole(c, "a run length", 0, pixels) for c in counts]
+    if sum(runs) != pixels or min(runs, default=0) < 0:
+        raise ValueError(f"run lengths cover {short(sum(runs))} pixels of {pixels}")
     values = np.arange(len(runs)) % 2 == 1
     return np.repeat(values, runs).reshape(width, height).T.copy()
 
@@ -169,6 +274,8 @@ def _uncompress(text: str) -> list[int]:
             byte = ord(text[position]) - 48
             value |= (byte & 0x1F) << shift
             more, shift, position = bool(byte & 0x20), shift + 5, position + 1
+            if shift > 40:
+                raise ValueError("a run length is too long")
             if not more and byte & 0x10:
                 value |= -1 << shift
         runs.append(value + (runs[-2] if len(runs) > 2 else 0))

@@ -1,7 +1,7 @@
 """Label maps as indexed PNGs: the pixel value is the class index, the palette only makes them good to look at.
 
-OpenCV writes no palettes and expands them to colors when it reads; so both are done here, after the PNG
-specification (W3C, third edition), for the kinds that label maps come in: gray or palette, 1 to 8 bits.
+OpenCV writes no palettes and expands them to colors when it reads; so the container is taken apart here, after the PNG
+specification (W3C, third edition), for the kinds that label maps come in: gray or palette, 1 to 16 bits.
 """
 
 from __future__ import annotations
@@ -10,13 +10,24 @@ import struct
 import zlib
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from segnst.errors import InputError
 from segnst.files import written_whole
+from segnst.untrusted import MAX_PICTURE_BYTES, check_pixels, read_bytes
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _GRAY, _PALETTE = 0, 3
+_ADAM7 = (
+    (0, 0, 8, 8),
+    (4, 0, 8, 8),
+    (0, 4, 4, 8),
+    (2, 0, 4, 4),
+    (0, 2, 2, 4),
+    (1, 0, 2, 2),
+    (0, 1, 1, 2),
+)  # x, y, dx, dy
 
 
 def palette(count: int = 256) -> np.ndarray:
@@ -60,11 +71,11 @@ def write_png(path: Path, labels: np.ndarray, colors: np.ndarray | None = None) 
 
 
 def read_png(path: Path) -> np.ndarray:
-    """Read a gray or palette PNG -> uint8 [H,W] of indices. Raises InputError for other kinds and broken files."""
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"The label map {path} cannot be read: {error.strerror}.") from error
+    """Read a gray or palette PNG of 1 to 16 bits, interlaced or not -> uint8 or uint16 [H,W] of indices.
+
+    Raises InputError for other kinds, for broken files, and for more pixels than ``segnst.untrusted.max_pixels``.
+    """
+    data = read_bytes(path, MAX_PICTURE_BYTES, "label map")
     if not data.startswith(_SIGNATURE):
         raise InputError(f"The label map {path} is not a PNG file.")
     try:
@@ -73,8 +84,15 @@ def read_png(path: Path) -> np.ndarray:
         raise InputError(f"The label map {path} is damaged.") from error
 
 
+def is_transparent(path: Path) -> bool:
+    """Whether a PNG has a palette with transparent colors. Raises InputError."""
+    data = read_bytes(path, MAX_PICTURE_BYTES, "label map")
+    before = data[: data.find(b"IDAT")]
+    return data.startswith(_SIGNATURE) and data[25:26] == bytes([_PALETTE]) and b"tRNS" in before
+
+
 def _decode(data: bytes, path: Path) -> np.ndarray:
-    position, packed, header = len(_SIGNATURE), b"", None
+    position, packed, header = len(_SIGNATURE), [], None
     while position < len(data):
         (length,) = struct.unpack_from(">I", data, position)
         kind, body = data[position + 4 : position + 8], data[position + 8 : position + 8 + length]
@@ -82,52 +100,39 @@ def _decode(data: bytes, path: Path) -> np.ndarray:
         if kind == b"IHDR":
             header = struct.unpack(">IIBBBBB", body)
         elif kind == b"IDAT":
-            packed += body
+            packed.append(body)
         elif kind == b"IEND":
             break
     if header is None:
         raise ValueError("no header")
     width, height, depth, color, _, _, interlace = header
-    if color not in (_GRAY, _PALETTE) or depth > 8 or interlace:
-        raise InputError(f"The label map {path} is not an indexed or gray 8-bit PNG: its pixels must be class indices.")
-    stride = (width * depth + 7) // 8
-    raw = np.frombuffer(zlib.decompress(packed), np.uint8).reshape(height, stride + 1)
-    rows = _unfilter(raw)
-    if depth < 8:
-        bits = np.unpackbits(rows, axis=1)[:, : stride * 8].reshape(height, -1, depth)
-        rows = (bits << np.arange(depth - 1, -1, -1, dtype=np.uint8)).sum(2, dtype=np.uint8)[:, :width]
-    return np.ascontiguousarray(rows)
-
-
-def _unfilter(raw: np.ndarray) -> np.ndarray:
-    """Undo the filter of each row (bytes per pixel is 1 for all kinds read here)."""
-    out = np.zeros((raw.shape[0], raw.shape[1] - 1), np.uint8)
-    above = np.zeros(raw.shape[1] - 1, np.uint8)
-    for y, row in enumerate(raw):
-        kind, line = int(row[0]), row[1:]
-        if kind == 0:
-            now = line
-        elif kind == 1:
-            now = np.cumsum(line, dtype=np.uint8)
-        elif kind == 2:
-            now = line + above
-        elif kind in (3, 4):
-            now = _unfilter_slow(kind, line.tolist(), above.tolist())
-        else:
-            raise ValueError(f"filter {kind}")
-        out[y] = above = np.asarray(now, np.uint8)
-    return out
-
-
-def _unfilter_slow(kind: int, line: list[int], above: list[int]) -> np.ndarray:
-    result, left, corner = [], 0, 0
-    for value, up in zip(line, above, strict=True):
-        if kind == 3:
-            guess = (left + up) // 2
-        else:
-            p = left + up - corner
-            near = (abs(p - left), abs(p - up), abs(p - corner))
-            guess = left if near[0] <= near[1] and near[0] <= near[2] else up if near[1] <= near[2] else corner
-        left, corner = (value + guess) & 255, up
-        result.append(left)
-    return np.array(result, np.uint8)
+    if color not in (_GRAY, _PALETTE) or depth not in (1, 2, 4, 8, *((16,) if color == _GRAY else ())):
+        raise InputError(f"The label map {path} is not an indexed or gray PNG: its pixels must be class indices.")
+    check_pixels(width, height, path)
+    passes = _ADAM7 if interlace else ((0, 0, 1, 1),)
+    sizes = [(-(-(width - x) // dx), -(-(height - y) // dy)) for x, y, dx, dy in passes]
+    sizes = [(w, h) for w, h in sizes if w > 0 and h > 0]
+    strides = [(w * depth + 7) // 8 + 1 for w, _ in sizes]
+    needed = sum(stride * h for stride, (_, h) in zip(strides, sizes, strict=True))
+    # never more than the picture needs: a kilobyte can inflate to a gigabyte
+    raw = zlib.decompressobj().decompress(b"".join(packed), needed)
+    if len(raw) < needed:
+        raise ValueError("pixels are missing")
+    filters, at = np.frombuffer(raw, np.uint8), 0
+    for stride, (_, h) in zip(strides, sizes, strict=True):
+        if filters[at : at + stride * h : stride].max() > 4:
+            raise ValueError("unknown filter")
+        at += stride * h
+    # libpng undoes filters and interlacing. It is told that the indices are gray, or it would look them up; what it is
+    # given was checked above, because it writes its complaints to stderr.
+    plain = struct.pack(">IIBBBBB", width, height, depth, _GRAY, 0, 0, 1 if interlace else 0)
+    chunks = (_chunk(b"IHDR", plain), _chunk(b"IDAT", zlib.compress(raw, 0)), _chunk(b"IEND", b""))
+    try:
+        values = cv2.imdecode(np.frombuffer(b"".join((_SIGNATURE, *chunks)), np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error as error:
+        raise ValueError("libpng gave up") from error
+    if values is None or values.shape != (height, width):
+        raise ValueError("libpng gave up")
+    if depth < 8:  # spread over 0 to 255
+        values //= 255 // ((1 << depth) - 1)
+    return np.ascontiguousarray(values)

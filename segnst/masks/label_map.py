@@ -40,5 +40,13 @@ def one_object(labels: np.ndarray) -> np.ndarray:
 
 
 def shows_one_object(labels: np.ndarray) -> bool:
-    """Whether a picture's values are 0 and 255 alone: a mask of one object rather than indices of classes."""
-    return set(np.unique(labels).tolist()) <= {0, IGNORE}
+    """Whether a picture's values are black and white alone (of 8 or 16 bits): a mask of one object rather than indices
+    of classes."""
+    return set(np.unique(labels).tolist()) <= {0, 65535 if labels.dtype == np.uint16 else IGNORE}
+
+
+def fits(mask: tuple[int, int], frame: tuple[int, int]) -> bool:
+    """Whether (H, W) of a mask and of a frame are one shape: the frame may have been reduced, to even sides."""
+    ratio = mask[1] / mask[0]
+    height, width = frame
+    return abs(ratio - width / height) <= 0.02 or abs(width / ratio - height) <= 2 or abs(height * ratio - width) <= 2

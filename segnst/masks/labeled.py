@@ -46,17 +46,14 @@ def read_label(path: Path, values: Sequence[int] = ()) -> np.ndarray:
 
     values  the value of each class in the file, where it is not its index; all other values become 255
     """
+    labels = read_png(path)
+    if labels.max() > IGNORE:
+        raise InputError(f"The label map {path} holds the value {labels.max()}; label maps have values up to {IGNORE}.")
     if values:
         table = np.full(256, IGNORE, np.uint8)
         table[list(values)] = np.arange(len(values), dtype=np.uint8)
-        return np.asarray(table[read_label(path)])
-    with path.open("rb") as file:
-        head = file.read(26)
-    if head[24:26] == b"\x08\x00":  # 8-bit gray: OpenCV reads it as it is, and faster
-        label = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-        if label is not None:
-            return np.asarray(label)
-    return read_png(path)
+        return np.asarray(table[labels])
+    return labels.astype(np.uint8, copy=False)
 
 
 def read_image(path: Path) -> np.ndarray:

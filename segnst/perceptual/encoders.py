@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from segnst.catalog import fetch_named
 from segnst.errors import SegnstWarning, UsageError, WeightsError, did_you_mean
 from segnst.pixels import IMAGENET_MEAN, IMAGENET_STD
+from segnst.untrusted import first_line
 from segnst.weights import bundled, read_tensors
 
 # convolutions per block
@@ -178,8 +179,15 @@ def load_encoder(source: str | Path, *, offline: bool = False) -> Encoder:
             "a path to a weights file works too."
         )
     tensors, metadata = read_tensors(path)
-    if metadata.get("format") == SMALL_FORMAT:
-        return _small(tensors)
-    if "conv0.weight" in tensors and "conv11.weight" in tensors:
-        return _distilled(tensors)
-    return _vgg(tensors, str(source))
+    try:
+        if metadata.get("format") == SMALL_FORMAT:
+            encoder = _small(tensors)
+        elif "conv0.weight" in tensors and "conv11.weight" in tensors:
+            encoder = _distilled(tensors)
+        else:
+            encoder = _vgg(tensors, str(source))
+        with torch.inference_mode():  # whether its layers fit each other
+            encoder(torch.zeros(1, 3, 32, 32), [*encoder.layers][-1:])
+    except (LookupError, RuntimeError, TypeError, ValueError) as error:
+        raise WeightsError(f"{path} is not a perceptual network that fits ({first_line(error)}).") from error
+    return encoder

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
+from fractions import Fraction
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -17,74 +17,122 @@ from torch import Tensor
 from segnst.errors import InputError, SegnstError
 from segnst.masks import coco
 from segnst.masks.classes import regions_from_names
-from segnst.masks.indexed_png import read_png
-from segnst.masks.label_map import IGNORE, one_object, shows_one_object
+from segnst.masks.indexed_png import is_transparent, read_png
+from segnst.masks.label_map import IGNORE, PARTIAL, fits, one_object, shows_one_object
 from segnst.pixels import to_bytes
+from segnst.segmentation.alignment import Mask, Run, align, align_by_time, numbers
 from segnst.segmentation.base import Segmenter
 from segnst.segmentation.objects.selection import OBJECT
 from segnst.types import Region
+from segnst.untrusted import (
+    MAX_JSON_BYTES,
+    check_regular,
+    exists,
+    is_folder,
+    parse_json,
+    read_bytes,
+    rows,
+    safe_name,
+    short,
+    table,
+    whole,
+)
 
 CLASSES_FILE = "classes.json"
 Load = Callable[[], np.ndarray]  # label map uint8 [h,w], or probabilities float32 [K,h,w]
 
 
-class FileSegmenter(Segmenter[int]):
-    """A segmenter that reads its masks from files; the carry is the number of frames so far.
+class Progress(NamedTuple):
+    """The carry: how many frames there were, how many were looked at, and whether a mask selected a pixel of any."""
 
-    masks  one per frame, or a single one for all frames
+    frames: int = 0
+    looked: int = 0
+    selected: bool = False
+
+
+class FileSegmenter(Segmenter[Progress]):
+    """A segmenter that reads its masks.
+
+    masks  one a frame of the run (None where a frame has none), or a single one for all of them
+    first  number of the run's first frame in its input, for messages
     """
 
-    def __init__(self, path: Path, regions: Sequence[Region], masks: Sequence[Load]) -> None:
+    def __init__(self, path: Path, regions: Sequence[Region], masks: Sequence[Load | None], first: int = 0) -> None:
         super().__init__("files", regions)
-        self.source, self.masks = path, tuple(masks)
+        self.source, self.masks, self.first = path, tuple(masks), first
+        if len(self.regions) > PARTIAL:
+            raise InputError(f"{path} has masks of {len(self.regions)} classes; {PARTIAL} are the most.")
 
-    def frame(self, rgb: Tensor, carry: int | None) -> tuple[Tensor, int]:
-        """Raises InputError if the frame has no mask, or if its mask has another shape or unknown values."""
-        number = carry or 0
-        if len(self.masks) > 1 and number >= len(self.masks):
-            raise InputError(f"{self.source} has masks for {len(self.masks)} frames; the input has more.")
-        mask = self.masks[number if len(self.masks) > 1 else 0]()
-        height, width = mask.shape[-2:]
-        if abs(width / height - rgb.shape[3] / rgb.shape[2]) > 0.02:
-            raise InputError(
-                f"The mask for frame {number} in {self.source} is {width}x{height}, the frame "
-                f"{rgb.shape[3]}x{rgb.shape[2]}: another shape."
-            )
-        return self._probabilities(mask, number, rgb), number + 1
+    def frame(self, rgb: Tensor, carry: Progress | None) -> tuple[Tensor, Progress]:
+        """Raises InputError: there is no mask for a frame, or one of another shape or with unknown values."""
+        number, looked, selected = carry or Progress()
+        probabilities = self._probabilities(self._mask(number, rgb), number, rgb)
+        selected = selected or bool((probabilities[:, 1:] > 0.5).any())
+        return probabilities, Progress(number + 1, looked + 1, selected)
 
-    def skip(self, carry: int | None) -> int:
-        """Skip the mask of the frame as well."""
-        return (carry or 0) + 1
+    def skip(self, carry: Progress | None) -> Progress:
+        """The mask of a frame that is not looked at is passed over."""
+        frames, looked, selected = carry or Progress()
+        return Progress(frames + 1, looked, selected)
 
-    def after_cut(self, carry: int | None) -> int | None:
-        """Frames are counted on across scene cuts."""
+    def after_cut(self, carry: Progress | None) -> Progress | None:
+        """The count of frames goes on."""
         return carry
 
-    def notes(self, carry: int | None) -> list[str]:
-        """Return a warning if there are more masks than frames."""
-        left = len(self.masks) - (carry or 0)
-        return (
-            [f"{self.source} has masks for {left} more frames than the input has."]
-            if carry and left > 0 < len(self.masks) - 1
-            else []
-        )
+    def notes(self, carry: Progress | None) -> list[str]:
+        """A warning where masks are left over, or none of them selects anything."""
+        frames, looked, selected = carry or Progress()
+        left = len(self.masks) - frames
+        found = []
+        if frames and left > 0 < len(self.masks) - 1:
+            found.append(f"{self.source} has masks for {left} more frames than the input has.")
+        if looked and not selected:
+            found.append(f"The masks in {self.source} select nothing: all of their pixels are background.")
+        return found
+
+    def _mask(self, number: int, rgb: Tensor) -> np.ndarray:
+        if len(self.masks) > 1 and number >= len(self.masks):
+            raise InputError(f"{self.source} has masks for {len(self.masks)} frames; the input has more.")
+        load = self.masks[number if len(self.masks) > 1 else 0]
+        if load is None:
+            raise InputError(f"{self.source} has no mask for frame {self.first + number}.")
+        mask = load()
+        if not fits((mask.shape[-2], mask.shape[-1]), (rgb.shape[2], rgb.shape[3])):
+            raise InputError(
+                f"The mask for frame {self.first + number} in {self.source} is {mask.shape[-1]}x{mask.shape[-2]}, the "
+                f"frame {rgb.shape[3]}x{rgb.shape[2]}: another shape."
+            )
+        return mask
 
     def _probabilities(self, mask: np.ndarray, number: int, rgb: Tensor) -> Tensor:
+        size = (rgb.shape[2], rgb.shape[3])
+        # of a mask that is many times as large as the frame, some pixels say enough: all of them are gigabytes
+        step = min(mask.shape[-2] // (4 * size[0]), mask.shape[-1] // (4 * size[1]))
+        if step > 1:
+            mask = mask[..., step // 2 :: step, step // 2 :: step]
         if mask.ndim == 2:
             wrong = mask[(mask >= len(self.regions)) & (mask != IGNORE)]
             if wrong.size:
                 raise InputError(
-                    f"The mask for frame {number} in {self.source} holds the value {wrong[0]}, but there are "
-                    f"{len(self.regions)} classes; name them with --mask-classes."
+                    f"The mask for frame {self.first + number} in {self.source} holds the value {wrong[0]}, but there "
+                    f"are {len(self.regions)} classes; name them with --mask-classes."
                 )
-            index = torch.from_numpy(np.where(mask == IGNORE, 0, mask).astype(np.int64))
-            found = F.one_hot(index, len(self.regions)).permute(2, 0, 1)[None].float()
+            mask = np.where(mask == IGNORE, 0, mask)
+            found = torch.zeros(1, len(self.regions), *size)
+            for value in np.unique(mask).tolist():  # most of many classes are nowhere
+                found[0, value] = _resized(mask == value, size)
         else:
-            found = torch.from_numpy(mask)[None]
-        size = (rgb.shape[2], rgb.shape[3])
-        if found.shape[2:] != size:  # one size for all, and no corner of the frame without its mask
-            found = F.interpolate(found, size, mode="bilinear", align_corners=False)
+            found = _resized(mask, size)[None]
         return found.to(rgb)
+
+
+def _resized(mask: np.ndarray, size: tuple[int, int]) -> Tensor:
+    """[h,w] or [K,h,w] -> float32 of the frame's size: one size for all, no corner of a frame without its mask."""
+    found = torch.from_numpy(np.ascontiguousarray(mask)).float()
+    if found.shape[-2:] == size:
+        return found
+    layers = found.reshape(1, -1, *found.shape[-2:])
+    return F.interpolate(layers, size, mode="bilinear", align_corners=False).reshape(*found.shape[:-2], *size)
 
 
 def _with_rest(objects: np.ndarray) -> np.ndarray:
@@ -98,65 +146,71 @@ def _two(name: str = OBJECT) -> tuple[Region, ...]:
     return Region(0, "background", ("other",)), Region(1, name)
 
 
-def open_masks(path: Path, names: Sequence[str] | None = None, stems: Sequence[str] = ()) -> FileSegmenter:
+def open_masks(path: Path, names: Sequence[str] | None = None, run: Run = Run()) -> FileSegmenter:  # noqa: B008 - frozen
     """Look at what there is and read it frame by frame.
 
     names  of the values in label maps, in order; else those of ``classes.json`` beside them; else one ``object``
-    stems  of the input's frames, where these are files: masks of the same names belong to them
+    run    the part of the input that the masks are for (``segnst.segmentation.alignment``)
 
     Raises InputError.
     """
-    if path.is_dir():
-        return _folder(path, names, stems)
-    if not path.is_file():
-        raise InputError(f"The masks {path} do not exist.")
+    if is_folder(path):
+        return _folder(path, names, run)
+    if not exists(path):
+        raise InputError(f"The masks {short(str(path))} do not exist.")
+    check_regular(path, "mask file")
     if path.suffix.lower() == ".json":
-        return _coco(path, stems)
+        return _coco(path, run)
     from segnst.video.probe import probe
 
     if probe(path).kind == "image":
         regions, loads = _pictures([path], names, path.parent / CLASSES_FILE)
         return FileSegmenter(path, regions, loads)
-    return _video(path, names)
+    return _video(path, names, run)
 
 
-def _folder(path: Path, names: Sequence[str] | None, stems: Sequence[str]) -> FileSegmenter:
+def _folder(path: Path, names: Sequence[str] | None, run: Run) -> FileSegmenter:
     from segnst.video.images import apart_from_masks, frame_files
 
     inner = sorted(p for p in path.iterdir() if p.is_dir() and any(p.glob("*.png")))
     if not inner or any(path.glob("*.png")):
         files = frame_files(path)
         _, beside_frames = apart_from_masks(files)
-        files = _ordered(list(beside_frames.values()) or files, stems, path)
+        files = list(beside_frames.values()) or files
         regions, loads = _pictures(files, names, path / CLASSES_FILE)
-        return FileSegmenter(path, regions, loads)
+        return FileSegmenter(path, regions, _of_run(files, loads, run, path), run.first)
     # one folder a class, soft masks in each
     things = [p for p in inner if p.name != "background"]
-    columns = [_ordered(frame_files(p), stems, p) for p in things]
+    columns = [_of_run(files, files, run, p) for p in things for files in [frame_files(p)]]
     if len({len(c) for c in columns}) > 1:
         counts = ", ".join(f"{p.name} {len(c)}" for p, c in zip(things, columns, strict=True))
         raise InputError(f"The folders in {path} hold different numbers of masks: {counts}.")
     regions = (Region(0, "background"), *(Region(k + 1, p.name.lower()) for k, p in enumerate(things)))
-    rows = list(zip(*columns, strict=True))
-    return FileSegmenter(path, regions, [partial(_soft_row, row) for row in rows])
+    rows = [partial(_soft_row, row) if None not in row else None for row in zip(*columns, strict=True)]
+    return FileSegmenter(path, regions, rows, run.first)
 
 
-def _ordered(files: Sequence[Path], stems: Sequence[str], folder: Path) -> list[Path]:
-    by_stem = {f.stem.removesuffix("_mask"): f for f in files}
-    if stems and len(files) > 1:
-        missing = [s for s in stems if s not in by_stem]
-        if len(missing) < len(stems):  # named as the frames are
-            if missing:
-                raise InputError(f"{folder} has no mask for the frame {missing[0]}.")
-            return [by_stem[s] for s in stems]
-    return list(files)
+def _of_run(files: Sequence[Path], masks: Sequence[Mask], run: Run, folder: Path) -> list[Mask | None]:
+    """Masks by the names of the frames that they belong to; else by their own numbers, or in order."""
+    by_stem = {f.stem.removesuffix("_mask"): mask for f, mask in zip(files, masks, strict=True)}
+    if run.stems and len(files) > 1 and any(s in by_stem for s in run.stems):
+        last = len(run.stems) if run.count is None else run.first + run.count
+        missing = next((s for s in run.stems[run.first : last] if s not in by_stem), None)
+        if missing is not None:
+            raise InputError(f"{folder} has no mask for the frame {missing}.")
+        return [by_stem.get(s) for s in run.stems[run.first : last]]
+    return align(masks, run, numbers(files))
 
 
 def _soft(file: Path) -> np.ndarray:
-    """A gray picture of 8 or 16 bits -> float32 [h,w] in [0,1]."""
+    """A picture of 8 or 16 bits -> float32 [h,w] in [0,1]: its alpha where it has some, as cut-outs do, else how bright
+    it is."""
     from segnst.video import images
 
-    return np.ascontiguousarray(images.load(file).planes()[:3].max(0))
+    planes = images.load(file).planes()
+    if len(planes) == 4 and planes[3].min() < 1:
+        return np.ascontiguousarray(planes[3])
+    return np.ascontiguousarray(planes[:3].max(0))
 
 
 def _soft_row(files: Sequence[Path]) -> np.ndarray:
@@ -173,77 +227,84 @@ def _pictures(
     if names is None and not indexed:
         return _two(), [partial(_soft_row, (f,)) for f in files]
     regions = _two() if names is None else regions_from_names(names)
-    return regions, [partial(_labels, f, len(regions)) for f in files]
+    return regions, [partial(_labels, f, one=names is None) for f in files]
 
 
 def _is_indexed(file: Path) -> bool:
-    """Whether a picture holds indices: a palette, or gray values so small that they can be nothing else."""
+    """Whether a picture holds indices: a palette, or gray values so small that they can be nothing else. A palette with
+    transparent colors is a cut-out."""
     try:
+        if is_transparent(file):
+            return False
         values = np.unique(read_png(file))
     except SegnstError:
         return False
     return bool(values.max() < 64) or shows_one_object(values)
 
 
-def _labels(file: Path, count: int) -> np.ndarray:
+def _labels(file: Path, *, one: bool) -> np.ndarray:
     labels = read_png(file)
-    if count == 2 and not ((labels > 1) & (labels < IGNORE)).any() and (labels != 1).all():
-        labels = one_object(labels)
-    return labels
+    if shows_one_object(labels):
+        return one_object(labels)
+    values = np.unique(labels[labels > 0])
+    # without names there is one object, whatever the value is that marks it
+    return one_object(labels) if one and len(values) == 1 else labels
 
 
 def read_classes(path: Path) -> list[str]:
     """Names in order of their values, from the ``classes.json`` that `segnst segment` writes. Raises InputError."""
+    data = read_bytes(path, MAX_JSON_BYTES, "list of classes")
     try:
-        entries = json.loads(path.read_text(encoding="utf-8"))["classes"]
-        found = {int(e["index"]): str(e["name"]) for e in entries}
-        return [found[k] for k in range(len(found))]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path} does not name classes ({type(error).__name__}: {error}).") from error
+        entries = rows(table(parse_json(data), "the file").get("classes"), "classes", PARTIAL)
+        found = {whole(e.get("index"), "an index"): str(e.get("name")) for e in entries}
+        if sorted(found) != list(range(len(found))) or not found:
+            raise ValueError("the indices should run from 0 on without a gap")
+    except ValueError as error:
+        raise InputError(f"{path} does not name classes ({error}).") from error
+    return [found[k] for k in range(len(found))]
 
 
-def _video(path: Path, names: Sequence[str] | None) -> FileSegmenter:
+def _video(path: Path, names: Sequence[str] | None, run: Run) -> FileSegmenter:
     """A mask video: brightness says how far a pixel belongs to the object. Kept compressed in memory."""
     from segnst.video.read import open_reader
 
     kept: list[np.ndarray] = []
+    times: list[Fraction] = []
     with open_reader(path) as reader:
         for clip in reader:
             kept.append(cv2.imencode(".png", to_bytes(clip.rgb[0].amax(0)))[1])
+            times.append(clip.pts[0] * clip.time_base)
 
     def unpack(data: np.ndarray) -> np.ndarray:
         gray = np.asarray(cv2.imdecode(data, cv2.IMREAD_GRAYSCALE), np.float32) / 255
         return _with_rest(gray[None])
 
     name = names[-1] if names else OBJECT
-    return FileSegmenter(path, _two(name), [partial(unpack, data) for data in kept])
+    loads = align_by_time([partial(unpack, data) for data in kept], times, run)
+    return FileSegmenter(path, _two(name), loads, run.first)
 
 
-def _coco(path: Path, stems: Sequence[str]) -> FileSegmenter:
+def _coco(path: Path, run: Run) -> FileSegmenter:
     """A COCO file: its categories are the regions, its images the frames, by their ids or by the frames' names."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        categories = {int(c["id"]): str(c["name"]).strip().lower() for c in content["categories"]}
-        pictures = sorted(content["images"], key=lambda i: int(i["id"]))
-        by_stem = {Path(str(i["file_name"])).stem: i for i in pictures}
-        if stems and all(s in by_stem for s in stems):
-            pictures = [by_stem[s] for s in stems]
-        by_image: dict[int, list[dict[str, Any]]] = {int(i["id"]): [] for i in pictures}
-        for annotation in content["annotations"]:
-            by_image.setdefault(int(annotation["image_id"]), []).append(annotation)
-        sizes = {int(i["id"]): (int(i["height"]), int(i["width"])) for i in pictures}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path} is not a COCO annotation file ({type(error).__name__}: {error}).") from error
-    if not pictures:
+    content = coco.read(path)
+    if not content.images:
         raise InputError(f"{path} names no image.")
+    categories = {number: name.strip().lower() for number, name in content.categories.items()}
+    if len(set(categories.values())) > PARTIAL:  # what nothing is annotated with needs no value
+        used = {coco.category_of(a) for each in content.annotations.values() for a in each}
+        categories = {number: name for number, name in categories.items() if number in used}
     names = list(dict.fromkeys(n for n in categories.values() if n != "background"))
+    if len(names) >= PARTIAL:
+        raise InputError(f"{path} has masks of {len(names)} categories; {PARTIAL - 1} are the most.")
     regions = (Region(0, "background", ("other",)), *(Region(k + 1, n) for k, n in enumerate(names)))
     index = {number: names.index(n) + 1 for number, n in categories.items() if n in names}
-    return FileSegmenter(
-        path,
-        regions,
-        [partial(coco.paint, by_image[i], index, sizes[i], path) for i in (int(p["id"]) for p in pictures)],
-    )
+    numbers_ = sorted(content.images)
+    files = [Path(f"{Path(safe_name(str(content.images[i].get('file_name')))).stem}.png") for i in numbers_]
+    loads = [
+        partial(coco.paint, content.annotations.get(i, []), index, coco.size_of(content.images[i], path), path)
+        for i in numbers_
+    ]
+    return FileSegmenter(path, regions, _of_run(files, loads, run, path), run.first)
 
 
 def load(name: str, *, device: torch.device, offline: bool = False) -> FileSegmenter:

@@ -18,6 +18,7 @@ from segnst import registry
 from segnst.config import Settings
 from segnst.errors import UsageError
 from segnst.pixels import to_bytes
+from segnst.segmentation.alignment import Run
 from segnst.segmentation.base import FOREGROUND, AnySegmenter, Selector
 from segnst.segmentation.networks.deeplab import ARCHITECTURE, load_bundled
 from segnst.segmentation.objects.instances import InstanceSegmenter
@@ -83,15 +84,16 @@ def segmenter_for(
         raise UsageError("--not-point, --background and --at only refine a selection: add --box or --point.")
     overrides: dict[int, np.ndarray] = {}
     if settings.masks_override is not None:
-        overrides = read_overrides(Path(settings.masks_override), *_names(_needed(reader)))
+        source = _needed(reader)
+        overrides = read_overrides(Path(settings.masks_override), (source.height, source.width), Run.of(source))
     if is_selection(settings):
         segmenter: AnySegmenter = _tracking(settings, device, _needed(reader), overrides)
     elif settings.masks is not None:
         from segnst.segmentation.files import open_masks
 
-        stems = _names(reader)[0] if reader is not None else ()
+        run = Run.of(reader) if reader is not None else Run()
         names = [n.strip().lower() for n in settings.mask_classes.split(",")] if settings.mask_classes else None
-        segmenter = open_masks(Path(settings.masks), names, stems)
+        segmenter = open_masks(Path(settings.masks), names, run)
     else:
         segmenter = _of_classes(settings.segmenter, settings, device)
     if overrides:
@@ -115,12 +117,6 @@ def _needed(reader: Reader | None) -> Reader:
     if reader is None:
         raise UsageError("Selections and --masks-override need the opened input: call build(settings, reader).")
     return reader
-
-
-def _names(reader: Reader) -> tuple[tuple[str, ...], tuple[int, int]]:
-    """The names of the frames, if they are files, and their size (H, W)."""
-    files = reader.info.files if reader.info.kind != "video" else ()
-    return tuple(p.stem for p in files), (reader.height, reader.width)
 
 
 def _tracking(settings: Settings, device: torch.device, reader: Reader, overrides: dict[int, np.ndarray]) -> AnyTracker:

@@ -8,6 +8,7 @@ which takes them away again, are dropped.
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,14 +18,15 @@ import torch
 from torch import Tensor, nn
 
 from segnst import registry
-from segnst.errors import WeightsError, did_you_mean
+from segnst.errors import InputError, PlanError, SegnstWarning, WeightsError, did_you_mean
 from segnst.pixels import IMAGENET_MEAN, IMAGENET_STD
 from segnst.style.collection import FORMAT as COLLECTION
 from segnst.style.collection import Collection, load_collection, members_of
 from segnst.style.conditional import OneStyle
 from segnst.style.stylizer import InCollection
-from segnst.style.transformer import GAIN, TransformerNetwork, down_of
-from segnst.weights import bundled_dir, home_dir, read_tensors, sha256
+from segnst.style.transformer import GAIN, MOST_WIDTH, TransformerNetwork, check_blocks, down_of, width_of
+from segnst.untrusted import check_regular, first_line, is_file, printable, short, whole
+from segnst.weights import bundled_dir, filled, home_dir, read_metadata, read_tensors, safetensors_metadata, sha256
 
 FORMAT = "segnst-johnson"  # metadata key "format" of our own files
 
@@ -60,21 +62,14 @@ class Listed:
     collection: bool
 
 
-def _shape(tensors: Mapping[str, Tensor], first: str) -> int:
-    weight = tensors.get(first)
-    if weight is None or weight.ndim != 4 or weight.shape[1:] != (3, 9, 9):
-        raise WeightsError(f"{first} should be [width,3,9,9].")
-    return int(weight.shape[0])
-
-
 def load_own(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> nn.Module | None:
     """Our own files, written by ``segnst train style``."""
     if "conv1.conv.weight" not in tensors:
         return None
     blocks = {k.split(".")[1] for k in tensors if k.startswith("residuals.")}
-    net = TransformerNetwork(_shape(tensors, "conv1.conv.weight"), len(blocks), down=down_of(tensors))
-    net.load_state_dict({k: v.float() for k, v in tensors.items()})
-    return net
+    check_blocks(len(blocks))
+    width, down = width_of(tensors, "conv1.conv.weight"), down_of(tensors)
+    return filled(lambda: TransformerNetwork(width, len(blocks), down=down), tensors)
 
 
 def load_examples(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> nn.Module | None:
@@ -86,7 +81,8 @@ def load_examples(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) ->
     if kind is None or "conv1.conv2d.weight" not in tensors:
         return None
     blocks = {k.split(".")[0] for k in tensors if re.match(r"res\d+\.", k)}
-    net = TransformerNetwork(_shape(tensors, "conv1.conv2d.weight"), len(blocks), upsampling="nearest")
+    check_blocks(len(blocks))
+    width = width_of(tensors, "conv1.conv2d.weight")
     pairs = {"conv1": ("conv1", "in1"), "conv2": ("conv2", "in2"), "conv3": ("conv3", "in3")}
     pairs |= {"up1": (f"{kind}1", "in4"), "up2": (f"{kind}2", "in5")}
     for k in range(len(blocks)):
@@ -107,19 +103,7 @@ def load_examples(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) ->
     weight, bias = tensors[f"{kind}3.conv2d.weight"].float(), tensors[f"{kind}3.conv2d.bias"].float()
     state["out.weight"] = weight * std[:, None, None, None] / GAIN
     state["out.bias"] = (bias * std + mean - 0.5) / GAIN
-    net.load_state_dict(state)
-    return net
-
-
-def _metadata(path: Path) -> dict[str, str]:
-    """Metadata of a safetensors file; empty when it cannot be read (`segnst doctor` names damaged files)."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="pt") as file:
-            return dict(file.metadata() or {})
-    except (SafetensorError, OSError):
-        return {}
+    return filled(lambda: TransformerNetwork(width, len(blocks), upsampling="nearest"), state)
 
 
 def known_styles(*, fast: bool = False) -> dict[str, Listed]:
@@ -130,43 +114,64 @@ def known_styles(*, fast: bool = False) -> dict[str, Listed]:
     singles: dict[str, Listed] = {}
     members: dict[str, Listed] = {}
     for path in (p for folder in (bundled_dir(), home_dir()) for p in sorted(folder.glob("*.safetensors"))):
-        metadata = _metadata(path)
-        width = int(metadata.get("width", 0))
-        if metadata.get("format") == FORMAT:
-            title = metadata.get("title", "")
-            singles.setdefault(path.stem, Listed(path.stem, path, title, width, False))
-        elif metadata.get("format") == COLLECTION:
-            try:
-                listed = members_of(metadata)
-            except WeightsError:
+        try:
+            found = _listed(path)
+        except (WeightsError, ValueError) as error:
+            said = f"The weights {path} are passed over: {first_line(error)}."
+            warnings.warn(said, SegnstWarning, stacklevel=2)
+            continue
+        for style in found:
+            if not style.collection:
+                singles.setdefault(style.name, style)
                 continue
-            for m in listed:
-                known = members.get(m.name)
-                if known is None or (width < known.width if fast else width > known.width):
-                    members[m.name] = Listed(m.name, path, str(m), width, True)
+            known = members.get(style.name)
+            if known is None or (style.width < known.width if fast else style.width > known.width):
+                members[style.name] = style
     return {**members, **singles}
+
+
+def _listed(path: Path) -> list[Listed]:
+    """The styles in a file of weights, none where it holds something else. Raises WeightsError, ValueError."""
+    metadata = safetensors_metadata(path)
+    kind = metadata.get("format")
+    if kind not in (FORMAT, COLLECTION):
+        return []
+    width = whole(metadata.get("width", 0), "its width", 0, MOST_WIDTH)
+    if kind == FORMAT:
+        return [Listed(path.stem, path, printable(metadata.get("title", "")), width, False)]
+    return [Listed(m.name, path, str(m), width, True) for m in members_of(metadata)]
 
 
 def locate_style(style: str, *, fast: bool = False) -> tuple[Path, str | None]:
     """File behind a name or a path, and the style's name in it where the file is a collection.
 
-    Raises WeightsError with the nearest name.
+    Raises PlanError with the nearest name, WeightsError where there is no such file.
     """
-    path = Path(style).expanduser()
-    if path.is_file():
+    path = _expanded(style)
+    if is_file(path):
         return path, None
     file, colon, name = style.rpartition(":")
-    if colon and Path(file).expanduser().is_file():
-        return Path(file).expanduser(), name
+    if colon and is_file(_expanded(file)):
+        return _expanded(file), name
     if path.suffix or len(path.parts) > 1:
-        raise WeightsError(f"The style checkpoint {file or style} does not exist.")
+        try:
+            check_regular(_expanded(file or style), "style checkpoint")
+        except InputError as error:
+            raise WeightsError(str(error)) from error
     known = known_styles(fast=fast)
     if style not in known:
-        raise WeightsError(
-            f"There is no style '{style}'.{did_you_mean(style, known)} Known: {', '.join(known) or 'none'}. "
-            "A path to a checkpoint works too."
+        raise PlanError(
+            f"There is no style '{short(style)}'.{did_you_mean(style[:100], known)} "
+            f"Known: {', '.join(known) or 'none'}. A path to a checkpoint works too."
         )
     return known[style].path, style if known[style].collection else None
+
+
+def _expanded(style: str) -> Path:
+    try:
+        return Path(style).expanduser()
+    except RuntimeError:  # ~NOBODY
+        return Path(style)
 
 
 @lru_cache(maxsize=4)
@@ -191,19 +196,19 @@ def _load_member(path: Path, name: str | None) -> StyleWeights:
 def load_style(style: str, *, fast: bool = False) -> StyleWeights:
     """Load a style by name or path (``known_styles``, ``locate_style``).
 
-    Raises WeightsError when it is missing, broken or of no known kind.
+    Raises WeightsError when it is missing, broken or of no known kind, PlanError where no style has the name.
     """
     path, member = locate_style(style, fast=fast)
-    if member is not None or _metadata(path).get("format") == COLLECTION:
+    if member is not None or read_metadata(path).get("format") == COLLECTION:
         return _load_member(path, member)
     tensors, metadata = read_tensors(path)
     for name in registry.STYLE_CHECKPOINTS:
         loader = registry.get(registry.STYLE_CHECKPOINTS, name, "style checkpoint")
         try:
             net = loader(tensors, metadata)
-        except (KeyError, RuntimeError, WeightsError) as error:
-            reason = str(error).splitlines()[0]
-            raise WeightsError(f"{path} looks like a style checkpoint ({name}) but does not fit: {reason}") from error
+        except (LookupError, RuntimeError, TypeError, ValueError, WeightsError) as error:
+            reason = first_line(error)
+            raise WeightsError(f"{path} looks like a style checkpoint ({name}) but does not fit: {reason}.") from error
         if net is not None:
             net.eval().requires_grad_(False)
             return StyleWeights(metadata.get("style") or path.stem, net, path, sha256(path), metadata)

@@ -14,9 +14,11 @@ from segnst.errors import WeightsError
 from segnst.style.conditional import IDENTITY, ConditionalNetwork
 from segnst.style.networks import network_of
 from segnst.style.row_encoder import RowEncoder, encoder_of
-from segnst.weights import read_tensors, sha256, write_tensors
+from segnst.untrusted import first_line, parse_json, printable, rows, safe_name
+from segnst.weights import filled, read_tensors, sha256, write_tensors
 
 FORMAT = "segnst-collection"  # metadata key "format"
+MOST_STYLES = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +61,15 @@ class Collection:
 def members_of(metadata: Mapping[str, str]) -> tuple[Member, ...]:
     """The members that a file's metadata names. Raises WeightsError."""
     try:
-        entries = json.loads(metadata["styles"])
-        return tuple(Member(**{k: str(v) for k, v in entry.items()}) for entry in entries)
+        entries = rows(parse_json(metadata["styles"]), "styles", MOST_STYLES)
+        members = tuple(Member(**{k: printable(str(v)) for k, v in entry.items()}) for entry in entries)
     except (KeyError, TypeError, ValueError) as error:
         raise WeightsError(f"the list of styles is missing or broken ({error})") from error
+    if not all(m.name for m in members) or len({m.name for m in members}) < len(members):
+        raise WeightsError("the list of styles has a style without a name, or two of one name")
+    if not all(m.name == safe_name(m.name) for m in members):  # they become parts of file names
+        raise WeightsError("the list of styles has a name that is not fit for a file")
+    return members
 
 
 def load_collection(path: Path) -> Collection:
@@ -73,10 +80,9 @@ def load_collection(path: Path) -> Collection:
     try:
         members = members_of(metadata)
         encoder = encoder_of(tensors)
-        net = network_of(tensors, metadata, len(members) + 1)
-        net.load_state_dict({k: v.float() for k, v in tensors.items()})
-    except (KeyError, RuntimeError, WeightsError) as error:
-        raise WeightsError(f"{path} looks like a collection but does not fit: {str(error).splitlines()[0]}") from error
+        net = filled(lambda: network_of(tensors, metadata, len(members) + 1), tensors)
+    except (LookupError, RuntimeError, TypeError, ValueError, WeightsError) as error:
+        raise WeightsError(f"{path} looks like a collection but does not fit: {first_line(error)}") from error
     net.eval().requires_grad_(False)
     return Collection(net, members, path, sha256(path), metadata, encoder)
 

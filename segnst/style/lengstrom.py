@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from segnst.pixels import pad_to_multiple
+from segnst.style.transformer import MOST_WIDTH
 
 STRIDE = 4
 
@@ -50,4 +51,18 @@ def load(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> nn.Modul
     """Registry entry: recognized by the names ``conv1.scale`` and ``res5.conv2.shift``."""
     if "conv1.scale" not in tensors or "res5.conv2.shift" not in tensors:
         return None
-    return LengstromNetwork(tensors)
+    layers = [
+        "conv1",
+        "conv2",
+        "conv3",
+        *(f"res{k}.conv{n}" for k in range(1, 6) for n in (1, 2)),
+        "up1",
+        "up2",
+        "conv4",
+    ]
+    named = {name: tensors[name] for layer in layers for name in (f"{layer}.{p}" for p in ("weight", "scale", "shift"))}
+    # shapes are tried out where a picture takes no memory
+    painted = LengstromNetwork({k: v.to("meta") for k, v in named.items()})(torch.empty(1, 3, 32, 32, device="meta"))
+    if painted.shape != (1, 3, 32, 32) or max(named["conv1.weight"].shape) > MOST_WIDTH:
+        raise ValueError("its layers do not paint pictures of the input's size")
+    return LengstromNetwork(named)

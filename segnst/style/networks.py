@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from segnst.errors import UsageError, did_you_mean
 from segnst.style.conditional import ConditionalNetwork, ConditionalTransformer
 from segnst.style.painter import Painter
-from segnst.style.transformer import down_of
+from segnst.style.transformer import check_blocks, down_of, width_of
 
 ARCHITECTURES = (Painter.architecture, ConditionalTransformer.architecture)
 
@@ -40,12 +40,12 @@ def network_of(tensors: Mapping[str, Tensor], metadata: Mapping[str, str], style
     plain = metadata.get("identity") == "plain"
 
     def blocks(prefix: str) -> int:
-        return len({k.split(".")[1] for k in tensors if k.startswith(f"{prefix}.")})
+        return check_blocks(len({k.split(".")[1] for k in tensors if k.startswith(f"{prefix}.")}))
 
     if metadata.get("architecture") == Painter.architecture:
-        width = int(tensors["stem.conv.weight"].shape[0])
+        width = width_of(tensors, "stem.conv.weight", (12, 5, 5))
         return Painter(styles, width, blocks("blocks8"), blocks("blocks4"), identity=plain)
-    width = int(tensors["conv1.conv.weight"].shape[0])
+    width = width_of(tensors, "conv1.conv.weight")
     return ConditionalTransformer(styles, width, blocks("residuals"), identity=plain, down=down_of(tensors))
 
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from segnst.perceptual.encoders import Encoder
+from segnst.weights import filled
 
 LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 FLOOR = 1e-3  # added before the logarithm is taken, as a share of a layer's mean deviation
@@ -69,6 +70,5 @@ def encoder_of(tensors: dict[str, Tensor], prefix: str = "encoder.") -> RowEncod
     mine = {k.removeprefix(prefix): tensors.pop(k) for k in sorted(tensors) if k.startswith(prefix)}
     if not mine:
         return None
-    result = RowEncoder(len(mine["center"]), len(mine["base"]))
-    result.load_state_dict({k: v.float() for k, v in mine.items()})
+    result = filled(lambda: RowEncoder(len(mine["center"]), len(mine["base"])), mine)
     return result.eval().requires_grad_(False)

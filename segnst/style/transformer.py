@@ -19,15 +19,32 @@ if TYPE_CHECKING:
 STRIDE = 4
 SMALLEST = 16  # px; smaller frames leave the inner layers too few pixels for reflection padding
 Apply = Callable[[nn.Module, Tensor], Tensor]  # applies a layer to [B,C,H,W]
+MOST_WIDTH, MOST_BLOCKS = 1024, 64  # of a network in a file
 # A factor on the last convolution. Adam moves all of its 2,592 weights at once; without the factor, one step can change
 # a pixel by half its range.
 GAIN = 0.15
 
 
+def width_of(tensors: Mapping[str, Tensor], first: str, kernel: tuple[int, ...] = (3, 9, 9)) -> int:
+    """Channels of the first layer, by its weight [width, *kernel] in a file. Raises WeightsError."""
+    weight = tensors.get(first)
+    if weight is None or weight.ndim != 4 or weight.shape[1:] != kernel or not 1 <= len(weight) <= MOST_WIDTH:
+        shape = ",".join(map(str, kernel))
+        raise WeightsError(f"{first} should be [width,{shape}] with a width of at most {MOST_WIDTH}.")
+    return int(weight.shape[0])
+
+
+def check_blocks(blocks: int) -> int:
+    """The number of residual blocks in a file. Raises WeightsError where it is more than any network needs."""
+    if blocks > MOST_BLOCKS:
+        raise WeightsError(f"it has {blocks} residual blocks; more than {MOST_BLOCKS} are not read")
+    return blocks
+
+
 def down_of(tensors: Mapping[str, Tensor]) -> int:
     """Side of the downsampling kernels in a checkpoint of segnst. Raises WeightsError."""
     weight = tensors.get("conv2.conv.weight")
-    if weight is None or weight.ndim != 4 or weight.shape[-1] % 2 == 0:
+    if weight is None or weight.ndim != 4 or weight.shape[-1] not in range(1, 32, 2):
         raise WeightsError("conv2.conv.weight should be [channels,channels,side,side] with an odd side")
     return int(weight.shape[-1])
 

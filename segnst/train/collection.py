@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -27,6 +26,7 @@ from segnst.train.style import facts_of, prepare, preview_pictures, read_paintin
 from segnst.train.style_loss import Painting
 from segnst.train.style_training import StyleTraining
 from segnst.train.world import random_of
+from segnst.untrusted import first_line, is_file, read_toml, real, rows
 from segnst.weights import read_tensors
 
 FACTORS = ("content", "style", "temporal")
@@ -47,22 +47,24 @@ def read_paintings(folder: Path, listing: Path | None = None) -> list[tuple[Path
             raise InputError(f"There is no picture in {folder}.")
         return [(p, Member(p.stem), {}) for p in found]
     try:
-        entries = tomllib.loads(listing.read_text())["style"]
-    except OSError as error:
-        raise InputError(f"{listing} cannot be read ({error.strerror}).") from error
-    except (tomllib.TOMLDecodeError, KeyError, UnicodeDecodeError) as error:
-        raise InputError(f"{listing} is not a list of [[style]] entries ({error}).") from error
+        entries = rows(read_toml(listing, "list of paintings")["style"], "style")
+    except (KeyError, ValueError) as error:
+        raise InputError(f"{listing} is not a list of [[style]] entries ({first_line(error)}).") from error
     result = []
     for entry in entries:
         unknown = set(entry) - {*WORDS, *FACTORS, "file"}
         if unknown or "name" not in entry or "file" not in entry:
             what = f"'{sorted(unknown)[0]}' is not known" if unknown else "name or file is missing"
             raise InputError(f"In {listing}, {what} in the entry {entry.get('name', entry)}.")
-        path = folder / entry["file"]
-        if not path.is_file():
+        path = folder / str(entry["file"])
+        if not is_file(path):
             raise InputError(f"The painting {path}, which {listing} names, does not exist.")
         member = Member(**{k: str(entry[k]) for k in WORDS if k in entry})
-        result.append((path, member, {k: float(entry[k]) for k in FACTORS if k in entry}))
+        try:
+            factors = {k: real(entry[k], k) for k in FACTORS if k in entry}
+        except ValueError as error:
+            raise InputError(f"In {listing}, {error} in the entry {member.name}.") from error
+        result.append((path, member, factors))
     names = [m.name for _, m, _ in result]
     twice = {n for n in names if names.count(n) > 1}
     if twice:

@@ -23,13 +23,12 @@ terms = "…"
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from segnst.errors import UsageError, did_you_mean
+from segnst.errors import InputError, UsageError, did_you_mean
 from segnst.files import PICTURE_SUFFIXES
 from segnst.masks.classes import STREET, regions_from_names
 from segnst.train.run import Report
@@ -37,6 +36,7 @@ from segnst.train.segmenter import train_segmenter
 from segnst.train.segmenter_folders import DataFolder, with_names
 from segnst.train.segmenter_teachers import Teachers
 from segnst.train.settings import SegmenterSettings
+from segnst.untrusted import first_line, read_toml
 
 
 def train_from_recipe(
@@ -107,9 +107,9 @@ def ask_teacher(
 
 def _read(recipe: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(recipe.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UsageError(f"The recipe {recipe} cannot be read: {error}.") from error
+        return read_toml(recipe, "recipe")
+    except (InputError, ValueError) as error:
+        raise UsageError(f"The recipe {recipe} cannot be read: {first_line(error)}.") from error
 
 
 def _settings(values: dict[str, Any], recipe: Path) -> SegmenterSettings:

@@ -18,7 +18,9 @@ import numpy as np
 from segnst.errors import InputError
 from segnst.files import PICTURE_SUFFIXES, reason
 from segnst.pixels import quantized
+from segnst.untrusted import MAX_PICTURE_BYTES, check_pixels, read_bytes
 from segnst.video.animation import is_animated_webp
+from segnst.video.declared import declared_size
 from segnst.video.exif import exif_tag, upright_exif
 from segnst.video.geometry import Orientation, exif_orientation
 from segnst.video.guard import reading
@@ -86,13 +88,14 @@ def _codec(head: bytes) -> str:
 
 
 def load(path: Path) -> Picture:
-    """Read a still, turned upright as its EXIF asks. Raises InputError."""
-    with reading(path):
-        data = path.read_bytes()
-    if not data:
-        raise InputError(f"{path} is empty.")
+    """Read a still, turned upright as its EXIF asks. Raises InputError, also for more pixels than
+    ``segnst.untrusted.max_pixels``."""
+    data = read_bytes(path, MAX_PICTURE_BYTES, "picture")
     if is_heic(data[:256]):
         raise InputError(f"{path} is a HEIC picture, which cannot be read here; convert it to JPEG, PNG or AVIF first.")
+    size = declared_size(data)
+    if size is not None:
+        check_pixels(*size, path)
     level = cv2.utils.logging.getLogLevel()
     cv2.utils.logging.setLogLevel(
         cv2.utils.logging.LOG_LEVEL_SILENT

@@ -10,6 +10,7 @@ from torch import Tensor
 from segnst.errors import InputError, OutputError, did_you_mean
 from segnst.files import PICTURE_SUFFIXES, write_bytes
 from segnst.pixels import to_bytes
+from segnst.untrusted import exists
 from segnst.video.paths import check_output
 from segnst.video.read import open_reader
 
@@ -17,7 +18,7 @@ from segnst.video.read import open_reader
 def read_picture(path: str | Path, max_size: int | None = None, what: str = "picture") -> Tensor:
     """The picture, or the first frame of a video: RGB [1,3,H,W] in [0,1], upright. Raises InputError."""
     path = Path(path).expanduser()
-    if not path.exists():
+    if not exists(path):
         beside = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
         stems = {Path(name).stem: name for name in beside if Path(name).suffix.lower() in PICTURE_SUFFIXES}
         near = did_you_mean(path.name, beside) or did_you_mean(path.stem, stems)

@@ -13,6 +13,7 @@ from av.stream import Disposition
 
 from segnst.errors import InputError
 from segnst.files import reason
+from segnst.untrusted import check_pixels
 from segnst.video.geometry import Matrix
 from segnst.video.info import MediaInfo
 
@@ -82,6 +83,9 @@ def film_stream(container: av.container.InputContainer, path: Path) -> av.VideoS
     known = [stream for stream in films if stream.codec_context is not None]
     if not known:
         raise InputError(f"The codec of {path} is unknown here; convert the file first.")
+    for each in known:
+        if each.codec_context.width and each.codec_context.height:
+            check_pixels(each.codec_context.width, each.codec_context.height, path)
     if len(known) == 1:
         return known[0]
     moving = _moving(container, known)

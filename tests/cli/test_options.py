@@ -179,7 +179,7 @@ def test_fades_join_the_styles_of_a_plan_file(run: Run) -> None:
     cv2.imwrite("a.png", np.zeros((32, 48, 3), np.uint8))
     Path("plan.toml").write_text('styles = ["background=original"]\n')
     code, _, err = run("style", "a.png", "--plan", "plan.toml", "--fade", "sky=0:nonsense,1:original", "--dry-run")
-    assert code == 1 and "There is no style 'nonsense'" in err, "the fade is read although the plan file has styles"
+    assert code == 2 and "There is no style 'nonsense'" in err, "the fade is read although the plan file has styles"
 
 
 @pytest.mark.parametrize(

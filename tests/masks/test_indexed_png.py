@@ -62,6 +62,11 @@ def test_color_pictures_and_broken_files_are_refused(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "color.png"), np.zeros((4, 4, 3), np.uint8))
     (tmp_path / "text.png").write_text("no")
     (tmp_path / "cut.png").write_bytes(encode_png(np.zeros((40, 40), np.uint8))[:830])
-    for name, words in (("color", "indexed or gray"), ("text", "not a PNG"), ("cut", "damaged"), ("gone", "read")):
+    for name, words in (
+        ("color", "indexed or gray"),
+        ("text", "not a PNG"),
+        ("cut", "damaged"),
+        ("gone", "does not exist"),
+    ):
         with pytest.raises(InputError, match=words):
             read_png(tmp_path / f"{name}.png")

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from segnst.errors import UsageError, WeightsError
+from segnst.errors import PlanError, UsageError, WeightsError
 from segnst.plan import parse_plan
 from segnst.style.checkpoints import known_styles, load_style
 from segnst.style.lengstrom import LengstromNetwork
@@ -137,10 +137,10 @@ def test_other_files_are_refused_with_their_name(tmp_path: Path) -> None:
 
 
 def test_unknown_names_suggest_the_nearest() -> None:
-    with pytest.raises(WeightsError, match="no style 'stary_night'"):
+    with pytest.raises(PlanError, match="no style 'stary_night'"):
         load_style("stary_night")
     for name in known_styles():
-        with pytest.raises(WeightsError, match=f"Did you mean '{name}'"):
+        with pytest.raises(PlanError, match=f"Did you mean '{name}'"):
             load_style(name[:-1])
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -15,10 +16,13 @@ from segnst.files import written_whole
 from segnst.segmentation.base import Segmenter
 from segnst.segmentation.networks.deeplab_network import DeepLab
 from segnst.types import Region
+from segnst.untrusted import exists, first_line, parse_json, printable, rows, short, table, whole
+from segnst.weights import filled, read_tensors
 
 ARCHITECTURE = "deeplabv3-mobilenet_v2"
 BUNDLED = {"deeplab": "deeplab_street.safetensors", "car_parts": "deeplab_car_parts.safetensors"}
 LEAST, MOST = 129, 4097  # px, limits of the long side that the user can choose
+MOST_WIDTH, MOST_CLASSES = 4096, 254  # of a network in a file; label maps have no values for more classes
 
 
 def network_size(size: tuple[int, int], long_side: int) -> tuple[int, int]:
@@ -99,35 +103,41 @@ def save(path: Path, network: DeepLab, regions: Sequence[Region], facts: dict[st
         save_file(tensors, temporary, metadata)
 
 
+def region_of(entry: Mapping[str, Any]) -> Region:
+    """A class as the metadata of a checkpoint describe it. Raises ValueError."""
+    aliases = entry.get("aliases", [])
+    if not isinstance(entry.get("name"), str) or not isinstance(aliases, list):
+        raise ValueError("a class should have a name and a list of aliases")
+    name = printable(entry["name"]).strip().lower()
+    return Region(
+        whole(entry.get("index"), "an index", 0, MOST_CLASSES), name, tuple(printable(str(a)) for a in aliases)
+    )
+
+
 def read(path: Path) -> tuple[DeepLab, tuple[Region, ...], dict[str, str]]:
     """Read a checkpoint -> (network in fp32, its regions, its metadata). Raises WeightsError.
 
-    Only safetensors are read: nothing in the file is ever executed.
+    Nothing in the file is ever executed.
     """
-    from safetensors import SafetensorError, safe_open
-
-    if not path.is_file():
-        raise WeightsError(f"The segmenter's weights {path} do not exist.")
-    try:
-        with safe_open(path, "pt") as file:
-            metadata = dict(file.metadata() or {})
-            tensors = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError) as error:
-        raise WeightsError(f"{path} is not a readable safetensors file ({error}).") from error
+    if not exists(path):
+        raise WeightsError(f"The segmenter's weights {short(str(path))} do not exist.")
+    tensors, metadata = read_tensors(path)
     if metadata.get("architecture") != ARCHITECTURE:
         raise WeightsError(
-            f"{path} holds '{metadata.get('architecture', 'an unnamed network')}', not a segmenter that segnst "
+            f"{path} holds '{short(metadata.get('architecture', 'an unnamed network'))}', not a segmenter that segnst "
             f"trained ('{ARCHITECTURE}')."
         )
     try:
-        network = DeepLab(**json.loads(metadata["settings"]))
-        network.load_state_dict(tensors)
-        regions = tuple(
-            Region(int(c["index"]), str(c["name"]), tuple(str(a) for a in c["aliases"]))
-            for c in json.loads(metadata["classes"])
-        )
+        sizes = {k: whole(v, k, 1, MOST_WIDTH) for k, v in table(parse_json(metadata["settings"]), "settings").items()}
+        network = filled(lambda: DeepLab(**sizes), tensors)
+        regions = tuple(region_of(c) for c in rows(parse_json(metadata["classes"]), "classes", MOST_CLASSES))
+        if [r.index for r in regions] != list(range(len(regions))):
+            raise ValueError("the classes are not in the order of their indices")
+        whole(metadata.get("long_side", "513"), "long_side", 17, MOST)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise WeightsError(f"The segmenter's weights {path} are damaged or incomplete ({error}).") from error
+        raise WeightsError(
+            f"The segmenter's weights {path} are damaged or incomplete ({first_line(error)})."
+        ) from error
     if len(regions) != network.settings["classes"]:
         raise WeightsError(f"{path} names {len(regions)} classes but its network has {network.settings['classes']}.")
     return network, regions, metadata

@@ -19,6 +19,7 @@ from segnst.masks.coco_classes import coco_regions
 from segnst.pixels import size_within
 from segnst.segmentation.objects.instances import STILL, Finder, Found, InstanceSegmenter
 from segnst.types import Region
+from segnst.untrusted import first_line, parse_json, printable, rows, short
 
 OFFICIAL = "maskrcnn_resnet50_fpn_v2"
 LONG_SIDE = 640  # px, of the masks; more gains little, since the network predicts each object on 28x28 pixels
@@ -124,14 +125,14 @@ def read(path: Path) -> tuple[nn.Module, tuple[Region, ...], str]:
     tensors, metadata = read_tensors(path)
     architecture = metadata.get("architecture", "an unnamed network")
     if architecture not in ARCHITECTURES:
-        raise WeightsError(f"{path} holds '{architecture}', not a Mask R-CNN that segnst trained.")
+        raise WeightsError(f"{path} holds '{short(architecture)}', not a Mask R-CNN that segnst trained.")
     try:
         classes = tuple(
-            Region(i, str(c["name"]), tuple(str(a) for a in c["aliases"]))
-            for i, c in enumerate(json.loads(metadata["classes"]))
+            Region(i, printable(str(c["name"])), tuple(printable(str(a)) for a in c["aliases"]))
+            for i, c in enumerate(rows(parse_json(metadata["classes"]), "classes", 1000))
         )
     except (KeyError, TypeError, ValueError) as error:
-        raise WeightsError(f"The weights {path} do not say which classes they know ({error}).") from error
+        raise WeightsError(f"The weights {path} do not say which classes they know ({first_line(error)}).") from error
     tensors = {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}
     return _fill(build(architecture, len(classes)), tensors, path, architecture), classes, architecture
 

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 
 from segnst.config import Settings
 from segnst.errors import InputError, UsageError
+from segnst.masks.label_map import fits
 from segnst.segmentation.base import Prompt
+from segnst.untrusted import check_regular
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -146,13 +148,12 @@ def read_stroke(path: Path, size: tuple[int, int]) -> Tensor:
 
     from segnst.video import images
 
-    if not path.is_file():
-        raise InputError(f"The mask {path} does not exist.")
+    check_regular(path, "mask")
     planes = torch.from_numpy(images.load(path).planes().copy())
     mask = (planes[:3].amax(0) > 0.02)[None, None]
     height, width = mask.shape[-2:]
     if (height, width) != size:
-        if abs(width / height - size[1] / size[0]) > 0.02:
+        if not fits((height, width), size):
             raise InputError(f"The mask {path} is {width}x{height}, the frames are {size[1]}x{size[0]}.")
         mask = F.interpolate(mask.float(), size, mode="area") > 0.5
     if not mask.any():

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -18,9 +17,11 @@ from segnst.errors import InputError
 from segnst.flow.base import FlowEstimator, estimate_motion
 from segnst.flow.warp import warp
 from segnst.masks.indexed_png import read_png
-from segnst.masks.label_map import shows_one_object
+from segnst.masks.label_map import IGNORE, fits, one_object, shows_one_object
+from segnst.segmentation.alignment import Run, numbers
 from segnst.segmentation.base import Segmenter
 from segnst.segmentation.wrapped import Wrapped
+from segnst.untrusted import is_folder
 
 REACH = 6  # number of frames before and after a corrected frame that it influences
 FADE = 0.85  # factor by which this influence decreases from one frame to the next
@@ -31,31 +32,42 @@ MOST = 1 << 25  # largest number of values in the probabilities of a frame, 128 
 Inner = TypeVar("Inner")
 
 
-def read_overrides(folder: Path, names: Sequence[str], size: tuple[int, int]) -> dict[int, np.ndarray]:
-    """{frame number: label map uint8 [H,W]} from PNGs called as the input's frames, or by number as `segnst segment`
-    calls them.
+def read_overrides(
+    folder: Path,
+    size: tuple[int, int],
+    run: Run = Run(),  # noqa: B008 - frozen
+) -> dict[int, np.ndarray]:
+    """{frame of the run: label map uint8 [H,W]} from PNGs called as the input's frames, or by number as `segnst
+    segment` calls them. Those of frames before or behind the run are left out.
 
-    names  stems of the input's frames, empty for a video;  size  (H, W) of the frames. Masks of 0 and 255 mean the
-    first region and keep the 255 (``FIRST``); label maps of another size are scaled. Raises InputError.
+    size  (H, W) of the frames. Masks of black and white mean the first region and have the value 255 (``FIRST``);
+    label maps of another size are scaled. Raises InputError.
     """
-    files = sorted(folder.glob("*.png")) if folder.is_dir() else []
+    files = sorted(folder.glob("*.png")) if is_folder(folder) else []
     if not files:
         raise InputError(f"{folder} is no folder that holds PNGs to override masks with.")
     found: dict[int, np.ndarray] = {}
     for file in files:
-        digits = re.fullmatch(r"(?:.*\D)?(\d+)", file.stem)
-        if file.stem in names:
-            number = names.index(file.stem)
-        elif digits and not names:
-            number = int(digits[1])
+        digits = numbers([file])
+        if file.stem in run.stems:
+            number = run.stems.index(file.stem) - run.first
+        elif digits and not run.stems:
+            number = digits[0] - run.first
         else:
             raise InputError(f"{file} belongs to no frame: name it as the frame, or by its number (000012.png).")
+        behind = run.count is not None and number >= run.count
+        if number < 0 or (behind and number + run.first < len(run.times)):
+            continue
         labels = read_png(file)
-        if abs(labels.shape[1] / labels.shape[0] - size[1] / size[0]) > 0.02:
+        if not fits((labels.shape[0], labels.shape[1]), size):
             raise InputError(
                 f"{file} is {labels.shape[1]}x{labels.shape[0]}, the frames are {size[1]}x{size[0]}: another shape."
             )
-        found[number] = cv2.resize(labels, size[::-1], interpolation=cv2.INTER_NEAREST)
+        if shows_one_object(labels):
+            labels = FIRST * one_object(labels)
+        if labels.max() > IGNORE:
+            raise InputError(f"{file} holds the value {labels.max()}; label maps have values up to {IGNORE}.")
+        found[number] = cv2.resize(labels.astype(np.uint8), size[::-1], interpolation=cv2.INTER_NEAREST)
     return found
 
 

@@ -1,0 +1,7 @@
+"""The material of the study commands, for options that need a picture, a clip or a network."""
+
+from __future__ import annotations
+
+from tests.material import material
+
+__all__ = ["material"]
