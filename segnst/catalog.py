@@ -1,4 +1,4 @@
-"""All weights that segnst can use, with their origin and terms."""
+"""All weights that segnst can use, with their origin and license terms."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from segnst.weights import bundled_dir, fetch, find, read_metadata
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """Weights on somebody's server. checksum: the SHA-256."""
+    """Weights that can be downloaded. ``checksum`` is their SHA-256 in hex."""
 
     name: str
     kind: str
@@ -29,8 +29,8 @@ _IMAGENET = "BSD-3-Clause (torchvision); trained on ImageNet"
 _FLYING = "BSD-3-Clause (torchvision); trained on FlyingChairs and FlyingThings3D"
 
 
-# torchvision states the first eight characters of each checksum, in the file's name; the rest is what public projects
-# that pin these files agree on
+# torchvision publishes only the first eight characters of each checksum, as part of the file name. The other characters
+# are those on which public projects that pin these files agree.
 REMOTE = (
     Weights(
         "deeplabv3_mobilenet_v3_large",
@@ -74,7 +74,8 @@ REMOTE = (
         "907ea3f91ff92242bc1baea8049276a3e76bca48ce7560bd268cc029f37977b5",
         _COCO_OBJECTS,
     ),
-    # the makers of SAM state no checksums: kornia states the one of ViT-B, MobileSAM's is what public projects pin
+    # The authors of SAM and MobileSAM publish no checksums. The one for ViT-B is from kornia, the one for MobileSAM is
+    # the one that public projects pin.
     Weights(
         "mobile_sam",
         "selector",
@@ -123,13 +124,13 @@ def remote(name: str) -> Weights:
 
 
 def fetch_named(name: str, *, offline: bool = False, quiet: bool = False) -> Path:
-    """Path of weights by name, fetched on first use. Raises UsageError, WeightsError."""
+    """Path of weights by name, downloaded on first use. Raises UsageError, WeightsError."""
     weights = remote(name)
     return fetch(weights.url, weights.checksum, offline=offline, quiet=quiet)
 
 
 def catalog() -> list[dict[str, Any]]:
-    """Bundled and remote weights: name, kind, path (None where not fetched), url, terms."""
+    """Bundled and remote weights: name, kind, path (None if not downloaded), url, terms."""
     rows: list[dict[str, Any]] = []
     for path in sorted(bundled_dir().glob("*.safetensors")):
         metadata = read_metadata(path) or {"terms": "damaged"}
@@ -151,7 +152,7 @@ def catalog() -> list[dict[str, Any]]:
 
 
 def pull(names: Sequence[str], *, quiet: bool = False) -> list[Path]:
-    """Fetch weights by name (``all`` for all of them). Raises UsageError, WeightsError."""
+    """Download weights by name (``all`` for all of them). Raises UsageError, WeightsError."""
     chosen = [w.name for w in REMOTE] if "all" in names else list(names)
     for name in chosen:
         remote(name)

@@ -1,7 +1,8 @@
-"""Values out of files that somebody else made: bounds before any work, and no exception but segnst's own.
+"""Checks for values from files that segnst did not write. They run before any expensive work.
 
-A picture of ten lines can ask for a terabyte, a number can be infinite, a list can be nested a million deep, and a
-class can be called ``../../.bashrc``. What reads such files goes through here first.
+A file of ten lines can declare a picture of a terabyte, a number can be infinite, a list can be nested a million levels
+deep, and a class can have the name ``../../.bashrc``. Code that reads such files calls these functions first, so that
+bad values raise clear errors.
 """
 
 from __future__ import annotations
@@ -19,16 +20,19 @@ from typing import Any
 
 from segnst.errors import InputError, UsageError
 
-MAX_PIXELS = 1 << 28  # of one picture, 16384x16384; --max-pixels or this variable allow more
+MAX_PIXELS = 1 << 28  # of one picture (16384x16384), unless --max-pixels or the variable below sets another limit
 MAX_PIXELS_VARIABLE = "SEGNST_MAX_PIXELS"
 MAX_PICTURE_BYTES = 1 << 30
 MAX_JSON_BYTES = 512 << 20  # the largest annotation file of COCO has 448 MiB
 MAX_TOML_BYTES = 1 << 20
-MAX_NAME_BYTES = 180  # file systems take 255; temporary names are longer than the final ones
+MAX_NAME_BYTES = 180  # file systems allow 255, but temporary names are longer than final ones
 
 
 def max_pixels() -> int:
-    """How many pixels a picture may have before it is refused. Raises UsageError."""
+    """The largest number of pixels that a picture may have.
+
+    Raises UsageError if the environment variable holds no positive integer.
+    """
     text = os.environ.get(MAX_PIXELS_VARIABLE, "")
     if not text:
         return MAX_PIXELS
@@ -38,39 +42,39 @@ def max_pixels() -> int:
 
 
 def check_pixels(width: int, height: int, path: Path) -> None:
-    """Raise InputError where a picture is empty or has more pixels than :func:`max_pixels`."""
+    """Raise InputError if a picture has no pixels or more than :func:`max_pixels`."""
     if width < 1 or height < 1:
-        raise InputError(f"{path} says that it is {width}x{height} pixels, which is no picture.")
+        raise InputError(f"{path} claims a size of {width}x{height} pixels, which is not a valid picture.")
     if width * height > max_pixels():
         raise InputError(
-            f"{path} is {width}x{height}, more than the {max_pixels()} pixels that are read. "
-            f"If that is right, allow it with --max-pixels {width * height}."
+            f"{path} is {width}x{height}, more than the limit of {max_pixels()} pixels. "
+            f"If this size is correct, allow it with --max-pixels {width * height}."
         )
 
 
 def check_regular(path: Path, what: str = "file") -> int:
-    """The size in bytes of an ordinary file that may be read.
+    """The size in bytes of a regular file that may be read.
 
-    Raises InputError for what is missing, a folder, a pipe or a device (opening those could wait for ever), and for
-    what may not be read.
+    Raises InputError if the file is missing, is a folder, may not be read, or is a pipe or a device, because opening
+    those could block forever.
     """
     try:
         status = path.stat()
     except FileNotFoundError:
         raise InputError(f"The {what} {path} cannot be read: it does not exist.") from None
-    except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
+    except (OSError, ValueError) as error:  # ValueError: the name contains a null byte
         raise InputError(f"The {what} {short(str(path))} cannot be read ({_reason(error)}).") from error
     if stat.S_ISDIR(status.st_mode):
         raise InputError(f"The {what} {path} is a folder.")
     if not stat.S_ISREG(status.st_mode):
-        raise InputError(f"The {what} {path} is a pipe or a device; give an ordinary file.")
+        raise InputError(f"The {what} {path} is a pipe or a device; give a regular file.")
     if not os.access(path, os.R_OK):
         raise InputError(f"The {what} {path} may not be read: permission denied.")
     return status.st_size
 
 
 def exists(path: Path) -> bool:
-    """Whether there is anything of this name; no for names that nothing can have."""
+    """Whether this path exists; False for names that the file system does not allow."""
     try:
         return path.exists()
     except (OSError, ValueError):
@@ -78,7 +82,7 @@ def exists(path: Path) -> bool:
 
 
 def is_file(path: Path) -> bool:
-    """Whether there is an ordinary file of this name; no for names that no file can have."""
+    """Whether this path is a regular file; False for names that the file system does not allow."""
     try:
         return path.is_file()
     except (OSError, ValueError):
@@ -86,7 +90,7 @@ def is_file(path: Path) -> bool:
 
 
 def is_folder(path: Path) -> bool:
-    """Whether a path is a folder that may be looked into. Raises InputError where that cannot be known."""
+    """Whether a path is a folder. Raises InputError if it may not be read, or the file system gives no answer."""
     try:
         folder = stat.S_ISDIR(path.stat().st_mode)
     except FileNotFoundError:
@@ -99,12 +103,12 @@ def is_folder(path: Path) -> bool:
 
 
 def read_bytes(path: Path, most: int, what: str = "file") -> bytes:
-    """An ordinary file, whole. Raises InputError where it cannot be read, is empty, or has more than ``most`` bytes."""
+    """All bytes of a regular file. Raises InputError if it is unreadable, empty or larger than ``most`` bytes."""
     size = check_regular(path, what)
     if size == 0:
         raise InputError(f"The {what} {path} is empty.")
     if size > most:
-        raise InputError(f"The {what} {path} has {size} bytes; more than {most} are not read.")
+        raise InputError(f"The {what} {path} has {size} bytes, more than the limit of {most}.")
     try:
         with path.open("rb") as file:
             return file.read(size)
@@ -113,7 +117,7 @@ def read_bytes(path: Path, most: int, what: str = "file") -> bytes:
 
 
 def parse_json(text: str | bytes) -> Any:
-    """JSON in UTF-8, 16 or 32, with or without a byte order mark. Raises ValueError and nothing else."""
+    """Parse JSON in UTF-8, 16 or 32, with or without a byte order mark. Raises only ValueError."""
     try:
         return json.loads(text)
     except RecursionError:
@@ -125,7 +129,10 @@ def parse_json(text: str | bytes) -> Any:
 
 
 def read_toml(path: Path, what: str) -> dict[str, Any]:
-    """A TOML file, with or without a byte order mark. Raises InputError where it cannot be read, else ValueError."""
+    """Parse a TOML file, with or without a byte order mark.
+
+    Raises InputError if the file cannot be read, ValueError if it is not TOML.
+    """
     data = read_bytes(path, MAX_TOML_BYTES, what)
     try:
         return tomllib.loads(data.decode("utf-8-sig"))
@@ -138,10 +145,10 @@ def read_toml(path: Path, what: str) -> dict[str, Any]:
 
 
 def whole(value: Any, what: str, least: int = -(1 << 63), most: int = (1 << 63) - 1) -> int:
-    """An integer between two bounds, from a number or the text of one. Raises ValueError."""
+    """An integer from ``least`` to ``most``, from a number or its text. Raises ValueError."""
     if isinstance(value, str) and len(value) < 20:
         value = int(value)
-    if isinstance(value, float) and value.is_integer():  # infinity and NaN are not
+    if isinstance(value, float) and value.is_integer():  # is_integer is False for infinity and NaN
         value = int(value)
     if not isinstance(value, int) or isinstance(value, bool):
         raise ValueError(f"{what} should be a whole number, not {short(value)}")
@@ -151,7 +158,7 @@ def whole(value: Any, what: str, least: int = -(1 << 63), most: int = (1 << 63) 
 
 
 def real(value: Any, what: str) -> float:
-    """A finite number. Raises ValueError."""
+    """A finite float from a number or its text. Raises ValueError."""
     if isinstance(value, str) and len(value) < 30:
         value = float(value)
     if not isinstance(value, int | float) or isinstance(value, bool):
@@ -166,35 +173,35 @@ def real(value: Any, what: str) -> float:
 
 
 def table(value: Any, what: str) -> dict[str, Any]:
-    """A JSON object. Raises ValueError."""
+    """A JSON object (a dict). Raises ValueError."""
     if not isinstance(value, dict):
         raise ValueError(f"{what} should be an object, not {short(value)}")
     return value
 
 
 def rows(value: Any, what: str, most: int = 1 << 24) -> list[dict[str, Any]]:
-    """A JSON list of at most ``most`` objects. Raises ValueError."""
+    """A JSON list (of dicts) of at most ``most`` objects. Raises ValueError."""
     if not isinstance(value, list):
         raise ValueError(f"{what} should be a list, not {short(value)}")
     if len(value) > most:
-        raise ValueError(f"{what} has {len(value)} entries; more than {most} are not read")
+        raise ValueError(f"{what} has {len(value)} entries, more than the limit of {most}")
     return [table(entry, f"an entry of {what}") for entry in value]
 
 
 def short(value: Any) -> str:
-    """A value for an error message: cut where it is long or deep."""
+    """A value as text for an error message, shortened if it is long or deeply nested."""
     if not isinstance(value, str):
         return reprlib.repr(value)
     return printable(value if len(value) < 160 else f"{value[:120]}…")
 
 
 def first_line(error: BaseException) -> str:
-    """The beginning of an error's text, for a message of one sentence."""
+    """The first line of an error's text, shortened, for use inside a sentence."""
     return short((str(error).splitlines() or [type(error).__name__])[0]).rstrip(".:")
 
 
 def printable(text: str, most: int = 200) -> str:
-    """A text out of a file that a terminal can show: no control characters, not endless."""
+    """A text from a file that is safe to print: at most ``most`` characters, without control characters."""
     return "".join(c for c in text[:most] if c.isprintable())
 
 
@@ -202,9 +209,9 @@ _UNSAFE = re.compile(r"[/\\\x00-\x1f\x7f\ud800-\udfff]+")
 
 
 def safe_name(name: str) -> str:
-    """A file name that stands for a name out of a file: one part of a path, visible, not too long.
+    """Turn a name from a file into a file name: a single path component that is not hidden and not too long.
 
-    Separators, control characters and leading dots become ``_``; everything else stays as it is.
+    Path separators, control characters and leading dots become ``_``, and trailing dots and spaces are removed.
     """
     text = _UNSAFE.sub("_", name).strip()
     text = re.sub(r"^\.+", "_", text).rstrip(". ")
@@ -214,7 +221,7 @@ def safe_name(name: str) -> str:
 
 
 def safe_names(names: Iterable[str]) -> list[str]:
-    """:func:`safe_name` of each, all different even where a file system ignores case."""
+    """:func:`safe_name` of each name, made unique by numbers, also on file systems that ignore case."""
     taken: set[str] = set()
     result = []
     for name in names:

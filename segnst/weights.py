@@ -1,7 +1,7 @@
-"""Finding, fetching and reading weights. Nothing in a checkpoint is ever executed.
+"""Find, download and read weights. Code inside a checkpoint is never executed.
 
-Looked for in this order: an explicit path, ``models/`` of the package, ``$SEGNST_HOME``, the torch hub cache;
-then fetched with a checksum, unless offline.
+Weights are searched in this order: an explicit path, the folder ``models/`` of the package, ``$SEGNST_HOME``, the
+torch hub cache. Weights that are in none of these are downloaded and checked against a checksum, unless offline.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 CHUNK = 1 << 20
-MOST_BYTES = 2 << 30  # of a download
-MOST_SECONDS = 3600
-# what DataParallel, torch.compile and modules of PyTorch Lightning put before the name of every tensor
+MOST_BYTES = 2 << 30  # the largest download
+MOST_SECONDS = 3600  # the longest download
+# The prefixes that DataParallel, torch.compile and PyTorch Lightning modules add to the name of every tensor.
 WRAPPERS = ("module", "_orig_mod", "model", "net", "network", "generator", "transformer")
 
 
@@ -40,7 +40,7 @@ def bundled_dir() -> Path:
 
 
 def home_dir() -> Path:
-    """``$SEGNST_HOME`` or ``~/.cache/segnst``: where fetched weights lie."""
+    """The folder for downloaded weights: ``$SEGNST_HOME``, else ``~/.cache/segnst``."""
     return Path(os.environ.get("SEGNST_HOME") or Path.home() / ".cache" / "segnst")
 
 
@@ -58,7 +58,7 @@ def find(filename: str) -> Path | None:
 
 
 def bundled(filename: str) -> Path:
-    """Path of a file that comes with segnst. Raises WeightsError when the installation is incomplete."""
+    """Path of a weights file that is part of segnst. Raises WeightsError when it is missing."""
     path = bundled_dir() / filename
     if not path.is_file():
         raise WeightsError(f"The bundled weights {path} are missing. Install segnst again, or see `segnst doctor`.")
@@ -75,7 +75,7 @@ def sha256(path: Path) -> str:
 
 
 def _download(url: str, target: Path, checksum: str, quiet: bool) -> None:
-    """Fetch to a temporary name beside ``target``; rename once the checksum has been found right."""
+    """Download to a temporary file in the folder of ``target``, and rename it once its checksum is verified."""
     digest, done, began = hashlib.sha256(), 0, time.monotonic()
     bar = not quiet and sys.stderr.isatty()
     try:
@@ -84,7 +84,7 @@ def _download(url: str, target: Path, checksum: str, quiet: bool) -> None:
             with temporary.open("wb") as file, urllib.request.urlopen(url, timeout=30) as response:
                 length = str(response.headers.get("Content-Length") or 0)
                 total = int(length) if length.isdecimal() and len(length) < 16 else 0
-                # what has arrived, however little: a server that sends a byte now and then is not waited for
+                # read1 returns as soon as any bytes arrive, so that the time limit also stops a very slow server.
                 while chunk := response.read1(CHUNK):
                     file.write(chunk)
                     digest.update(chunk)
@@ -100,25 +100,26 @@ def _download(url: str, target: Path, checksum: str, quiet: bool) -> None:
             if not digest.hexdigest().startswith(checksum):
                 raise WeightsError(
                     f"{url} has the checksum {digest.hexdigest()[:16]}…, expected {checksum[:16]}…. "
-                    "The file was thrown away."
+                    "The file was deleted."
                 )
     except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError) as error:
         raise WeightsError(
-            f"{url} could not be fetched ({error}). Put the file into {target.parent} by hand."
+            f"{url} could not be downloaded ({error}). Copy the file into {target.parent} yourself."
         ) from error
 
 
 def _check_download(url: str, target: Path, size: int, seconds: float) -> None:
     if size > MOST_BYTES:
-        raise WeightsError(f"{url} has more than {MOST_BYTES >> 20} MB, which no weights of segnst have.")
+        raise WeightsError(f"{url} is larger than {MOST_BYTES >> 20} MB; no weights of segnst are that large.")
     if seconds > MOST_SECONDS:
         raise WeightsError(
-            f"{url} was not there after {MOST_SECONDS // 60} minutes. Put the file into {target.parent} by hand."
+            f"The download of {url} took more than {MOST_SECONDS // 60} minutes. "
+            f"Copy the file into {target.parent} yourself."
         )
 
 
 def fetch(url: str, checksum: str, filename: str | None = None, *, offline: bool = False, quiet: bool = False) -> Path:
-    """Path of a weights file, fetched on first use into ``$SEGNST_HOME``.
+    """Path of a weights file, which is downloaded into ``$SEGNST_HOME`` on first use.
 
     checksum  SHA-256 in hex, or its first characters
     Raises WeightsError when offline, when the server cannot be reached, or when the checksum differs.
@@ -130,14 +131,14 @@ def fetch(url: str, checksum: str, filename: str | None = None, *, offline: bool
             raise WeightsError(f"{found} is damaged (its checksum is not {checksum[:16]}…). Delete it and run again.")
         return found
     if offline:
-        raise WeightsError(f"{name} is not on this machine and --offline forbids to fetch it from {url}.")
+        raise WeightsError(f"{name} is not on this machine, and --offline forbids downloading it from {url}.")
     target = home_dir() / name
     _download(url, target, checksum, quiet)
     return target
 
 
 def safetensors_metadata(path: Path) -> dict[str, str]:
-    """Metadata of a safetensors file, by its header alone. Raises WeightsError."""
+    """Metadata of a safetensors file; only the header is read. Raises WeightsError."""
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -151,7 +152,7 @@ def safetensors_metadata(path: Path) -> dict[str, str]:
 
 
 def read_metadata(path: Path) -> dict[str, str]:
-    """Metadata of a safetensors file; nothing for files that are none, or missing."""
+    """Metadata of a safetensors file; empty if the file is missing or of another kind."""
     try:
         return safetensors_metadata(path)
     except WeightsError:
@@ -159,12 +160,12 @@ def read_metadata(path: Path) -> dict[str, str]:
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Tensors by name and metadata of a safetensors file or of a torch checkpoint.
+    """The tensors by name, and the metadata, of a safetensors file or of a torch checkpoint.
 
-    Torch checkpoints are read with ``weights_only=True``: pickled code is refused, not run. A nested
-    ``state_dict`` or ``model`` is unpacked; its siblings that are plain values become metadata. What wrappers put
-    before every name (``WRAPPERS``) is taken away.
-    Raises WeightsError, also where a number is not finite or a tensor is larger than its file.
+    Torch checkpoints are read with ``weights_only=True``, which refuses pickled code. If the checkpoint has an entry
+    ``state_dict``, ``model`` or ``model_state_dict``, the tensors are taken from it, and the plain values next to it
+    become metadata. The prefixes that wrappers add to every name (``WRAPPERS``) are removed.
+    Raises WeightsError, also if a number is not finite or a tensor is larger than its file.
     """
     import torch
     from safetensors import SafetensorError, safe_open
@@ -184,12 +185,12 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     except OSError as error:
         raise WeightsError(f"{path} cannot be read ({error.strerror or error}).") from error
     except RuntimeError as error:
-        raise WeightsError(f"{path} holds tensors that memory does not hold.") from error
+        raise WeightsError(f"{path} holds tensors that do not fit into memory.") from error
     try:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds for broken and for hostile files
+    except Exception as error:  # torch raises many kinds of errors for broken and hostile files
         raise WeightsError(
-            f"{path} is not a checkpoint that can be read safely (broken, or it holds code, which is never run)."
+            f"{path} cannot be read safely as a checkpoint: it is broken, or it contains code, which segnst never runs."
         ) from error
     metadata: dict[str, str] = {}
     for key in ("state_dict", "model", "model_state_dict"):
@@ -197,25 +198,28 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             metadata = {str(k): str(v) for k, v in loaded.items() if isinstance(v, str | int | float)}
             loaded = loaded[key]
     if not isinstance(loaded, dict):
-        raise WeightsError(f"{path} holds no table of tensors.")
+        raise WeightsError(f"{path} does not hold a table of tensors by name.")
     tensors = {k: v for k, v in loaded.items() if isinstance(v, torch.Tensor) and isinstance(k, str)}
     if not tensors:
-        raise WeightsError(f"{path} holds no tensors that have names.")
+        raise WeightsError(f"{path} holds no named tensors.")
     return _checked(tensors, path, size), metadata
 
 
 def _checked(tensors: dict[str, Tensor], path: Path, size: int) -> dict[str, Tensor]:
-    """The tensors without what wrappers put before their names. Raises WeightsError."""
+    """Check the tensors and remove the prefixes of wrappers from their names. Raises WeightsError."""
     import torch
 
-    room = 64 * size + (1 << 20)  # torch's files may be packed; a tensor that repeats one number needs no file at all
+    # Torch files may be compressed, and a tensor that repeats one number (stride 0) takes no room in the file. Without
+    # a bound, a small file could therefore ask for any amount of memory.
+    room = 64 * size + (1 << 20)
     for name, tensor in tensors.items():
         if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_complex() or tensor.is_meta:
-            raise WeightsError(f"{path}: {short(name)} is no plain table of numbers.")
+            raise WeightsError(f"{path}: {short(name)} is not a plain tensor (but sparse, quantized or complex).")
         room -= tensor.numel() * tensor.element_size()
         if room < 0:
-            raise WeightsError(f"{path}: {short(name)} says that it is larger than its file.")
-        # NaN and infinity stay in a sum, which costs no memory; half precision overflows where no number is infinite
+            raise WeightsError(f"{path}: {short(name)} claims to be larger than the file can hold.")
+        # A sum needs no extra memory, and NaN or infinity anywhere makes it NaN or infinite. The sum is calculated in
+        # float32 or wider because half precision could overflow although all numbers are finite.
         wide = torch.float64 if tensor.dtype == torch.float64 else torch.float32
         suspect = tensor.is_floating_point() and not tensor.sum(dtype=wide).isfinite()
         if suspect and not tensor.to(wide).isfinite().all():
@@ -234,8 +238,11 @@ Network = TypeVar("Network", bound="nn.Module")
 
 
 def filled(make: Callable[[], Network], tensors: Mapping[str, Tensor]) -> Network:
-    """A network with the tensors of a file, in fp32. ``make`` builds it of any size without memory or time: what a file
-    says of sizes is compared with its tensors before a number is kept. Raises RuntimeError where they do not fit."""
+    """A network with the tensors of a file, in fp32. Raises RuntimeError if they do not fit the network.
+
+    ``make`` runs on torch's meta device, where a network of any size takes no memory. So the sizes that a file claims
+    are compared with its tensors before any memory is allocated for them.
+    """
     import torch
 
     with torch.device("meta"):
@@ -245,7 +252,10 @@ def filled(make: Callable[[], Network], tensors: Mapping[str, Tensor]) -> Networ
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str], *, half: bool = True) -> None:
-    """Write safetensors (fp16 unless ``half`` is false) under its name only when complete."""
+    """Write safetensors (fp16 unless ``half`` is false); the file appears only when it is complete.
+
+    Raises WeightsError when it cannot be written.
+    """
     import torch
     from safetensors.torch import save_file
 

@@ -49,16 +49,19 @@ VOC_TO_STREET: dict[str, str] = {
     **dict.fromkeys(("bird", "cat", "cow", "dog", "horse", "sheep"), "animal"),
     "person": "person",
 }
-"""Which VOC classes the bundled segmenter also knows; all the others are some of its remaining classes."""
+"""The bundled class for each VOC class that has an equivalent. Pixels of the other VOC classes belong to one of the
+remaining bundled classes, but it is unknown to which."""
 
 
 def regions_from_names(
     classes: Sequence[str], aliases: Mapping[str, Sequence[str]] | None = None
 ) -> tuple[Region, ...]:
-    """Names in order of their index -> regions; a name of the bundled nine brings its aliases along.
+    """Regions from class names in the order of their index. Names of the nine bundled classes keep their aliases.
 
-    aliases  further names, each with the classes that it means (``door`` = all four doors); ``*`` stands for
-             all classes but the first, which is what belongs to none. Raises UsageError for an unknown class.
+    aliases  further names, each with the classes that it stands for (``door`` could mean four kinds of doors);
+             ``*`` stands for all classes except the first, which is the background
+
+    Raises UsageError if an alias names an unknown class.
     """
     known = {region.name: region for region in STREET}
     names = [c.strip().lower() for c in classes]
@@ -68,7 +71,7 @@ def regions_from_names(
         for member in names[1:] if list(members) == ["*"] else members:
             if member not in taken:
                 raise UsageError(
-                    f"The alias '{alias}' names '{member}', which is no class.{did_you_mean(member, names)}"
+                    f"The alias '{alias}' names '{member}', which is not a class.{did_you_mean(member, names)}"
                 )
             also[member].append(alias.strip().lower())
     return tuple(Region(i, n, tuple(also[n])) for i, n in enumerate(names))

@@ -1,6 +1,6 @@
-"""COCO annotation files as label maps: polygons, boxes and run lengths, painted large to small.
+"""Read COCO annotation files (polygons, boxes, run lengths) as label maps. Small objects are painted over large ones.
 
-Format: https://cocodataset.org/#format-data (bbox is x, y, width, height; run lengths count down the columns).
+Format: https://cocodataset.org/#format-data (bbox is x, y, width, height; run lengths are in column-major order).
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ from segnst.untrusted import (
     whole,
 )
 
-MAX_ANNOTATIONS = 10_000  # on one image
+MAX_ANNOTATIONS = 10_000  # of one image
 _CROWD = 255
-_MOST_PAINTED = 1 << 35  # annotations times pixels of one image: half a minute of work
-_MOST_KEPT = 1 << 30  # bytes of masks in memory
-_FAR = 1e5  # px; fillPoly walks over every row of a polygon, those outside of the picture too
+_MOST_PAINTED = 1 << 35  # annotations times pixels of one image; this many take about half a minute
+_MOST_KEPT = 1 << 30  # bytes of masks to hold in memory
+_FAR = 1e5  # pixels; fillPoly visits every row of a polygon, also those outside of the picture
 
 
 def read_coco(path: Path, names: Sequence[str]) -> Iterator[tuple[Path, Callable[[], np.ndarray]]]:
     """Yield (image, function that returns its label map uint8 [H,W]) for each image of a COCO file.
 
-    ``names`` are the classes in order; index 0 is where nothing is annotated. A category that is none of them
-    (nor an alias) becomes 0, but when no category at all fits, InputError says which there are.
-    Crowds are ignored (255). Raises InputError for a file that is not COCO and for missing images.
+    ``names`` are the classes in order; pixels without an annotation get index 0. So do categories that match no class
+    and no alias. Crowds get 255, which is ignored.
+    Raises InputError for a file that is not COCO, for missing images, and if no category matches a class.
     """
     content = read(path)
     index = _match(content.categories, names, path)
@@ -52,14 +52,14 @@ def read_coco(path: Path, names: Sequence[str]) -> Iterator[tuple[Path, Callable
 
 
 def categories(path: Path) -> list[str]:
-    """Names of a COCO file's categories, in order of their numbers. Raises InputError."""
+    """Names of a COCO file's categories in lower case, in order of their ids. Raises InputError."""
     return [name.strip().lower() for _, name in sorted(read(path).categories.items())]
 
 
 def instances(path: Path, names: Sequence[str]) -> Iterator[tuple[Path, Callable[[], tuple[np.ndarray, list[int]]]]]:
-    """As :func:`read_coco`, with a function that returns each object's mask bool [N,H,W] and its class index.
+    """Like :func:`read_coco`, but each function returns masks of the objects, bool [N,H,W], and their class indices.
 
-    Crowds, and objects of categories that are none of ``names``, are left out.
+    Crowds and objects whose category matches none of ``names`` are left out.
     """
     content = read(path)
     index = _match(content.categories, names, path)
@@ -80,7 +80,7 @@ def _objects(
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """A COCO file: names of categories by number, images by number, annotations by the number of their image."""
+    """A parsed COCO file: names of categories by id, images by id, annotations by the id of their image."""
 
     categories: dict[int, str]
     images: dict[int, dict[str, Any]]
@@ -111,7 +111,7 @@ def read(path: Path) -> Content:
         for number, each in annotations.items():
             if len(each) > MAX_ANNOTATIONS:
                 raise ValueError(
-                    f"image {number} has {len(each)} annotations; more than {MAX_ANNOTATIONS} are not read"
+                    f"image {number} has {len(each)} annotations, more than the limit of {MAX_ANNOTATIONS}"
                 )
     except ValueError as error:
         raise InputError(f"{path} is not a COCO annotation file: {error}.") from error
@@ -121,13 +121,13 @@ def read(path: Path) -> Content:
 
 
 def category_of(annotation: dict[str, Any]) -> int | None:
-    """The number of an annotation's category, None where it has none. Raises ValueError."""
+    """The id of an annotation's category, or None if it has none. Raises ValueError."""
     number = annotation.get("category_id")
     return None if number is None else whole(number, "an annotation's category_id")
 
 
 def size_of(image: dict[str, Any], path: Path) -> tuple[int, int]:
-    """Height and width of an image. Raises InputError where they make no picture, or one that is too large."""
+    """Height and width of an image. Raises InputError if they are missing, not positive or too large."""
     try:
         height, width = (whole(image.get(k), f"an image's {k}") for k in ("height", "width"))
     except ValueError as error:
@@ -137,14 +137,14 @@ def size_of(image: dict[str, Any], path: Path) -> tuple[int, int]:
 
 
 def _find(path: Path, image: dict[str, Any]) -> tuple[Path, tuple[int, int]]:
-    """Where an image lies, and its height and width."""
+    """The path of an image, and its height and width. Raises InputError if the file is not found."""
     name = str(image.get("file_name"))
     try:
         file = next((f for f in _places(path, name) if f.is_file()), None)
-    except (OSError, ValueError):  # a name that no file can have
+    except (OSError, ValueError):  # a name that the file system does not allow
         file = None
     if file is None:
-        raise InputError(f"The image {short(name)} that {path} names was not found beside it.")
+        raise InputError(f"The image {short(name)}, which {path} lists, was not found in its folder or in images/.")
     return file, size_of(image, path)
 
 
@@ -178,15 +178,17 @@ def paint(
     *,
     crowd: int | None = None,
 ) -> np.ndarray:
-    """Annotations of one image -> uint8 [H,W]; the largest objects lie at the bottom.
+    """Annotations of one image -> label map uint8 [H,W]; smaller objects cover larger ones.
 
-    crowd  the value of what is annotated as a crowd, where that is not its category's
-    Annotations that outline nothing are left out, with a SegnstWarning. Raises InputError.
+    index  class index by category id
+    crowd  the value for crowds, if it should differ from that of their category
+
+    Annotations without an outline are left out, with a SegnstWarning. Raises InputError.
     """
     label = np.zeros(size, np.uint8)
     if len(annotations) * label.size > _MOST_PAINTED:
         raise InputError(f"{path} has {len(annotations)} annotations on one image of {size[1]}x{size[0]}: too many.")
-    keep = len(annotations) * label.size <= _MOST_KEPT  # else the masks are drawn twice, one at a time
+    keep = len(annotations) * label.size <= _MOST_KEPT  # otherwise each mask is drawn twice, to save memory
     drawn: list[tuple[int, dict[str, Any], np.ndarray | None]] = []
     empty = 0
     for annotation in annotations:
@@ -200,7 +202,7 @@ def paint(
         mask = kept if kept is not None else _mask(annotation, size, path)
         label[mask] = crowd if crowd is not None and annotation.get("iscrowd") else value
     if empty:
-        warnings.warn(f"{path} has annotations that outline nothing ({empty}); they are left out.", SegnstWarning, 2)
+        warnings.warn(f"{path} has {empty} annotations without an outline; they are left out.", SegnstWarning, 2)
     return label
 
 
@@ -212,16 +214,16 @@ def _mask(annotation: dict[str, Any], size: tuple[int, int], path: Path) -> np.n
 
 
 def object_mask(annotation: dict[str, Any], size: tuple[int, int]) -> np.ndarray | None:
-    """One annotation -> bool [H,W]: its polygons, else its run lengths, else its box. None where it outlines nothing:
-    polygons of less than three points.
+    """The mask of one annotation, bool [H,W], from its polygons or run lengths if it has them, else from its box.
 
-    Raises ValueError, KeyError, TypeError, IndexError or OverflowError where it is broken.
+    None if all of its polygons have fewer than three points.
+    Raises ValueError, KeyError, TypeError, IndexError or OverflowError if it is broken.
     """
     shape = annotation.get("segmentation")
     if isinstance(shape, dict):
         theirs = tuple(whole(v, "the size of run lengths") for v in shape.get("size", size))
         if theirs != size:
-            raise ValueError(f"run lengths for {list(theirs)[:2]} on an image of {list(size)}")
+            raise ValueError(f"the run lengths are for an image of {list(theirs)[:2]}, but the image is {list(size)}")
         return decode_rle(shape["counts"], size)
     mask = np.zeros(size, np.uint8)
     if shape:
@@ -246,18 +248,18 @@ def _points(polygon: Any) -> np.ndarray:
 
 
 def decode_rle(counts: str | Sequence[int], size: tuple[int, ...]) -> np.ndarray:
-    """COCO run lengths, plain or compressed -> bool [H,W]. Raises ValueError, TypeError, IndexError."""
+    """COCO run lengths, plain or compressed -> bool [H,W]. Raises ValueError, TypeError or IndexError."""
     height, width = size
     pixels = height * width
     runs = _uncompress(counts) if isinstance(counts, str) else [whole(c, "a run length", 0, pixels) for c in counts]
     if sum(runs) != pixels or min(runs, default=0) < 0:
-        raise ValueError(f"run lengths cover {short(sum(runs))} pixels of {pixels}")
+        raise ValueError(f"the run lengths cover {short(sum(runs))} pixels, but the image has {pixels}")
     values = np.arange(len(runs)) % 2 == 1
     return np.repeat(values, runs).reshape(width, height).T.copy()
 
 
 def encode_rle(mask: np.ndarray) -> list[int]:
-    """bool [H,W] -> COCO's plain run lengths, down the columns, the first run of what is not set."""
+    """bool [H,W] -> COCO's plain run lengths, in column-major order; the first run is of pixels that are not set."""
     flat = mask.T.ravel()
     ends = np.flatnonzero(np.diff(flat)) + 1
     runs = np.diff(np.concatenate(([0], ends, [flat.size]))).tolist()
@@ -265,7 +267,11 @@ def encode_rle(mask: np.ndarray) -> list[int]:
 
 
 def _uncompress(text: str) -> list[int]:
-    """COCO's compressed run lengths: six bits a character, five of them data, differences to two runs before."""
+    """Decode COCO's compressed run lengths.
+
+    Each character holds six bits, five of them data. From the fourth run on, a run is stored as its difference to the
+    run two before it. Raises ValueError or IndexError.
+    """
     runs: list[int] = []
     position = 0
     while position < len(text):

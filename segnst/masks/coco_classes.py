@@ -1,4 +1,4 @@
-"""The 80 classes of COCO as regions, and the numbers that torchvision's detectors call them by."""
+"""The 80 classes of COCO as regions, and the category numbers that torchvision's detectors use for them."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _GROUPS = {
 
 
 def coco_regions() -> tuple[tuple[Region, ...], dict[int, int]]:
-    """Regions, "other" and the 80 classes, and which of them each number of torchvision's detectors is.
+    """Regions for "other" and the 80 classes, and the index of the region for each category number of torchvision.
 
-    The numbers run to 90 and leave ten out. ``traffic light`` is also called ``traffic_light``; ``vehicle`` and
-    ``animal`` mean all that are one.
+    The category numbers go up to 90, of which ten are unused. Names with a space have an alias with an underscore
+    (``traffic_light``). ``vehicle`` and ``animal`` are aliases of all classes of that kind.
     """
     from torchvision.models.detection import MaskRCNN_ResNet50_FPN_V2_Weights
 

@@ -1,7 +1,7 @@
-"""Label maps as indexed PNGs: the pixel value is the class index, the palette only makes them good to look at.
+"""Label maps as indexed PNGs: the value of a pixel is its class index, and the palette is only for viewing.
 
-OpenCV writes no palettes and expands them to colors when it reads; so the container is taken apart here, after the PNG
-specification (W3C, third edition), for the kinds that label maps come in: gray or palette, 1 to 16 bits.
+OpenCV cannot write palettes, and replaces indices by colors when it reads them. So this module parses the PNG container
+itself (W3C PNG specification, third edition), for the kinds that label maps use: gray or palette, 1 to 16 bits.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _ADAM7 = (
 
 
 def palette(count: int = 256) -> np.ndarray:
-    """Return ``count`` colors, uint8 [count,3]: 0 is black, neighbors are far apart (bits spread as in VOC)."""
+    """The first ``count`` colors of the PASCAL VOC palette, uint8 [count,3]: 0 is black, neighbors differ clearly."""
     index = np.arange(count, dtype=np.uint32)
     colors = np.zeros((count, 3), np.uint32)
     for bit in range(8):
@@ -45,7 +45,7 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
 
 
 def encode_png(labels: np.ndarray, colors: np.ndarray | None = None) -> bytes:
-    """uint8 [H,W] -> the bytes of an 8-bit palette PNG."""
+    """Encode uint8 [H,W] as an 8-bit palette PNG; ``colors`` is uint8 [N,3]. Raises ValueError for other arrays."""
     if labels.dtype != np.uint8 or labels.ndim != 2 or not labels.size:
         raise ValueError(f"labels must be uint8 [H,W], got {labels.dtype} {list(labels.shape)}")
     height, width = labels.shape
@@ -114,7 +114,7 @@ def _decode(data: bytes, path: Path) -> np.ndarray:
     sizes = [(w, h) for w, h in sizes if w > 0 and h > 0]
     strides = [(w * depth + 7) // 8 + 1 for w, _ in sizes]
     needed = sum(stride * h for stride, (_, h) in zip(strides, sizes, strict=True))
-    # never more than the picture needs: a kilobyte can inflate to a gigabyte
+    # The output is limited to what the picture needs, because a kilobyte of damaged data could inflate to a gigabyte.
     raw = zlib.decompressobj().decompress(b"".join(packed), needed)
     if len(raw) < needed:
         raise ValueError("pixels are missing")
@@ -123,8 +123,8 @@ def _decode(data: bytes, path: Path) -> np.ndarray:
         if filters[at : at + stride * h : stride].max() > 4:
             raise ValueError("unknown filter")
         at += stride * h
-    # libpng undoes filters and interlacing. It is told that the indices are gray, or it would look them up; what it is
-    # given was checked above, because it writes its complaints to stderr.
+    # libpng undoes filters and interlacing. The header declares the indices as gray values, because libpng would
+    # otherwise replace them by palette colors. The data was checked above because libpng prints errors to stderr.
     plain = struct.pack(">IIBBBBB", width, height, depth, _GRAY, 0, 0, 1 if interlace else 0)
     chunks = (_chunk(b"IHDR", plain), _chunk(b"IDAT", zlib.compress(raw, 0)), _chunk(b"IEND", b""))
     try:
@@ -133,6 +133,6 @@ def _decode(data: bytes, path: Path) -> np.ndarray:
         raise ValueError("libpng gave up") from error
     if values is None or values.shape != (height, width):
         raise ValueError("libpng gave up")
-    if depth < 8:  # spread over 0 to 255
+    if depth < 8:  # OpenCV scales the values to 0..255
         values //= 255 // ((1 << depth) - 1)
     return np.ascontiguousarray(values)

@@ -1,12 +1,12 @@
-"""Photos with label maps as they lie in a folder, and which of them are kept for measuring.
+"""Find photos with label maps in a data folder, and decide which of them are held back for validation.
 
-A folder of data is one of
+A data folder has one of these layouts:
 
-    DIR/images/*.jpg with DIR/labels/*.png of the same stem (or another folder than labels/, if so told)
-    DIR/*.json (COCO: polygons, boxes, RLE) with its images beside it or in DIR/images
-    DIR/*.jpg alone, where a teacher's word on them exists (``soft``)
+    DIR/images/*.jpg and DIR/labels/*.png with the same stems (the folder ``labels`` can have another name)
+    DIR/*.json (COCO: polygons, boxes, run lengths), with the images in DIR or in DIR/images
+    DIR/*.jpg without labels, if there are predictions of a teacher for them (``soft``)
 
-Label values: a class index; 254 = known not to be a class that this folder labels, otherwise unknown; 255 = ignore.
+Values of labels: a class index; 254 = not one of the classes that this folder labels, otherwise unknown; 255 = ignore.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from segnst.masks.label_map import IGNORE
 
 @dataclass(frozen=True)
 class Item:
-    """One photo: where it lies, how to get its label map (or None), and a teacher's ``.npz`` (or None)."""
+    """One photo: its path, a function that returns its label map (or None), and a teacher's ``.npz`` (or None)."""
 
     image: Path
     label: Callable[[], np.ndarray] | None = None
@@ -37,18 +37,21 @@ class Item:
 
 
 def held_back(image: Path, every: int) -> bool:
-    """Say whether a photo is for measuring: every n-th by a hash of its name, the same on every machine."""
+    """Whether a photo is held back for validation: about one of ``every``, chosen by a hash of its name.
+
+    The choice is the same on every machine. 0 holds none back.
+    """
     return every > 0 and int(hashlib.sha256(image.stem.encode()).hexdigest()[:8], 16) % every == 0
 
 
 def read_label(path: Path, values: Sequence[int] = ()) -> np.ndarray:
-    """Read a label map: gray or palette PNG -> uint8 [H,W] of class indices. Raises InputError for other kinds.
+    """Read a gray or palette PNG as a label map, uint8 [H,W]. Raises InputError for other kinds of files.
 
-    values  the value of each class in the file, where it is not its index; all other values become 255
+    values  the value of each class in the file, if it differs from the class index; all other values become 255
     """
     labels = read_png(path)
     if labels.max() > IGNORE:
-        raise InputError(f"The label map {path} holds the value {labels.max()}; label maps have values up to {IGNORE}.")
+        raise InputError(f"The label map {path} holds the value {labels.max()}; the largest allowed is {IGNORE}.")
     if values:
         table = np.full(256, IGNORE, np.uint8)
         table[list(values)] = np.arange(len(values), dtype=np.uint8)
@@ -57,7 +60,7 @@ def read_label(path: Path, values: Sequence[int] = ()) -> np.ndarray:
 
 
 def read_image(path: Path) -> np.ndarray:
-    """Read a photo -> uint8 RGB [H,W,3]."""
+    """Read a photo -> uint8 RGB [H,W,3]. Raises InputError."""
     image = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if image is None:
         raise InputError(f"{path} cannot be read as an image.")
@@ -67,11 +70,14 @@ def read_image(path: Path) -> np.ndarray:
 def find_items(
     folder: Path, names: Sequence[str], soft: Path | None = None, labels: str = "labels", values: Sequence[int] = ()
 ) -> list[Item]:
-    """List the usable photos of ``folder``, sorted by name.
+    """List the photos of ``folder`` that have labels or predictions of a teacher, sorted by name.
 
-    ``names`` are the class names in order (COCO categories are matched to them), ``labels`` the folder of the
-    label maps and ``values`` what stands for each class in them (see :func:`read_label`). Raises InputError
-    where there is nothing to learn from, saying what was looked for.
+    names   class names in order; COCO categories are matched to them
+    soft    folder with the teacher's predictions, STEM.npz
+    labels  name of the folder with the label maps
+    values  see :func:`read_label`
+
+    Raises InputError, which says what was expected, if there is no such photo.
     """
     if not folder.is_dir():
         raise InputError(f"The data folder {folder} does not exist.")
@@ -89,7 +95,7 @@ def find_items(
             items.append(Item(image, partial(read_label, label, values) if label is not None else None, word))
     if not items:
         raise InputError(
-            f"{folder} holds no pairs to learn from: expected images/NAME.jpg with {labels}/NAME.png, or a COCO "
+            f"{folder} holds no training data: expected images/NAME.jpg with {labels}/NAME.png, or a COCO "
             f"JSON file. Photos without labels need a teacher."
         )
     return items

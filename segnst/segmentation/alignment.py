@@ -1,4 +1,4 @@
-"""Which mask belongs to which frame of a run."""
+"""Match masks to the frames of a run."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ Mask = TypeVar("Mask")
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """The part of an input that is worked on.
+    """The range of an input's frames that is processed.
 
-    first  number of its first frame in the whole input;  count  of its frames
-    times  seconds of all frames of the input, where they are known
-    stems  names of all frames of the input, where it is made of files
+    first  number of the range's first frame in the whole input, from 0
+    count  number of frames in the range, or None if unknown
+    times  times in seconds of all frames of the input, or empty if unknown
+    stems  file names without suffix of all frames of the input, or empty if the input is not made of files
     """
 
     first: int = 0
@@ -32,7 +33,7 @@ class Run:
 
     @classmethod
     def of(cls, reader: Reader) -> Run:
-        """The run that a reader delivers. Raises InputError."""
+        """The range of frames that a reader delivers. Raises InputError."""
         times = frame_times(reader.info)
         first = bisect_left(times, reader.start) if reader.start is not None else 0
         last = bisect_left(times, reader.end) if reader.end is not None else len(times)
@@ -41,18 +42,19 @@ class Run:
 
 
 def numbers(files: Sequence[Path]) -> list[int] | None:
-    """The number at the end of each name, None where one has none or two have the same."""
+    """The number at the end of each file's stem; None if a file has no number or two have the same."""
     found = [re.fullmatch(r"(?:.*\D)?([0-9]{1,9})", f.stem) for f in files]
     values = [int(match[1]) for match in found if match]
     return values if len(values) == len(files) == len(set(values)) else None
 
 
 def align(masks: Sequence[Mask], run: Run, numbered: Sequence[int] | None = None) -> list[Mask | None]:
-    """The mask of each frame of a run, from its first frame on; None for a frame that has none.
+    """The masks for the frames of a run, in order; None for a frame without a mask.
 
-    One mask is for all frames. As many masks as the input has frames are theirs one by one. Else the numbers in the
-    names of the masks are those of the input's frames, from 0 on, or from 1 on as FFmpeg counts. Masks of the run
-    alone, as they come from a part that was cut out before, belong to it in order.
+    A single mask applies to all frames. If there are as many masks as the whole input has frames, they match one to
+    one. Otherwise the numbers in the masks' names (``numbered``) are frame numbers of the input, counted from 0, or
+    from 1 as FFmpeg does. Masks without usable numbers match the frames of the run in order if there are as many of
+    them, else the frames of the input.
     """
     end = None if run.count is None else run.first + run.count
     if len(masks) == 1:
@@ -64,16 +66,18 @@ def align(masks: Sequence[Mask], run: Run, numbered: Sequence[int] | None = None
         by_number = {n - from_one: mask for n, mask in zip(numbered, masks, strict=True)}
         covered = [n in by_number for n in range(run.first, end)]
         if all(covered) or (any(covered) and run.count != len(masks)):
-            # masks behind the end of the input stay in the list: they are what is left over
+            # Masks for frames after the end of the input stay in the list, so that they can be reported as left over.
             length = max(end, max(by_number) + 1) if end == len(run.times) else end
             return [by_number.get(n) for n in range(run.first, length)]
     return list(masks if run.count == len(masks) else masks[run.first :])
 
 
 def align_by_time(masks: Sequence[Mask], times: Sequence[Fraction], run: Run) -> list[Mask | None]:
-    """The mask of each frame of a run from masks with times: the one that is shown when the frame begins.
+    """The masks for the frames of a run from masks with ``times`` in seconds, such as those of a mask video.
 
-    Times count from the first frame of either. As many masks as the input has frames, or the run, are theirs in order.
+    Each frame gets the mask that is shown when the frame begins, or None if the masks have ended by then. Both kinds of
+    times count from their own first frame. If there are as many masks as the input or the run has frames, they match
+    in order instead.
     """
     if len(masks) == 1 or not run.times:
         return list(masks)
@@ -86,7 +90,7 @@ def align_by_time(masks: Sequence[Mask], times: Sequence[Fraction], run: Run) ->
     step = begins[-1] / (len(begins) - 1)
     found: list[Mask | None] = []
     for time in run.times[run.first : last]:
-        now = time - run.times[0] + step / 10  # times are rounded
+        now = time - run.times[0] + step / 10  # tolerates rounded times
         inside = now < begins[-1] + step
         found.append(masks[max(0, bisect_right(begins, now) - 1)] if inside else None)
     return found

@@ -1,8 +1,8 @@
-"""Transformer networks from files: ours, and the two PyTorch kinds that people have.
+"""Load transformer networks from checkpoints: segnst's own kind and two common PyTorch kinds.
 
-Both foreign kinds have the layout of our network, so they are loaded into it: their input and output
-ranges are folded into the first and the last convolution, and the biases in front of an instance norm,
-which takes them away again, are dropped.
+The two other kinds have the same layers as our network, so their weights are loaded into it. The value ranges of their
+input and output are folded into the first and the last convolution. The biases of convolutions before an instance
+normalization are dropped, because the normalization subtracts them with the mean.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ FORMAT = "segnst-johnson"  # metadata key "format" of our own files
 
 @dataclass(frozen=True, slots=True)
 class StyleWeights:
-    """A style that was loaded: its network, where from, and what its file says of itself.
+    """A loaded style: its network, the file it came from, and the metadata of that file.
 
-    member  its place in a collection; ``net`` is then the network of that style alone
+    member  the style's entry in a collection, if it is from one; ``net`` is then the network for that style alone
     """
 
     name: str
@@ -47,13 +47,17 @@ class StyleWeights:
 
     @property
     def painter(self) -> nn.Module | InCollection:
-        """What ``PlanStylizer`` paints with."""
+        """What ``PlanStylizer`` needs to apply the style."""
         return self.member or self.net
 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A style that can be called by name: its file, and what is known of its painting."""
+    """A style that can be chosen by name: its file, and the title of its painting.
+
+    width       channels of its network's first convolution
+    collection  whether the file is a collection
+    """
 
     name: str
     path: Path
@@ -63,7 +67,7 @@ class Listed:
 
 
 def load_own(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> nn.Module | None:
-    """Our own files, written by ``segnst train style``."""
+    """A network from segnst's own checkpoints, written by ``segnst train style``; None for other checkpoints."""
     if "conv1.conv.weight" not in tensors:
         return None
     blocks = {k.split(".")[1] for k in tensors if k.startswith("residuals.")}
@@ -73,9 +77,11 @@ def load_own(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> nn.M
 
 
 def load_examples(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> nn.Module | None:
-    """pytorch/examples fast_neural_style (RGB 0..255) and gordicaleksa's feedforward (ImageNet-normalized RGB).
+    """A network from a checkpoint of one of two public projects; None for other checkpoints.
 
-    Told apart by the names of the last layers, ``deconv*`` and ``up*``. Old ``running_*`` keys are dropped.
+    These are fast_neural_style of pytorch/examples (RGB 0..255) and gordicaleksa's feedforward (ImageNet-normalized
+    RGB). The names of the last layers distinguish them: ``deconv*`` and ``up*``. The keys ``running_*`` of old
+    checkpoints are ignored.
     """
     kind = next((k for k in ("deconv", "up") if f"{k}3.conv2d.weight" in tensors), None)
     if kind is None or "conv1.conv2d.weight" not in tensors:
@@ -97,9 +103,10 @@ def load_examples(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) ->
         mean, std = torch.zeros(3), torch.full((3,), 1 / 255)
     else:
         mean, std = torch.tensor(IMAGENET_MEAN), torch.tensor(IMAGENET_STD)
-    # ours reads 2 rgb - 1; theirs (rgb - mean) / std: the constant part vanishes in the first norm
+    # Our network receives 2 rgb - 1, theirs (rgb - mean) / std. Only the scale is folded into the weights: the first
+    # instance normalization removes the constant part.
     state["conv1.conv.weight"] = state["conv1.conv.weight"] / (2 * std[None, :, None, None])
-    # ours writes 0.5 + GAIN * out; theirs means out * std + mean
+    # The output of our network is 0.5 + GAIN * out, that of theirs is out * std + mean.
     weight, bias = tensors[f"{kind}3.conv2d.weight"].float(), tensors[f"{kind}3.conv2d.bias"].float()
     state["out.weight"] = weight * std[:, None, None, None] / GAIN
     state["out.bias"] = (bias * std + mean - 0.5) / GAIN
@@ -107,9 +114,11 @@ def load_examples(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) ->
 
 
 def known_styles(*, fast: bool = False) -> dict[str, Listed]:
-    """All styles that can be called by name, of ``models/`` and ``$SEGNST_HOME``, collections first.
+    """All styles in ``models/`` and ``$SEGNST_HOME`` by name, those of collections first.
 
-    fast  a style that is in several collections comes from the narrowest, else from the widest.
+    fast  take a style that is in several collections from the one with the narrowest network, instead of the widest
+
+    Unreadable files are left out, with a SegnstWarning.
     """
     singles: dict[str, Listed] = {}
     members: dict[str, Listed] = {}
@@ -117,7 +126,7 @@ def known_styles(*, fast: bool = False) -> dict[str, Listed]:
         try:
             found = _listed(path)
         except (WeightsError, ValueError) as error:
-            said = f"The weights {path} are passed over: {first_line(error)}."
+            said = f"The weights {path} are ignored: {first_line(error)}."
             warnings.warn(said, SegnstWarning, stacklevel=2)
             continue
         for style in found:
@@ -131,7 +140,7 @@ def known_styles(*, fast: bool = False) -> dict[str, Listed]:
 
 
 def _listed(path: Path) -> list[Listed]:
-    """The styles in a file of weights, none where it holds something else. Raises WeightsError, ValueError."""
+    """The styles in a weights file; empty if it holds something else. Raises WeightsError, ValueError."""
     metadata = safetensors_metadata(path)
     kind = metadata.get("format")
     if kind not in (FORMAT, COLLECTION):
@@ -143,9 +152,10 @@ def _listed(path: Path) -> list[Listed]:
 
 
 def locate_style(style: str, *, fast: bool = False) -> tuple[Path, str | None]:
-    """File behind a name or a path, and the style's name in it where the file is a collection.
+    """The file for a style's name or path, and the style's name in it if the file is a collection.
 
-    Raises PlanError with the nearest name, WeightsError where there is no such file.
+    ``style`` is the name of a known style, a path, or ``PATH:NAME`` for one style of a collection.
+    Raises PlanError for an unknown name (it suggests the nearest one), WeightsError if the file does not exist.
     """
     path = _expanded(style)
     if is_file(path):
@@ -184,7 +194,7 @@ def _load_member(path: Path, name: str | None) -> StyleWeights:
     if name not in collection.names:
         near = did_you_mean(name or "", collection.names)
         raise WeightsError(
-            f"{path} is a collection; name one of its styles as {path.name}:STYLE.{near} "
+            f"{path} is a collection of styles; choose one of them as {path.name}:STYLE.{near} "
             f"It has: {', '.join(collection.names)}."
         )
     member = collection.members[collection.names.index(name)]
@@ -196,7 +206,7 @@ def _load_member(path: Path, name: str | None) -> StyleWeights:
 def load_style(style: str, *, fast: bool = False) -> StyleWeights:
     """Load a style by name or path (``known_styles``, ``locate_style``).
 
-    Raises WeightsError when it is missing, broken or of no known kind, PlanError where no style has the name.
+    Raises WeightsError when its file is missing, broken or of an unknown kind, PlanError when no style has the name.
     """
     path, member = locate_style(style, fast=fast)
     if member is not None or read_metadata(path).get("format") == COLLECTION:
@@ -208,8 +218,12 @@ def load_style(style: str, *, fast: bool = False) -> StyleWeights:
             net = loader(tensors, metadata)
         except (LookupError, RuntimeError, TypeError, ValueError, WeightsError) as error:
             reason = first_line(error)
-            raise WeightsError(f"{path} looks like a style checkpoint ({name}) but does not fit: {reason}.") from error
+            raise WeightsError(
+                f"{path} looks like a style checkpoint ({name}), but cannot be loaded: {reason}."
+            ) from error
         if net is not None:
             net.eval().requires_grad_(False)
             return StyleWeights(metadata.get("style") or path.stem, net, path, sha256(path), metadata)
-    raise WeightsError(f"{path} is not a transformer network that segnst knows (Johnson 2016 with instance norm).")
+    raise WeightsError(
+        f"{path} is not a known kind of transformer network (Johnson et al. 2016, with instance normalization)."
+    )

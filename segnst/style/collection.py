@@ -1,4 +1,4 @@
-"""Collections: files that hold a trunk and many styles."""
+"""Collections: files with one conditional network whose weights all styles share, and many styles."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MOST_STYLES = 4096
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One style of a collection, as its file and card name it."""
+    """One style of a collection, as described in its file and on its card."""
 
     name: str
     title: str = ""
@@ -37,7 +37,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """A collection that was loaded. ``net`` has a style for each member, and behind them the identity."""
+    """A loaded collection. ``net`` has one style for each member, in order, and the identity as its last style."""
 
     net: ConditionalNetwork
     members: tuple[Member, ...]
@@ -51,7 +51,7 @@ class Collection:
         return tuple(m.name for m in self.members)
 
     def code(self, shares: Mapping[str, float]) -> Tensor:
-        """The mix [S] of members by name (``identity`` is one of them), scaled to sum 1."""
+        """Weights [S] that mix styles, from shares by name (a member or ``identity``), scaled to a sum of 1."""
         code = torch.zeros(self.net.styles)
         for name, share in shares.items():
             code[len(self.members) if name == IDENTITY else self.names.index(name)] += share
@@ -59,21 +59,21 @@ class Collection:
 
 
 def members_of(metadata: Mapping[str, str]) -> tuple[Member, ...]:
-    """The members that a file's metadata names. Raises WeightsError."""
+    """The members listed in a file's metadata. Raises WeightsError."""
     try:
         entries = rows(parse_json(metadata["styles"]), "styles", MOST_STYLES)
         members = tuple(Member(**{k: printable(str(v)) for k, v in entry.items()}) for entry in entries)
     except (KeyError, TypeError, ValueError) as error:
         raise WeightsError(f"the list of styles is missing or broken ({error})") from error
     if not all(m.name for m in members) or len({m.name for m in members}) < len(members):
-        raise WeightsError("the list of styles has a style without a name, or two of one name")
-    if not all(m.name == safe_name(m.name) for m in members):  # they become parts of file names
-        raise WeightsError("the list of styles has a name that is not fit for a file")
+        raise WeightsError("the list of styles has a style without a name, or two with the same name")
+    if not all(m.name == safe_name(m.name) for m in members):  # names become parts of file names
+        raise WeightsError("the list of styles has a name that cannot be part of a file name")
     return members
 
 
 def load_collection(path: Path) -> Collection:
-    """Read a collection. Raises WeightsError when the file is missing, broken or none."""
+    """Read a collection. Raises WeightsError when the file is missing, broken or not a collection."""
     tensors, metadata = read_tensors(path)
     if metadata.get("format") != FORMAT:
         raise WeightsError(f"{path} is not a collection of styles.")
@@ -82,7 +82,7 @@ def load_collection(path: Path) -> Collection:
         encoder = encoder_of(tensors)
         net = filled(lambda: network_of(tensors, metadata, len(members) + 1), tensors)
     except (LookupError, RuntimeError, TypeError, ValueError, WeightsError) as error:
-        raise WeightsError(f"{path} looks like a collection but does not fit: {first_line(error)}") from error
+        raise WeightsError(f"{path} looks like a collection, but cannot be loaded: {first_line(error)}") from error
     net.eval().requires_grad_(False)
     return Collection(net, members, path, sha256(path), metadata, encoder)
 
@@ -94,7 +94,7 @@ def write_collection(
     metadata: Mapping[str, str],
     encoder: RowEncoder | None = None,
 ) -> None:
-    """Write a collection, fp16. ``net`` has one style more than there are members: the identity."""
+    """Write a collection in fp16. ``net`` has one style more than ``members``: its last style is the identity."""
     entries = [{k: v for k in Member.__slots__ if (v := getattr(m, k))} for m in members]
     described = {
         "format": FORMAT,

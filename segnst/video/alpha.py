@@ -1,4 +1,7 @@
-"""Video with transparency: ProRes 4444 in mov, VP9 in webm. No sound: it is laid over what has it."""
+"""Write video with transparency: ProRes 4444 in mov, VP9 in webm.
+
+The files have no sound, because they are meant to be laid over a video that has it.
+"""
 
 from __future__ import annotations
 
@@ -24,9 +27,13 @@ FORMATS = {
 
 
 class AlphaVideo:
-    """Writes RGBA frames; a context manager. The suffix of ``path`` is mov or webm; times as in the source.
+    """Writes RGBA frames; a context manager. The suffix of ``path`` must be .mov or .webm.
 
-    Raises OutputError where this PyAV lacks the encoder or the file cannot be written.
+    size       (height, width) in pixels
+    rate       frames per second
+    time_base  seconds per unit of the frames' pts
+
+    Raises OutputError if this PyAV lacks the encoder or the file cannot be written.
     """
 
     def __init__(self, path: Path, size: tuple[int, int], rate: Fraction, time_base: Fraction) -> None:
@@ -43,7 +50,7 @@ class AlphaVideo:
         self._first: int | None = None
 
     def write(self, rgba: np.ndarray, pts: int) -> None:
-        """uint8 [H,W,4], pts in ``time_base``."""
+        """Append a frame, uint8 [H,W,4], with its pts in ``time_base``; the first frame is moved to time 0."""
         self._first = pts if self._first is None else self._first
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(rgba), "rgba")
         frame.pts, frame.time_base = pts - self._first, self._time_base

@@ -1,4 +1,4 @@
-"""Animated WebP, which FFmpeg does not read: OpenCV decodes its frames."""
+"""Read animated WebP, which FFmpeg cannot decode, with OpenCV."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from segnst.errors import InputError
 from segnst.files import reason
 from segnst.video.guard import reading
 
-# Frames decoded at a time: decoding begins at the first frame each time.
+# Frames to decode per call. OpenCV starts from the first frame in each call, so small batches would be slow.
 _BATCH = 32
-# What browsers make of frames that are to be shown for no time at all.
+# Milliseconds for which browsers show frames with a duration of 0.
 _NO_TIME = 100
 
 
 def is_animated_webp(head: bytes) -> bool:
-    """Whether a file that begins with ``head`` is a WebP with more than one picture."""
+    """Whether a file that begins with ``head`` is an animated WebP."""
     if not head.startswith(b"RIFF") or head[8:12] != b"WEBP":
         return False
     return b"ANMF" in head or (head[12:16] == b"VP8X" and len(head) > 20 and bool(head[20] & 2))
 
 
 def durations(path: Path) -> list[int]:
-    """How long each frame of an animated WebP is shown, in milliseconds, by its headers. Raises InputError."""
+    """The duration of each frame of an animated WebP in milliseconds, from its headers. Raises InputError."""
     found = []
     with reading(path), path.open("rb") as file:
         file.seek(12)
@@ -46,7 +46,10 @@ def durations(path: Path) -> list[int]:
 
 
 def pictures(path: Path, count: int) -> Iterator[np.ndarray]:
-    """The frames, complete, as uint8 RGB or RGBA [H,W,3 or 4]. Raises InputError for what cannot be decoded."""
+    """Yield the first ``count`` composed frames as uint8 RGB or RGBA [H,W,3 or 4].
+
+    Raises InputError if a frame cannot be decoded.
+    """
     with reading(path):
         data = np.frombuffer(path.read_bytes(), np.uint8)
     for start in range(0, count, _BATCH):

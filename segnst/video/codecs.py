@@ -1,4 +1,4 @@
-"""Which encoder, which pixel format, which options."""
+"""Choose encoder, pixel format and encoder options for an output video."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _PRESETS = (
     "ultrafast", "superfast", "veryfast", "faster", "fast",
     "medium", "slow", "slower", "veryslow", "placebo",
 )  # fmt: skip
-# Presets of x264 as the speed setting of the others; the higher, the faster.
+# The speed settings of other encoders that correspond to the presets of x264, in the order of _PRESETS.
+# A higher number is faster.
 _VPX_SPEED = (8, 7, 6, 5, 5, 4, 3, 2, 1, 0)
 _SVT_PRESET = (12, 11, 10, 9, 9, 8, 6, 4, 2, 1)
-# Visually close to transparent with each encoder's own scale.
+# Default quality, on the scale of each encoder: visually almost lossless.
 _CRF = {"libx264": 18, "libx265": 20, "libvpx-vp9": 24, "libvpx": 8, "libsvtav1": 24, "libaom-av1": 22}
 _CRF_TOP = {"libx264": 51, "libx265": 51}
-# Encoders that take odd sides with halved chroma.
-# Encoder and container that hold transparency, with what else to tell the encoder for it.
+# Pairs of encoder and container that can hold transparency, with the encoder options that this needs.
 _ALPHA = {
     ("libvpx-vp9", "webm"): {"auto-alt-ref": "0"},
     ("libvpx-vp9", "matroska"): {"auto-alt-ref": "0"},
@@ -42,12 +42,18 @@ _ALPHA = {
     ("prores_ks", "mov"): {"profile": "4444", "alpha_bits": "16"},
     ("ffv1", "matroska"): {},
 }
+# Encoders that accept odd widths and heights with subsampled chroma.
 ODD_SIZES = {"libvpx-vp9", "libvpx", "libaom-av1", "libsvtav1", "ffv1", "prores_ks", "prores", "mpeg4"}
 
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """How the picture is compressed."""
+    """How the picture is compressed.
+
+    tag       codec tag for the container, or None for the default
+    bit_rate  bits per second, or 0 for constant quality
+    alpha     whether transparency is kept
+    """
 
     encoder: str
     pixel_format: str
@@ -59,17 +65,17 @@ class Encoding:
 
 
 def available(encoder: str) -> bool:
-    """Whether this PyAV can encode with it."""
+    """Whether this PyAV has the video encoder ``encoder``."""
     try:
         return av.codec.Codec(encoder, "w").type == "video"
-    except Exception:  # noqa: BLE001 - unknown names raise several kinds
+    except Exception:  # noqa: BLE001 - unknown names raise several kinds of errors
         return False
 
 
 def pick_encoder(codec: str | None, container: str) -> str:
-    """The encoder for a codec's name (or an encoder's own), else the container's default.
+    """The encoder for the name of a codec or encoder; for None, the encoder for the container's default codec.
 
-    Raises UsageError for an unknown name and OutputError where this PyAV lacks the encoder.
+    Raises UsageError for an unknown name and OutputError if this PyAV lacks the encoder.
     """
     name = (codec or _DEFAULTS.get(container, "h264")).lower()
     candidates = ALIASES.get(name, (name,))
@@ -95,29 +101,34 @@ def choose(
 ) -> Encoding:
     """Decide on encoder, pixel format and options.
 
-    source_format  pixel format of the input; its chroma sampling is kept where the encoder can
-    bit_depth      of the input; more than 8 bits are kept where the encoder can
-    alpha          the input has transparency; it is kept where encoder and container can
+    source_format  pixel format of the input; its chroma subsampling is kept if the encoder supports it
+    bit_depth      bit depth of the input; more than 8 bits are kept if the encoder supports them
+    crf            quality on the scale of the encoder (lower is better), or None for the default
+    preset         a preset of x264 or the speed number of the encoder, or None for the default
+    alpha          whether the input has transparency; it is kept if encoder and container support it
+
+    Raises UsageError for an unknown codec or preset or a crf that is out of range, and OutputError if no encoder or
+    pixel format can be used.
     """
     encoder = pick_encoder(codec, container)
     warnings: list[str] = []
     formats = {each.name for each in av.codec.Codec(encoder, "w").video_formats or ()}
     kept = alpha and (encoder, container) in _ALPHA
     if kept:
-        one = encoder.startswith("libvpx")  # lists more formats than it opens with
+        one = encoder.startswith("libvpx")  # it lists more pixel formats than it accepts
         formats = {"yuva420p"} if one else {name for name in formats if name.startswith("yuva")}
     elif alpha:
         warnings.append(
-            f"The transparency of the input is not kept by {encoder} in {container}; for that, name a .webm, "
+            f"{encoder} in {container} cannot keep the transparency of the input; to keep it, write a .webm, "
             "a .mov with --codec prores, or a .mkv with --codec ffv1."
         )
     pixel_format = _pixel_format(encoder, formats, source_format, bit_depth, kept)
     if bit_depth > 8 and av.VideoFormat(pixel_format).components[0].bits <= 8:
-        warnings.append(f"{encoder} writes 8 bits here, so the {bit_depth} bits of the input are reduced.")
+        warnings.append(f"{encoder} writes 8 bits per component, so the {bit_depth} bits of the input are reduced.")
     options, bit_rate = _options(encoder, crf, preset, warnings)
     if kept:
         options |= _ALPHA[encoder, container]
-    # Apple's players know HEVC in mp4 by this tag only.
+    # Apple's players play HEVC in mp4 only with this tag.
     tag = "hvc1" if encoder == "libx265" and container in ("mp4", "mov") else None
     return Encoding(encoder, pixel_format, options, tag, bit_rate, warnings, kept)
 
@@ -133,7 +144,7 @@ def _pixel_format(encoder: str, formats: set[str], source: str, depth: int, alph
         wanted += ["bgr0"] if depth <= 8 else ["gbrp16le"]
     for chroma in dict.fromkeys((sampling, "420", "422", "444")):
         wanted += [f"{yuv}{chroma}p{bits}le" if bits else f"{yuv}{chroma}p" for bits in depths]
-        # ProRes has nothing with 8 bits.
+        # ProRes has no pixel format with 8 bits.
         wanted.append(f"{yuv}{chroma}p10le")
     for name in wanted:
         if not formats or name in formats:
@@ -152,24 +163,24 @@ def _options(encoder: str, crf: float | None, preset: str | None, warnings: list
     elif crf is not None and encoder == "mpeg4":
         options["qmin"] = options["qmax"] = str(min(31, max(1, round(crf / 2))))
     elif crf is not None:
-        warnings.append(f"{encoder} has no --crf; it was ignored.")
+        warnings.append(f"{encoder} does not support --crf; it was ignored.")
     step = _preset_step(preset)
     if encoder in ("libx264", "libx265"):
         options["preset"] = _PRESETS[step]
         if encoder == "libx265":
-            options["x265-params"] = "log-level=none"  # it writes to stderr by itself
+            options["x265-params"] = "log-level=none"  # x265 would print to stderr
     elif encoder in ("libvpx-vp9", "libvpx"):
         options |= {"deadline": "good", "cpu-used": str(_number(preset) or _VPX_SPEED[step])}
         if encoder == "libvpx-vp9":
             options["row-mt"] = "1"
     elif encoder == "libsvtav1":
         options["preset"] = str(_number(preset) or _SVT_PRESET[step])
-        os.environ.setdefault("SVT_LOG", "1")  # errors only; it writes to stderr by itself
+        os.environ.setdefault("SVT_LOG", "1")  # errors only; SVT-AV1 prints to stderr
     elif encoder == "libaom-av1":
         options["cpu-used"] = str(_number(preset) or _VPX_SPEED[step])
     elif preset is not None:
-        warnings.append(f"{encoder} has no --preset; it was ignored.")
-    # libvpx means "constant quality" only with no bit rate at all; vp8 needs a generous one.
+        warnings.append(f"{encoder} does not support --preset; it was ignored.")
+    # VP9 encodes at constant quality only if the bit rate is 0. VP8 needs a high bit rate as an upper limit.
     return options, 20_000_000 if encoder == "libvpx" else 0
 
 

@@ -1,11 +1,11 @@
-"""Between the pixels that codecs hold and float RGB.
+"""Convert between the pixel formats of codecs and float RGB.
 
-YUV is calculated here and not by swscale, which was measured to be wrong in small ways that add up
-over a picture: with more than 8 bits of RGB its white is 65280 of 65535 (a shift of 0.5 of 255), it
-truncates when ranges differ (1.6 of 255 at full-range white), it dithers from 16 to 8 bits, and
-rgb48 with bilinear filtering comes out as garbage. These formulas are exact to the rounding.
+YUV is converted here and not by swscale, whose measured errors are visible in sum: for RGB with more
+than 8 bits its white is 65280 instead of 65535 (an error of 0.5 of 255), it truncates when ranges differ
+(1.6 of 255 for full-range white), it dithers from 16 to 8 bits, and it returns garbage for rgb48 with
+bilinear filtering. The formulas here are exact up to rounding.
 
-Chroma at half resolution is taken as sited left, as MPEG-2, H.264 and HEVC have it by default.
+Subsampled chroma is taken to be sited left, which is the default of MPEG-2, H.264 and HEVC.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ RANGE_UNSPECIFIED, RANGE_LIMITED, RANGE_FULL = 0, 1, 2
 UNSPECIFIED = 2
 TRANSFER_PQ, TRANSFER_HLG = 16, 18
 
-# Weights of red and blue in luma, by FFmpeg's number of the matrix.
+# The weights of red and blue in luma, by FFmpeg's number for the color matrix.
 WEIGHTS = {
     SPACE_709: (0.2126, 0.0722),
     SPACE_FCC: (0.30, 0.11),
@@ -39,11 +39,11 @@ WEIGHTS = {
     SPACE_2020_CL: (0.2627, 0.0593),
 }
 
-# Packed and odd formats go through swscale first, within YUV or within RGB, never across.
+# swscale first unpacks packed and rare formats. It never converts between YUV and RGB.
 _QUALITY = (
     Interpolation.LANCZOS | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.FULL_CHR_H_INP
 )
-# Interleaved formats and the planar ones with the very same samples.
+# Interleaved formats, and the planar formats with exactly the same samples.
 _SAME_SAMPLES = {
     "nv12": "yuv420p", "nv21": "yuv420p", "nv16": "yuv422p", "p010le": "yuv420p10le", "p210le": "yuv422p10le",
     "yuyv422": "yuv422p", "uyvy422": "yuv422p", "yvyu422": "yuv422p",
@@ -53,7 +53,7 @@ _PLANAR = re.compile(r"yuvj?(a?)(420|422|444)p(\d*)(?:le)?")
 
 @dataclass(frozen=True, slots=True)
 class ColorTags:
-    """What a stream says of its colors, in FFmpeg's numbers; 2 (range: 0) where it says nothing."""
+    """The color tags of a stream, as FFmpeg's numbers; 2 (for the range: 0) means unspecified."""
 
     matrix: int = SPACE_UNSPECIFIED
     range: int = RANGE_UNSPECIFIED
@@ -66,24 +66,24 @@ class ColorTags:
 
 
 def matrix_for(tags: ColorTags, lines: int) -> int:
-    """The matrix to calculate with: the tagged one, else BT.709 from 720 stored lines on, else BT.601."""
+    """The color matrix to use: the tagged one, else BT.709 for 720 or more stored lines, else BT.601."""
     if tags.matrix in WEIGHTS:
         return tags.matrix
     return SPACE_709 if lines >= 720 else SPACE_170M
 
 
 def known_matrix(tags: ColorTags) -> bool:
-    """Whether the tagged matrix is one that can be calculated with (or none is tagged)."""
+    """Whether the tagged color matrix is supported, or none is tagged."""
     return tags.matrix in WEIGHTS or tags.matrix in (SPACE_UNSPECIFIED, SPACE_RGB)
 
 
 def is_full(tags: ColorTags, pixel_format: str) -> bool:
-    """Whether code values use the full range (the old ``yuvj`` formats do by definition)."""
+    """Whether samples use the full range (those of the old ``yuvj`` formats always do)."""
     return tags.range == RANGE_FULL or pixel_format.startswith("yuvj")
 
 
 def has_alpha(frame_format: av.VideoFormat) -> bool:
-    """Whether pixels carry an alpha channel (palettes may, and then come out as RGBA)."""
+    """Whether pixels can have an alpha channel (palettes can, and are converted to RGBA)."""
     return frame_format.has_palette or any(part.is_alpha for part in frame_format.components)
 
 
@@ -95,7 +95,7 @@ def bit_depth(frame_format: av.VideoFormat) -> int:
 
 
 class ToRGB:
-    """Converts decoded frames. For one thread only."""
+    """Converts decoded frames to float RGB or RGBA. Not thread-safe."""
 
     def __init__(self, tags: ColorTags, lines: int, alpha: bool) -> None:
         self._weights = WEIGHTS[matrix_for(tags, lines)]
@@ -104,7 +104,7 @@ class ToRGB:
         self._scaler = VideoReformatter()
 
     def __call__(self, frame: av.VideoFrame, width: int, height: int) -> np.ndarray:
-        """Return ``[3,height,width]`` (with alpha ``[4,…]``) float32 in [0,1], RGB(A), not turned."""
+        """Convert to float32 RGB ``[3,height,width]``, or RGBA ``[4,…]``, in [0,1], in the stored orientation."""
         form = frame.format
         if form.is_rgb or form.has_palette or form.name.startswith("ya"):
             out = self._packed(frame)
@@ -126,7 +126,7 @@ class ToRGB:
         if frame.format.name not in ("gray", "gray10le", "gray12le", "gray16le"):
             frame = self._scaler.reformat(frame, format="gray16le", interpolation=_QUALITY)
         depth = bit_depth(frame.format)
-        # FFmpeg takes gray as full range unless the stream says limited.
+        # Like FFmpeg, take gray as full range unless it is tagged as limited.
         low, span = (16 << depth - 8, 219 << depth - 8) if self._tags.range == RANGE_LIMITED else (0, (1 << depth) - 1)
         gray = (samples(frame, 0).astype(np.float32) - np.float32(low)) / np.float32(span)
         return np.repeat(gray[None], 4 if self._alpha else 3, axis=0)
@@ -139,7 +139,7 @@ class ToRGB:
                 name = "yuv444p" if bit_depth(frame.format) <= 8 else "yuv444p16le"
             if has_alpha(frame.format):
                 name = name.replace("yuv", "yuva")
-            # One matrix and one range on both sides: only the layout changes.
+            # Color matrix and range stay the same; only the layout of the samples changes.
             frame = self._scaler.reformat(frame, format=name, interpolation=_QUALITY)
             layout = _PLANAR.fullmatch(name)
             assert layout is not None
@@ -162,9 +162,10 @@ class ToRGB:
 
 
 class FromRGB:
-    """Converts float RGB to what an encoder takes: planar YUV, or an RGB format. For one thread only.
+    """Converts float RGB to the pixel format of an encoder, planar YUV or RGB. Not thread-safe.
 
-    ``size`` is what comes out; ``pad`` columns and rows of it are copies of the last ones.
+    size  (width, height) of the resulting frames, padding included
+    pad   columns and rows of padding, which are copies of the last column and row
     """
 
     def __init__(self, pixel_format: str, matrix: int, full: bool, size: tuple[int, int], pad: tuple[int, int]) -> None:
@@ -178,14 +179,14 @@ class FromRGB:
         self._scaler = VideoReformatter()
 
     def __call__(self, rgb: np.ndarray) -> av.VideoFrame:
-        """``rgb``: ``[3,h,w]``, with alpha ``[4,h,w]``, float32 in [0,1], not turned, of any size."""
+        """Convert float32 RGB ``[3,h,w]`` or RGBA ``[4,h,w]`` in [0,1], in the stored orientation, of any size."""
         width, height = self._size
         inner = (width - self._pad[0], height - self._pad[1])
         if (rgb.shape[2], rgb.shape[1]) != inner:
             rgb = resize(rgb, inner)
         if self._pad != (0, 0):
             rgb = np.pad(rgb, ((0, 0), (0, self._pad[1]), (0, self._pad[0])), mode="edge")
-        # NaN would become an undefined integer further down; black is at least visible.
+        # The conversion of NaN to an integer is undefined. As black it can at least be seen.
         rgb = np.clip(np.nan_to_num(rgb), 0.0, 1.0)
         if self._layout is None:
             return self._scaler.reformat(
@@ -208,7 +209,7 @@ class FromRGB:
 
 
 def samples(frame: av.VideoFrame, index: int) -> np.ndarray:
-    """A plane as ``[height,width]`` integers, a writable view without the padding of its lines."""
+    """A plane as integers ``[height,width]``: a writable view without the padding of lines."""
     plane = frame.planes[index]
     deep = frame.format.components[0].bits > 8
     buffer: Any = plane
@@ -217,14 +218,14 @@ def samples(frame: av.VideoFrame, index: int) -> np.ndarray:
 
 
 def _ranges(depth: int, full: bool) -> tuple[int, int, int]:
-    """Code of black, codes from black to white, codes of the whole span of chroma."""
+    """The luma value of black, the span from black to white, and the span of chroma."""
     if full:
         return 0, (1 << depth) - 1, (1 << depth) - 1
     return 16 << depth - 8, 219 << depth - 8, 224 << depth - 8
 
 
 def resize(planes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """``[C,h,w]`` floats to ``size`` (width, height): areas averaged where it shrinks, else cubic."""
+    """Resize floats ``[C,h,w]`` to ``size`` (width, height): by area averages if smaller, else cubic."""
     width, height = size
     smaller = width <= planes.shape[2] and height <= planes.shape[1]
     how = cv2.INTER_AREA if smaller else cv2.INTER_CUBIC
@@ -232,7 +233,7 @@ def resize(planes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def _enlarge(chroma: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Chroma to the size of luma: cubic, sited left horizontally and in the middle vertically."""
+    """Upsample chroma to the size of luma by cubic interpolation, sited left horizontally and centered vertically."""
     if chroma.shape[1] != shape[1]:
         wide = np.empty((chroma.shape[0], 2 * chroma.shape[1]), np.float32)
         wide[:, 0::2] = chroma
@@ -244,7 +245,7 @@ def _enlarge(chroma: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
         chroma = wide[:, : shape[1]]
     if chroma.shape[0] != shape[0]:
         high = np.empty((2 * chroma.shape[0], chroma.shape[1]), np.float32)
-        # Catmull-Rom a quarter of a line above and below.
+        # Catmull-Rom weights for positions a quarter of a line above and below a sample.
         weights = np.array([[-3.0], [29.0], [111.0], [-9.0]], np.float32) / 128
         chroma = np.ascontiguousarray(chroma)
         high[0::2] = cv2.filter2D(chroma, -1, weights, anchor=(0, 2), borderType=cv2.BORDER_REPLICATE)
@@ -254,7 +255,7 @@ def _enlarge(chroma: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 
 
 def _reduce(chroma: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """The inverse of :func:`_enlarge`: low-pass and take every other sample."""
+    """Subsample chroma, the inverse of :func:`_enlarge`: low-pass filter, then every other sample."""
     if chroma.shape[1] != shape[1]:
         kernel = np.array([[-1, 0, 9, 16, 9, 0, -1]], np.float32) / 32
         chroma = cv2.filter2D(chroma, -1, kernel, borderType=cv2.BORDER_REPLICATE)[:, 0::2]
@@ -266,7 +267,7 @@ def _reduce(chroma: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 
 
 def packed_frame(rgb: np.ndarray, *, deep: bool = False) -> av.VideoFrame:
-    """``[3,h,w]`` (``[4,h,w]``) floats in [0,1] as an rgb24 (rgba) frame, or with 16 bits."""
+    """Floats ``[3,h,w]`` or ``[4,h,w]`` in [0,1] as an rgb24 or rgba frame; ``deep`` makes it 16 bits."""
     pixels = np.ascontiguousarray(quantized(rgb, deep=deep).transpose(1, 2, 0))
     names = ("rgb48le", "rgba64le") if deep else ("rgb24", "rgba")
     return av.VideoFrame.from_ndarray(pixels, names[len(rgb) - 3])

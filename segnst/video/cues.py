@@ -1,4 +1,4 @@
-"""Text subtitles for containers that do not take the source's format."""
+"""Convert text subtitles for containers that do not support the source's format."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _BASE = Fraction(1, 1000)
 
 @dataclass(frozen=True)
 class _Cue:
-    """One text: from when to when in milliseconds, and its lines as ASS has them."""
+    """One subtitle: its begin and end in milliseconds, and its lines in ASS format."""
 
     begins: int
     ends: int
@@ -27,11 +27,11 @@ class _Cue:
 
 
 class SubtitleTranscoder:
-    """Decodes text subtitles and writes them in another text format.
+    """Decodes text subtitles and encodes them in another text format.
 
-    In mp4 and mov one text follows the other: where cues overlap, the muxer would put off the second
-    until the first has ended. There, cues are cut at each other's borders, and while several are on
-    the screen their lines stand below each other in one text.
+    mp4 and mov can show only one text at a time: where cues overlap, the muxer would delay the second until the first
+    has ended. For these containers, overlapping cues are split where one of them begins or ends, and while several are
+    on the screen, their lines are joined in one text.
     """
 
     def __init__(self, source: Any, target: Any, codec: str) -> None:
@@ -44,7 +44,7 @@ class SubtitleTranscoder:
 
     @classmethod
     def make(cls, source: Stream, output: OutputContainer, container: str) -> SubtitleTranscoder | None:
-        """Add an encoding stream to ``output``; None for pictures and unknown kinds."""
+        """Add an encoding stream to ``output``; None for subtitles that are pictures or of an unknown kind."""
         context: Any = source.codec_context
         codec = _FORMATS.get(container)
         if context is None or codec is None or context.name not in _TEXT:
@@ -71,7 +71,7 @@ class SubtitleTranscoder:
             return
         lines = tuple(bytes(part.ass) for part in found or () if part.type in (b"ass", b"text") and part.ass)
         if not lines:
-            return  # mov_text fills its gaps with empty packets
+            return  # mov_text fills gaps between cues with empty packets
         cue = _Cue(round(begins / _BASE), round(ends / _BASE), lines)
         if not self._one_at_a_time:
             yield from self._write(cue)
@@ -81,7 +81,7 @@ class SubtitleTranscoder:
         self._shown.append(cue)
 
     def _show_until(self, time: int | None) -> Iterator[av.Packet[Any]]:
-        """Write what is on the screen from the last border to ``time`` (None: to its end)."""
+        """Write the cues on the screen, from where writing stopped up to ``time`` (None: up to their end)."""
         while self._shown and (time is None or self._time < time):
             border = min(cue.ends for cue in self._shown)
             if time is not None:
@@ -95,7 +95,7 @@ class SubtitleTranscoder:
     def _write(self, cue: _Cue) -> Iterator[av.Packet[Any]]:
         if cue.ends <= cue.begins:
             return
-        # An ASS line is eight fields (the last ones empty margins) and the text, all split by commas.
+        # An ASS line consists of eight fields and the text, separated by commas.
         head, texts = cue.lines[0].split(b",", 8)[:8], [line.split(b",", 8)[-1] for line in cue.lines]
         joined = b",".join([*head, rb"\N".join(texts)])
         try:

@@ -1,4 +1,4 @@
-"""How large a still picture says it is, read from its first bytes before anything is decoded."""
+"""Read the size of a still picture from its header, before anything is decoded."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _TIFF_SIZES = {3: "H", 4: "I", 16: "Q"}
 
 
 def declared_size(data: bytes) -> tuple[int, int] | None:
-    """Width and height of a PNG, JPEG, WebP, BMP, PNM, TIFF, JPEG 2000 or AVIF, as stored; None where none is found."""
+    """Width and height, as stored, of a PNG, JPEG, WebP, BMP, PNM, TIFF, JPEG 2000 or AVIF; None if not found."""
     try:
         return _declared(data)
     except (struct.error, IndexError, ValueError):

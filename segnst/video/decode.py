@@ -1,4 +1,4 @@
-"""The decoding loop of one video stream: range, damage, order of times."""
+"""Decode one video stream: select the range, count damaged frames, keep times in order."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from segnst.video.source import FrameDecoder, film_of, open_input, timed_streams
 from segnst.video.times import Clock, Parts, move
 from segnst.video.untouched import SourceFrames
 
-# side data of frames that no encoder here takes over
+# Kinds of frame side data that cannot be written to the output, and their names in warnings.
 SIDE_DATA = {
     "A53_CC": "closed captions",
     "MASTERING_DISPLAY_METADATA": "HDR mastering data",
@@ -26,33 +26,33 @@ SIDE_DATA = {
     "DOVI_METADATA": "dynamic HDR data",
     "DOVI_RPU_BUFFER": "dynamic HDR data",
     "DYNAMIC_HDR_VIVID": "dynamic HDR data",
-    "AMBIENT_VIEWING_ENVIRONMENT": "a note on the light to watch it in",
-    "STEREO3D": "a mark of stereoscopic (3D) video, to be set again in the result",
-    "SPHERICAL": "a mark of spherical (360 degree) video, to be set again in the result (by Spatial Media Metadata "
-    "Injector, for instance)",
-    "AFD": "a mark of which part of the picture to show (AFD)",
+    "AMBIENT_VIEWING_ENVIRONMENT": "ambient viewing environment data",
+    "STEREO3D": "a stereoscopic (3D) mark, which you can set again in the result",
+    "SPHERICAL": "a spherical (360 degree) mark, which you can set again in the result (for example with "
+    "Spatial Media Metadata Injector)",
+    "AFD": "an active format description (AFD)",
     "ICC_PROFILE": "a color profile",
     "S12M_TIMECODE": "a time code in its frames",
 }
 
 
-# As deep as codecs reorder frames: times that fall back further begin anew.
+# Codecs reorder frames by less than this. Times that jump back further mean that time stamps restart.
 _DEEPEST = 17
-# Packets from one key frame to the next at most, before decoding begins all the same.
+# The most packets to keep while waiting for the next key frame; after that, decoding begins anyway.
 _LONGEST_GROUP = 1000
 
 
 def left_behind(frame: av.VideoFrame) -> set[str]:
-    """What a frame carries beside its picture and cannot be kept, in words."""
+    """Descriptions of the side data of a frame that cannot be kept."""
     kinds = {data.type.name for data in frame.side_data}  # type: ignore[attr-defined]
     return {SIDE_DATA[kind] for kind in kinds if kind in SIDE_DATA}
 
 
 class Decoder:
-    """Decodes the frames of a range as float RGB with square pixels, not turned.
+    """Decodes the frames of a range as float RGB with square pixels, in the stored orientation.
 
-    damaged, warnings  complete when :meth:`frames` has ended
-    last_duration      of the last frame delivered, where it is known better than by the frame itself
+    damaged, warnings  number of damaged frames, and texts; complete when :meth:`frames` has ended
+    last_duration      duration of the last frame delivered, if known more reliably than from the frame itself
     """
 
     def __init__(
@@ -80,9 +80,9 @@ class Decoder:
         self._interlaced = False
 
     def frames(self) -> Iterator[tuple[np.ndarray, int, int]]:
-        """Yield (planes [3 or 4,h,w], pts, duration); pts strictly increase.
+        """Yield (planes float32 [3 or 4,h,w] in [0,1], pts, duration); pts strictly increase.
 
-        The decoded frames themselves go to ``sources``, before they are yielded.
+        Each decoded frame is given to ``sources`` before its planes are yielded. Raises InputError.
         """
         info = self._info
         convert = ToRGB(info.color, info.storage_height, info.has_alpha)
@@ -105,16 +105,16 @@ class Decoder:
                 yield convert(frame, *self._size), pts, int(frame.duration or 0)
             else:
                 if info.variable_rate and info.header.end_pts is not None and last is not None:
-                    # With B-frames, the durations of mp4 belong to decoding order; the end is right.
+                    # With B-frames, frame durations in mp4 are in decoding order, but the end of the stream is right.
                     self.last_duration = info.header.end_pts - last
         finally:
             self._conclude()
 
     def _timed(self) -> Iterator[tuple[av.VideoFrame, int]]:
-        """All decoded frames with their times."""
+        """Yield all decoded frames with their times."""
         info = self._info
         step = max(1, round(1 / (info.fps * info.time_base)))
-        # Where parts were counted, packets come with times that go on already.
+        # If the parts of the recording are known, the times of packets are continuous already.
         restarts = None if info.counted is not None else max(_DEEPEST * step, round(1 / info.time_base))
         clock: Clock[av.VideoFrame] = Clock(step, by_decoding=info.times_by_decoding, restarts=restarts)
         try:
@@ -125,9 +125,9 @@ class Decoder:
             self._moved, self._joined = clock.moved, clock.joined
 
     def _decoded(self) -> Iterator[av.VideoFrame]:
-        """All frames from the key frame before the start on, the end included."""
+        """Yield all frames from the key frame before the start to the end of the file."""
         if self._start is not None and not self._in_parts:
-            # Not every index is right: where the seek lands late, decode from the beginning.
+            # Some files have a wrong index. If seeking ends up after the start, decode from the beginning.
             frames = self._from(self._start)
             first = next(frames, None)
             stamp = None if first is None else first.dts if self._info.times_by_decoding else first.pts
@@ -162,10 +162,10 @@ class Decoder:
         return self._info.counted is not None and len(self._info.counted.parts) > 1
 
     def _packets(self, container: av.container.InputContainer, stream: av.VideoStream) -> Iterator[av.Packet[Any]]:
-        """The packets of the film; where a recording is in parts, with times that go on from part to part.
+        """The packets of the film. If the recording has several parts, their times are made continuous.
 
-        There, a seek by the file's own times could land in any part, so that the packets before the
-        start are read, but not decoded.
+        In that case, seeking by the times in the file could end in any part. So the packets before the start are read
+        instead, but not decoded.
         """
         counted = self._info.counted
         if counted is None or not self._in_parts:
@@ -199,7 +199,7 @@ class Decoder:
             try:
                 packet = next(demuxed, None)
             except (av.FFmpegError, OSError) as error:
-                # The rest of the file cannot be read, but the decoder still holds frames.
+                # The rest of the file is unreadable, but the decoder may still return frames.
                 self._cut_short = getattr(error, "strerror", None) or str(error)
                 packet = None
             try:
@@ -223,13 +223,13 @@ class Decoder:
             if packet is None:
                 break
         if whole and "mp4" in container.format.name:
-            # The index of mp4 and mov says how many samples there should have been.
+            # The index of mp4 and mov tells how many packets the file should have.
             self._missing = max(0, len(stream.index_entries) - packets)
         counted = self._info.counted
         if counted is not None and self._broken < len(counted.parts) and decoded == packets - discarded:
-            self._broken = 0  # the packet at a seam does not continue the one before it, but decodes
+            self._broken = 0  # packets at the start of a part only seem broken: all of them were decoded
         if self._broken or self._missing:
-            # Frames that lean on lost ones are lost without an error of their own.
+            # Frames that depend on lost frames are lost too, without an error.
             lost = packets + self._missing - discarded - decoded
             self._missing = max(self._missing, lost - self._broken)
 
@@ -238,22 +238,26 @@ class Decoder:
         self.damaged = self._broken + self._missing
         if self.damaged:
             what = "frame is" if self.damaged == 1 else "frames are"
-            self.warnings.append(f"{name}: {self.damaged} {what} damaged or missing; what decodes was kept.")
+            self.warnings.append(
+                f"{name}: {self.damaged} {what} damaged or missing; all frames that could be decoded were kept."
+            )
         elif self._cut_short:
-            self.warnings.append(f"{name} ends early ({self._cut_short}); what decodes was kept.")
+            self.warnings.append(f"{name} ends early ({self._cut_short}); the frames before that were kept.")
         if self._resized:
-            self.warnings.append(f"{name} changes its size on the way; all frames were brought to the first size.")
+            self.warnings.append(
+                f"The size of {name} changes during the video; all frames were resized to the size of the first."
+            )
         if self._interlaced:
             self.warnings.append(
                 f"{name} is interlaced; its two fields are styled as one picture, and the result is marked as "
-                "progressive. Deinterlace it first (ffmpeg -i IN -vf bwdif OUT) for edges without combs."
+                "progressive. Deinterlace it first (ffmpeg -i IN -vf bwdif OUT) to avoid combed edges."
             )
         for what in sorted(self._left_behind):
             self.warnings.append(f"{name} has {what}, which cannot be kept.")
         if self._moved:
-            self.warnings.append(f"{name}: {self._moved} frames had no time of their own and were moved.")
+            self.warnings.append(f"{name}: {self._moved} frames had no usable time stamp; their times were estimated.")
         if self._joined:
             self.warnings.append(
-                f"The times of {name} begin anew, as in joined recordings ({self._joined + 1} parts); "
-                "each part follows the one before it."
+                f"The time stamps of {name} restart, as in joined recordings ({self._joined + 1} parts); "
+                "each part was moved to follow the one before it."
             )

@@ -1,4 +1,4 @@
-"""Writing mp4, mov, mkv and webm: the styled picture and everything beside it."""
+"""Write mp4, mov, mkv and webm: the styled picture, and the other streams of the source."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from segnst.video.streams import Companions
 from segnst.video.tags import container_metadata, needs_free_tags, output_tags, stream_metadata
 from segnst.video.untouched import Restorer, restorable
 
-# Beyond this, players have been seen to stumble over the time scale of a film.
+# Some players fail for larger movie time scales.
 _LARGEST_SCALE = 50_000_000
-# Encoders whose stream has no place for the pixel aspect.
+# Encoders whose bitstream cannot store the pixel aspect ratio.
 _NO_ASPECT = {"libvpx-vp9", "libvpx", "libsvtav1", "libaom-av1", "librav1e"}
 
 
@@ -53,14 +53,14 @@ class VideoSink:
         depth = info.bit_depth if info.kind == "video" else 8
         self._encoding = choose(codec, container, info.pixel_format, depth, crf, preset, info.has_alpha)
         self.warnings += self._encoding.warnings
-        # What the picture is when encoded, turned as in the source.
+        # The size of the encoded picture (in the orientation of the source) and its pixel aspect ratio.
         self._picture, self._aspect = reader.geometry.encoded, info.sample_aspect_ratio
         if self._aspect != 1 and container in ("matroska", "webm") and self._encoding.encoder in _NO_ASPECT:
-            # Matroska's own field for the aspect is out of PyAV's reach.
+            # Matroska has a field for the aspect ratio, but PyAV cannot set it.
             self._picture, self._aspect = reader.geometry.square, Fraction(1)
             self.warnings.append(
-                f"{self._encoding.encoder} cannot say here that pixels are {info.sample_aspect_ratio} as wide as "
-                f"high: the picture was made {self._picture[0]}x{self._picture[1]} with square pixels."
+                f"{self._encoding.encoder} in {container} cannot store the pixel aspect ratio {info.sample_aspect_ratio}: "
+                f"the picture was resized to {self._picture[0]}x{self._picture[1]} with square pixels."
             )
         self._size, pad = self._padded()
         self._tags = output_tags(info, self._picture[1])
@@ -91,7 +91,7 @@ class VideoSink:
         self._open(audio)
 
     def _padded(self) -> tuple[tuple[int, int], tuple[int, int]]:
-        """The coded size, and how many columns and rows of it are copies."""
+        """The encoded size, and how many columns and rows of it are padding."""
         width, height = self._picture
         if self._encoding.encoder in ODD_SIZES:
             return (width, height), (0, 0)
@@ -102,12 +102,12 @@ class VideoSink:
         if pad != (0, 0):
             lines = " and ".join(word for word, count in (("column", pad[0]), ("row", pad[1])) if count)
             self.warnings.append(
-                f"{self._encoding.encoder} needs even sides: {width}x{height} got one {lines} more, a copy of the last."
+                f"{self._encoding.encoder} needs even sides, so {width}x{height} got a copy of its last {lines}."
             )
         return (width + pad[0], height + pad[1]), pad
 
     def _restorer(self, pad: tuple[int, int]) -> Restorer | None:
-        """Where source and output code colors alike, unchanged pixels need not be converted at all."""
+        """A restorer for unchanged pixels, or None if source and output store colors differently."""
         info, geometry = self._reader.info, self._reader.geometry
         alike = (
             info.kind == "video"
@@ -121,9 +121,9 @@ class VideoSink:
         return Restorer(info.color, info.storage_height, geometry.square)
 
     def _open(self, audio: bool) -> None:
-        """Write the header, with as much of the source's other streams as the container takes."""
+        """Write the header, with as many of the source's other streams as the container supports."""
         problem: Exception | None = None
-        # Some streams are refused only when the header is written, without a word which it was.
+        # Some streams are refused only when the header is written, and the error does not say which one.
         for sound, others in _attempts(audio):
             try:
                 self._try_open(sound, others)
@@ -190,7 +190,7 @@ class VideoSink:
         if info.aspect_tagged:
             context.sample_aspect_ratio = self._aspect
         if info.variable_rate and self._format in ("mp4", "mov"):
-            # mp4 stores the steps between decoding times; only without B-frames they are durations.
+            # mp4 stores differences of decoding times. They equal the durations of frames only without B-frames.
             context.max_b_frames = 0
         if encoding.tag is not None:
             context.codec_tag = encoding.tag
@@ -204,14 +204,14 @@ class VideoSink:
 
     def _muxer_options(self) -> dict[str, str]:
         if self._format not in ("mp4", "mov"):
-            # Sound from mp4 begins before 0 (the encoder's run-up). By default that moves everything
-            # by some 20 ms; Matroska can hold it as it is.
+            # Sound from mp4 begins before 0 (encoder delay). By default, the muxer would move all streams by
+            # about 20 ms for that, although Matroska can store negative times.
             return {"avoid_negative_ts": "disabled"}
         info = self._reader.info
         scale = info.time_base.denominator
-        while scale < 600:  # a time scale of 25 is exact, but audio offsets are kept in it, too
+        while scale < 600:  # 25 would be exact for the frames, but too coarse for the offset of the sound
             scale *= 2
-        # Edit lists count in the movie's scale: 1/1000 s by default, which moves a start offset.
+        # Edit lists use the movie time scale. Its default, 1/1000 s, would round the start offsets.
         movie = lcm(scale, *(rate for rate in info.sample_rates if rate))
         options = {"video_track_timescale": str(scale)}
         options["movie_timescale"] = str(movie if movie <= _LARGEST_SCALE else scale)
@@ -238,14 +238,14 @@ class VideoSink:
         begins, ends = pts - self._shift, pts - self._shift + duration
         if base != source_base:
             begins, ends = (round(time * source_base / base) for time in (begins, ends))
-        self._last = max(begins, self._last + 1)  # a coarser base may put two frames on one unit
+        self._last = max(begins, self._last + 1)  # two frames can round to the same unit of a coarser time base
         frame.pts, frame.time_base = self._last, base
         frame.duration = max(1, ends - self._last)
         self._durations[self._last] = frame.duration
         self._mux(self._stream.encode(frame))
 
     def _tag(self, frame: av.VideoFrame) -> None:
-        """Most encoders take the tags from their context, ProRes takes them from the frame."""
+        """Set the color tags of a frame. Most encoders use those of their context, but ProRes uses the frame's."""
         frame.colorspace = self._tags.matrix
         frame.color_range = self._tags.range
         frame.color_primaries = self._tags.primaries
@@ -253,7 +253,7 @@ class VideoSink:
 
     def _mux(self, packets: list[av.Packet[Any]]) -> None:
         for packet in packets:
-            # Not every encoder passes durations on, and the last one is nowhere else.
+            # Some encoders lose durations, and that of the last frame cannot be derived from other times.
             duration = self._durations.pop(packet.pts or 0, None)
             if duration is not None:
                 packet.duration = duration
@@ -275,7 +275,7 @@ class VideoSink:
         self._release()
 
     def _release(self) -> None:
-        """Close files; an unfinished output gets a trailer that nobody will read."""
+        """Close all files. Closing an unfinished output writes a trailer, but the file is deleted afterwards."""
         companions, self._companions = self._companions, None
         output, self._output = self._output, None
         if companions is not None:
@@ -286,7 +286,7 @@ class VideoSink:
 
 
 def _attempts(audio: bool) -> list[tuple[str, bool]]:
-    """What to do with sound and with the other streams, in the order to try."""
+    """Ways to handle sound ("copy", "encode" or "no") and whether to keep other streams, in the order to try."""
     if not audio:
         return [("no", True), ("no", False)]
     return [("copy", True), ("encode", True), ("copy", False), ("encode", False), ("no", False)]

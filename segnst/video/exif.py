@@ -1,4 +1,4 @@
-"""The orientation in an EXIF block."""
+"""Read and change the orientation in an EXIF block."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import struct
 
 
 def exif_tag(exif: bytes) -> int:
-    """The orientation (tag 274) in an EXIF block, 1 where there is none."""
+    """The orientation (tag 274) in an EXIF block, or 1 (as stored) if it has none."""
     place = _exif_place(exif)
     if place is None:
         return 1
@@ -14,7 +14,7 @@ def exif_tag(exif: bytes) -> int:
 
 
 def upright_exif(exif: bytes) -> bytes:
-    """The same block with the orientation set to "as stored", for pixels that are turned already."""
+    """The block with its orientation set to 1 (as stored), for pixels that have been rotated upright."""
     place = _exif_place(exif)
     if place is None:
         return exif
@@ -24,7 +24,7 @@ def upright_exif(exif: bytes) -> bytes:
 
 
 def _exif_place(exif: bytes) -> tuple[int, str] | None:
-    """Where the orientation's value stands in an EXIF block, and the byte order."""
+    """The offset of the orientation's value in an EXIF block, and the byte order; None if there is none."""
     base = 6 if exif.startswith(b"Exif\0\0") else 0
     order = {b"II": "<", b"MM": ">"}.get(exif[base : base + 2])
     if order is None:

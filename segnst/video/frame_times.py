@@ -1,4 +1,4 @@
-"""When the frames of an input are, found out without decoding them."""
+"""The times of all frames of an input, found without decoding them."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from segnst.video.times import Parts
 
 
 def frame_times(info: MediaInfo) -> tuple[Fraction, ...]:
-    """Seconds of every frame, in order, counted as ``--start`` counts them.
+    """The time of each frame in seconds, in order. Time 0 is the same as for ``--start``.
 
-    Exact where each packet of the film has a time of its own (parts of a joined recording follow each other, see
-    ``segnst.video.times``); else the frames are taken for evenly spaced. Raises InputError.
+    The times are exact if all packets of the film have different times (the parts of a joined recording follow each
+    other, see ``segnst.video.times``). Otherwise the frames are assumed to be evenly spaced. Raises InputError.
     """
     if info.kind != "video":
         count = (info.frames or 1) if info.kind == "animation" else len(info.files)
@@ -39,7 +39,7 @@ def frame_times(info: MediaInfo) -> tuple[Fraction, ...]:
                 stamp = packet.dts if info.times_by_decoding else packet.pts
                 complete = complete and stamp is not None
                 times.append((stamp or 0) * info.time_base + offsets[min(part, len(offsets) - 1)])
-        except (av.FFmpegError, OSError):  # what follows the damage has no frames either
+        except (av.FFmpegError, OSError):  # no frames can be read after the damage
             pass
     if complete and len(set(times)) == len(times):
         return tuple(t - info.origin for t in sorted(times))

@@ -1,7 +1,7 @@
-"""From stored pixels to upright, square ones and back.
+"""Convert between the stored picture and the upright picture with square pixels.
 
-Sizes are ``(width, height)`` in pixels. *Storage* is what the codec holds, *square* the same
-picture with square pixels, *upright* the square picture turned the way a player shows it.
+Sizes are ``(width, height)`` in pixels. *Storage* is the picture as the codec stores it, *square* the same picture with
+square pixels, *upright* the square picture rotated as a player shows it.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ Size = tuple[int, int]
 Matrix = tuple[int, ...]
 
 _ONE = 1 << 16  # 1.0 in the 16.16 numbers of a display matrix
-_SANE_ASPECT = 16  # pixels longer than this are a broken header, not an anamorphic film
+_SANE_ASPECT = 16  # larger ratios come from broken headers, not from anamorphic films
 
 
 @dataclass(frozen=True, slots=True)
 class Orientation:
-    """One of the eight ways to turn and mirror a picture: transposed first, then flipped."""
+    """One of the eight ways to rotate and mirror a picture: first transposed, then flipped."""
 
     transpose: bool = False
     hflip: bool = False
@@ -36,7 +36,7 @@ class Orientation:
         return (size[1], size[0]) if self.transpose else size
 
     def upright(self, picture: Tensor) -> Tensor:
-        """``[…,h,w]`` as stored to ``[…,H,W]`` as shown."""
+        """Convert ``[…,h,w]`` as stored to ``[…,H,W]`` as shown."""
         if self.transpose:
             picture = picture.transpose(-1, -2)
         axes = [axis for axis, flip in ((-1, self.hflip), (-2, self.vflip)) if flip]
@@ -51,7 +51,7 @@ class Orientation:
 
 
 def orientation_of(matrix: Matrix | None) -> Orientation | None:
-    """What FFmpeg's display matrix asks for; None where it is no multiple of 90 degrees.
+    """The orientation for FFmpeg's display matrix; None if its angle is not a multiple of 90 degrees.
 
     The matrix maps stored to shown coordinates: ``x' = a x + c y``, ``y' = b x + d y``.
     """
@@ -67,7 +67,7 @@ def orientation_of(matrix: Matrix | None) -> Orientation | None:
 
 
 def exif_orientation(value: int) -> Orientation:
-    """The EXIF tag 274, 1 to 8, as an orientation (anything else: as stored)."""
+    """The orientation for a value of EXIF tag 274, 1 to 8; other values mean "as stored"."""
     return {
         2: Orientation(hflip=True),
         3: Orientation(hflip=True, vflip=True),
@@ -80,14 +80,14 @@ def exif_orientation(value: int) -> Orientation:
 
 
 def sane_aspect(aspect: Fraction | None) -> Fraction:
-    """The pixel aspect (width : height of one pixel), 1 where it is unknown or absurd."""
+    """The pixel aspect ratio (width : height of one pixel), or 1 if it is unknown or implausible."""
     if not aspect or aspect <= 0 or not Fraction(1, _SANE_ASPECT) <= aspect <= _SANE_ASPECT:
         return Fraction(1)
     return aspect
 
 
 def square_size(storage: Size, aspect: Fraction) -> Size:
-    """The size with square pixels that loses nothing: the short side of the pixel is stretched."""
+    """The size with square pixels. The picture is enlarged along the shorter side of its pixels, to keep all detail."""
     width, height = storage
     if aspect >= 1:
         return max(1, round(width * aspect)), height
@@ -96,12 +96,14 @@ def square_size(storage: Size, aspect: Fraction) -> Size:
 
 @dataclass(frozen=True, slots=True)
 class Geometry:
-    """All sizes on the way of a frame through a run.
+    """The sizes of a frame at each stage of processing.
 
-    storage   as decoded
-    square    with square pixels, not turned: what the decoder's scaler makes
-    upright   what the networks see
-    encoded   what is written, not turned, with the pixel aspect of the input
+    storage      as decoded
+    square       with square pixels, in the stored orientation: the result of resizing a decoded frame
+    upright      the input of the networks
+    encoded      as written, in the stored orientation, with the pixel aspect ratio of the input
+    orientation  from stored to upright
+    aspect       pixel aspect ratio (width : height) of the input
     """
 
     storage: Size
@@ -115,10 +117,10 @@ class Geometry:
 def plan_geometry(
     storage: Size, aspect: Fraction, orientation: Orientation, max_size: int | None, *, even: bool
 ) -> Geometry:
-    """Work out the sizes; ``max_size`` bounds the long side of what the networks see.
+    """Calculate all sizes. ``max_size`` limits the longer side of the input of the networks.
 
-    A reduced picture keeps the pixel aspect, hence the shape on the screen (to a rounding of one
-    pixel). With ``even`` its stored sides are even, which every video codec can hold.
+    A reduced picture keeps its pixel aspect ratio, and so its shape on the screen (up to rounding by one pixel). With
+    ``even``, its stored sides are even, which every video codec supports.
     """
     square = square_size(storage, aspect)
     encoded = storage
@@ -132,7 +134,7 @@ def plan_geometry(
 
         encoded = (reduced(storage[0]), reduced(storage[1]))
         if aspect == 1:
-            # The long side must not pass max_size because of the rounding to even.
+            # Rounding to even numbers must not make the longer side exceed max_size.
             step = 2 if even else 1
             encoded = (
                 encoded[0] - (step if encoded[0] > max_size and encoded[0] > step else 0),
@@ -145,7 +147,7 @@ def plan_geometry(
 
 
 def scaled_matrix(matrix: Matrix, storage: Size, encoded: Size) -> Matrix:
-    """A display matrix with its translation (in shown pixels) fitted to a reduced picture."""
+    """A display matrix whose translation (in pixels as shown) is scaled to a reduced picture."""
     if storage == encoded:
         return matrix
     orientation = orientation_of(matrix) or Orientation()

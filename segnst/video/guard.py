@@ -1,4 +1,4 @@
-"""Errors of PyAV, OpenCV and the system, said in the words of segnst."""
+"""Convert errors of PyAV, OpenCV and the operating system to those of segnst."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import av
 from segnst.errors import InputError, ResourceError, SegnstError
 from segnst.files import output_error, reason
 
-# FFmpeg's messages would land on stderr through Python's logging; ours say what matters.
+# PyAV would print FFmpeg's messages to stderr. The errors of segnst contain what matters of them.
 av.logging.set_level(None)
 
 
 def input_error(error: BaseException, path: Path) -> SegnstError:
-    """What to raise when ``path`` cannot be opened or read."""
+    """The error of segnst to raise when ``path`` cannot be opened or read because of ``error``."""
     number = getattr(error, "errno", None)
     if isinstance(error, SegnstError):
         return error
@@ -32,14 +32,14 @@ def input_error(error: BaseException, path: Path) -> SegnstError:
     return InputError(f"{path} cannot be read as a video or picture ({reason(error)}).")
 
 
-# What PyAV and the system throw when something is wrong with a file or a codec. ValueError is
-# PyAV's word for a codec that a container does not take; LookupError for one that is unknown.
+# Errors that PyAV and the operating system raise for problems with a file or a codec. PyAV raises
+# ValueError for a codec that a container does not support, and LookupError for an unknown codec.
 LIBRARY_ERRORS = (av.FFmpegError, OSError, MemoryError, ValueError, LookupError)
 
 
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Raise whatever goes wrong inside as an InputError (or ResourceError) about ``path``."""
+    """Convert errors of libraries inside the ``with`` to an InputError or ResourceError about ``path``."""
     try:
         yield
     except LIBRARY_ERRORS as error:
@@ -48,7 +48,7 @@ def reading(path: Path) -> Iterator[None]:
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Raise whatever goes wrong inside as an OutputError (or ResourceError) about ``path``."""
+    """Convert errors of libraries inside the ``with`` to an OutputError or ResourceError about ``path``."""
     try:
         yield
     except LIBRARY_ERRORS as error:

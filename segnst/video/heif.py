@@ -1,4 +1,4 @@
-"""How a picture in an ISO container (AVIF) is turned: OpenCV decodes it as stored and leaves that out."""
+"""Read how an AVIF picture (or another in an ISO container) is to be rotated. OpenCV ignores this."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _ANY = {b"mif1", b"msf1"}
 
 
 def is_heic(head: bytes) -> bool:
-    """Whether a file that begins with ``head`` holds a picture coded with HEVC."""
+    """Whether a file that begins with ``head`` is a HEIC picture (encoded with HEVC)."""
     if head[4:8] != b"ftyp":
         return False
     length = min(int.from_bytes(head[:4], "big"), len(head))
@@ -21,9 +21,10 @@ def is_heic(head: bytes) -> bool:
 
 
 def transforms(data: bytes) -> list[tuple[str, int]]:
-    """What is to be done with the primary picture, in order: ("irot", quarter turns anticlockwise) or
-    ("imir", 0 to exchange top and bottom, 1 for left and right). Empty where there is nothing, or the
-    boxes are damaged (ISO/IEC 23008-12).
+    """The transforms of the primary picture, in order (ISO/IEC 23008-12).
+
+    Each is ("irot", number of quarter turns counterclockwise) or ("imir", 0 to exchange top and bottom or 1 to exchange
+    left and right). Empty if there are none or the boxes are damaged.
     """
     try:
         return _transforms(data)
@@ -32,14 +33,14 @@ def transforms(data: bytes) -> list[tuple[str, int]]:
 
 
 def turned(pixels: np.ndarray, steps: list[tuple[str, int]]) -> np.ndarray:
-    """``[H,W,C]`` with the transforms applied."""
+    """Apply the transforms to ``[H,W,C]``."""
     for kind, value in steps:
         pixels = np.rot90(pixels, value) if kind == "irot" else np.flip(pixels, value)
     return pixels
 
 
 def _boxes(data: bytes, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-    """Type, beginning and end of the content of each box."""
+    """Yield the type, the start and the end of the content of each box."""
     while start + 8 <= end:
         size, kind = struct.unpack_from(">I4s", data, start)
         header = 8
@@ -77,7 +78,7 @@ def _transforms(data: bytes) -> list[tuple[str, int]]:
 
 
 def _associations(data: bytes, at: int, item: int) -> Iterator[int]:
-    """Numbers, from 1, of the properties of an item, in order."""
+    """Yield the indices, from 1, of the properties of an item, in order."""
     version, wide = data[at], data[at + 3] & 1
     (count,) = struct.unpack_from(">I", data, at + 4)
     at += 8

@@ -1,7 +1,7 @@
-"""Still pictures: single ones and folders of frames.
+"""Read and encode still pictures: single ones and folders of frames.
 
-OpenCV reads and writes them, for its 16-bit and alpha support; files are opened by Python, so
-that a full disk or a forbidden folder is an exception with a number and not a silent False.
+OpenCV decodes and encodes them because it supports 16 bits and alpha. Python opens the files, because it raises
+exceptions for a full disk or a missing permission, where OpenCV only returns False.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ _CODECS = {b"\x89PNG": "png", b"\xff\xd8\xff": "jpeg", b"II*\0": "tiff", b"MM\0*
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A decoded still, upright.
+    """A decoded still picture, upright.
 
-    pixels  [H,W,3] or, with alpha, [H,W,4]; uint8, uint16 or float32; RGB(A)
-    exif, icc  raw metadata blocks, empty where there are none; the profile is one for RGB
-    notes   what a user should know of what was left out
+    pixels     RGB [H,W,3] or RGBA [H,W,4]; uint8, uint16 or float32
+    exif, icc  raw metadata blocks, empty if there are none; the color profile is for RGB
+    notes      warnings for the user about what was left out
     """
 
     pixels: np.ndarray
@@ -59,7 +59,7 @@ class Picture:
         return f"rgb{'a' if self.alpha else ''}{self.bit_depth}"
 
     def planes(self) -> np.ndarray:
-        """``[3,H,W]`` (``[4,H,W]`` with alpha) float32 in [0,1]."""
+        """The pixels as float32 ``[3,H,W]`` (``[4,H,W]`` with alpha) in [0,1]."""
         top = {"uint8": 255.0, "uint16": 65535.0}.get(self.pixels.dtype.name, 1.0)
         planes = np.ascontiguousarray(self.pixels.transpose(2, 0, 1), dtype=np.float32)
         planes /= np.float32(top)
@@ -67,7 +67,7 @@ class Picture:
 
 
 def is_still(head: bytes) -> bool:
-    """Whether a file that begins with ``head`` is a still picture (animations are videos)."""
+    """Whether a file that begins with ``head`` is a still picture (animations count as videos)."""
     if head.startswith(b"\x89PNG"):
         return b"acTL" not in head[: head.find(b"IDAT") if b"IDAT" in head else len(head)]
     return not is_animated_webp(head) and (_codec(head) != "" or is_heic(head))
@@ -88,8 +88,10 @@ def _codec(head: bytes) -> str:
 
 
 def load(path: Path) -> Picture:
-    """Read a still, turned upright as its EXIF asks. Raises InputError, also for more pixels than
-    ``segnst.untrusted.max_pixels``."""
+    """Read a still picture and rotate it upright, as its EXIF block or the boxes of AVIF say.
+
+    Raises InputError, also for more pixels than ``segnst.untrusted.max_pixels``.
+    """
     data = read_bytes(path, MAX_PICTURE_BYTES, "picture")
     if is_heic(data[:256]):
         raise InputError(f"{path} is a HEIC picture, which cannot be read here; convert it to JPEG, PNG or AVIF first.")
@@ -99,7 +101,7 @@ def load(path: Path) -> Picture:
     level = cv2.utils.logging.getLogLevel()
     cv2.utils.logging.setLogLevel(
         cv2.utils.logging.LOG_LEVEL_SILENT
-    )  # what is wrong is said by the exception, not on stderr
+    )  # the exception says what is wrong, so OpenCV need not print it
     try:
         found = cv2.imdecodeWithMetadata(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
         pixels, kinds, blocks = found
@@ -113,7 +115,7 @@ def load(path: Path) -> Picture:
         raise InputError(f"The picture {path} has pixels of type {pixels.dtype}; use 8 or 16 bits.")
     kept = {int(kind): bytes(bytearray(block)) for kind, block in zip(kinds, blocks, strict=False)}
     exif = kept.get(int(cv2.IMAGE_METADATA_EXIF), b"")
-    # OpenCV makes RGB of whatever there is; a profile of gray or of CMYK does not fit that any more.
+    # OpenCV converts everything to RGB, so that color profiles for gray or CMYK no longer apply.
     profile = kept.get(int(cv2.IMAGE_METADATA_ICCP), b"")
     icc = profile if profile[16:20] == b"RGB " else b""
     notes = []
@@ -125,7 +127,7 @@ def load(path: Path) -> Picture:
         notes.append(f"{path.name} has {pages} pages, of which only the first is styled.")
     pixels = _rgb(pixels)
     steps = transforms(data) if codec == "avif" else []
-    # These boxes are what counts in AVIF; an EXIF orientation beside them says the same once more.
+    # In AVIF the transforms from the boxes apply. An EXIF orientation only repeats them, so it is ignored then.
     turn = Orientation() if steps else exif_orientation(exif_tag(exif))
     pixels = turned(pixels, steps)
     if turn.transpose:
@@ -135,7 +137,7 @@ def load(path: Path) -> Picture:
 
 
 def _pages(data: bytes) -> int:
-    """How many pictures a TIFF holds: its directories are a chain. A broken chain ends where it breaks."""
+    """The number of pictures in a TIFF, counted along its linked list of directories up to the first broken link."""
     order = "<" if data[:2] == b"II" else ">"
     seen: set[int] = set()
     try:
@@ -151,7 +153,7 @@ def _pages(data: bytes) -> int:
 
 
 def _rgb(pixels: np.ndarray) -> np.ndarray:
-    """OpenCV's gray, BGR or BGRA as RGB or RGBA."""
+    """Convert OpenCV's gray, gray with alpha, BGR or BGRA to RGB or RGBA."""
     if pixels.ndim == 2:
         pixels = pixels[:, :, None]
     if pixels.shape[2] == 1:
@@ -163,14 +165,14 @@ def _rgb(pixels: np.ndarray) -> np.ndarray:
 
 
 def natural_key(path: Path) -> tuple[object, ...]:
-    """Sorts ``frame2`` before ``frame10``."""
-    # Every second part is a number; "²" is a digit to str.isdigit, but to neither \d nor int.
+    """A key that sorts ``frame2`` before ``frame10``."""
+    # Every second part is a number. str.isdigit is not used because it accepts "²", which int does not.
     parts = re.split(r"(\d+)", path.name)
     return tuple((1, int(p), p) if index % 2 else (0, 0, p.lower()) for index, p in enumerate(parts)), path.name
 
 
 def frame_files(folder: Path) -> list[Path]:
-    """The pictures of a folder in natural order (hidden files left out). Raises InputError."""
+    """The pictures of a folder in natural order, without hidden files. Raises InputError."""
     with reading(folder):
         files = [
             path
@@ -183,7 +185,10 @@ def frame_files(folder: Path) -> list[Path]:
 
 
 def apart_from_masks(files: Sequence[Path]) -> tuple[list[Path], dict[str, Path]]:
-    """The frames among a folder's pictures, and the masks beside them (NAME_mask.png) by their frames' stems."""
+    """Separate the pictures of a folder into frames and masks (NAME_mask.png for a frame NAME).
+
+    The masks are returned by the stems of their frames.
+    """
     stems = {path.stem for path in files}
     beside = {
         path.name.removesuffix(MASK_SUFFIX): path
@@ -195,10 +200,10 @@ def apart_from_masks(files: Sequence[Path]) -> tuple[list[Path], dict[str, Path]
 
 
 def check_sizes(files: list[Path]) -> None:
-    """Raise InputError that names two files where the sizes in the headers differ.
+    """Raise InputError, which names two of the files, if sizes in the headers differ.
 
-    Only headers of PNG and JPEG are looked at, which is cheap; what they do not show (other kinds,
-    a picture turned by its EXIF) is found when the frame is read.
+    Only the headers of PNG and JPEG are read, which is fast. Other differences (in other formats, or by a rotation in
+    EXIF) are found when the frames are read.
     """
     first: tuple[Path, tuple[int, int]] | None = None
     for path in files:
@@ -220,7 +225,7 @@ def mixed_sizes(one: Path, size: tuple[int, int], other: Path, other_size: tuple
 
 
 def header_size(path: Path) -> tuple[int, int] | None:
-    """Width and height from a PNG or JPEG header, as stored; None for other kinds."""
+    """Width and height, as stored, from a PNG or JPEG header; None for other formats."""
     with path.open("rb") as file:
         head = file.read(24)
         if head.startswith(b"\x89PNG") and len(head) == 24:
@@ -243,9 +248,11 @@ def header_size(path: Path) -> tuple[int, int] | None:
 
 
 def encode(planes: np.ndarray, suffix: str, *, deep: bool, exif: bytes = b"", icc: bytes = b"") -> bytes:
-    """Compress ``[3,H,W]`` or ``[4,H,W]`` floats in [0,1] as the kind that ``suffix`` names.
+    """Encode floats ``[3,H,W]`` or ``[4,H,W]`` in [0,1] in the format of ``suffix``.
 
-    ``deep`` asks for 16 bits, which PNG and TIFF hold. Raises cv2.error.
+    deep  write 16 bits, if the format is PNG or TIFF
+
+    EXIF and the color profile are written to PNG, JPEG and WebP only. Raises cv2.error or ValueError.
     """
     suffix = suffix.lower()
     deep = deep and suffix in (".png", ".tif", ".tiff")
@@ -256,7 +263,7 @@ def encode(planes: np.ndarray, suffix: str, *, deep: bool, exif: bytes = b"", ic
     options = {
         ".jpg": [cv2.IMWRITE_JPEG_QUALITY, 95],
         ".jpeg": [cv2.IMWRITE_JPEG_QUALITY, 95],
-        ".webp": [cv2.IMWRITE_WEBP_QUALITY, 101],  # above 100: lossless
+        ".webp": [cv2.IMWRITE_WEBP_QUALITY, 101],  # above 100 means lossless
         ".png": [cv2.IMWRITE_PNG_COMPRESSION, 3],
     }.get(suffix, [])
     blocks = [
@@ -270,5 +277,5 @@ def encode(planes: np.ndarray, suffix: str, *, deep: bool, exif: bytes = b"", ic
     else:
         ok, data = cv2.imencode(suffix, pixels, options)
     if not ok:
-        raise ValueError(f"OpenCV could not make a {suffix} picture")
+        raise ValueError(f"OpenCV could not encode a {suffix} picture")
     return data.tobytes()

@@ -1,4 +1,4 @@
-"""What is known of an input before it is read."""
+"""Information about an input that is found before its frames are read."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _AS_STORED = Orientation()
 
 @dataclass(frozen=True, slots=True)
 class StreamSummary:
-    """One stream of the input, in one line."""
+    """A short description of one stream of the input."""
 
     index: int
     type: str
@@ -27,11 +27,11 @@ class StreamSummary:
 
 @dataclass(frozen=True, slots=True)
 class HeaderFacts:
-    """What the container says of the film, which may be wrong.
+    """What the container's header says about the film. This can be wrong.
 
-    frames    number of frames, by its index or from duration and rate; None where it says nothing
-    duration  seconds of the video stream, or None
-    end_pts   when the last frame ends, in units of the time base, or None
+    frames    number of frames, from the index or from duration and rate; None if unknown
+    duration  of the video stream in seconds, or None
+    end_pts   time at which the last frame ends, in units of the time base, or None
     """
 
     frames: int | None = None
@@ -41,12 +41,12 @@ class HeaderFacts:
 
 @dataclass(frozen=True, slots=True)
 class CountedFacts:
-    """What counting the packets, pictures or files of the film has shown.
+    """Results of counting the packets, pictures or files of the film.
 
     frames    number of frames
     duration  seconds from the first frame to the end of the last one
-    parts     seconds to add to the time stamps of each part of a recording whose stamps begin anew
-              (see :mod:`segnst.video.times`); ``(0,)`` for one that is in one piece
+    parts     seconds to add to the time stamps of each part of a recording whose time stamps restart
+              (see :mod:`segnst.video.times`); ``(0,)`` if they never restart
     """
 
     frames: int
@@ -56,21 +56,26 @@ class CountedFacts:
 
 @dataclass(frozen=True, slots=True)
 class MediaInfo:
-    """What is known of an input before it is read.
+    """Information about an input that is found before its frames are read.
 
     kind            a video file, an animation, one still image, or a folder of frames
-    width, height   upright, with square pixels: what the networks see (before ``max_size``)
-    header          what the container claims: number of frames, duration
-    counted         the same, counted; None where nothing was counted (most videos: it would mean
-                    reading them twice)
-    fps             average frames a second; ``time_base``: seconds per unit of a frame's pts
-    rotation        degrees clockwise that a player turns the stored picture by
+    width, height   upright, with square pixels: the input of the networks unless ``max_size`` reduces it
+    header          number of frames and duration according to the header
+    counted         number of frames and duration as counted; None for most videos, because counting would
+                    mean reading them twice
+    fps             average frames per second
+    time_base       seconds per unit of a frame's pts
+    rotation        clockwise angle in degrees by which a player rotates the stored picture
     display_matrix  FFmpeg's nine integers, or None
-    sample_aspect_ratio  width : height of a stored pixel (1 where unknown)
-    color          the tags as found; ``bit_depth`` of the deepest component
-    decoder         name of the decoder to use where FFmpeg's own choice would lose something
-    times_by_decoding  the presentation times are unusable; those of decoding count
-    metadata        of the file, in Unicode whatever it was stored in
+    sample_aspect_ratio  width : height of a stored pixel (1 if unknown)
+    aspect_tagged   whether the file states that ratio
+    color           color tags of the file
+    bit_depth       bits of the deepest component
+    decoder         name of the decoder to use instead of FFmpeg's default, which would lose transparency
+    times_by_decoding  presentation times are unusable, so decoding times are used
+    first_pts       time of the first frame, in units of the time base
+    origin          time in the file, in seconds, that counts as time 0 for the user
+    metadata        of the file, as Unicode
     """
 
     path: Path
@@ -107,12 +112,12 @@ class MediaInfo:
 
     @property
     def frames(self) -> int | None:
-        """The best known number of frames: counted, else what the header says."""
+        """The number of frames: counted, else as the header says."""
         return self.counted.frames if self.counted is not None else self.header.frames
 
     @property
     def duration(self) -> float | None:
-        """The best known duration in seconds: counted, else what the header says."""
+        """The duration in seconds: counted, else as the header says."""
         return self.counted.duration if self.counted is not None else self.header.duration
 
     @property
@@ -123,5 +128,5 @@ class MediaInfo:
         return 90 if o.hflip else 270
 
     def of_type(self, kind: str) -> tuple[StreamSummary, ...]:
-        """The streams of one type: audio, subtitle, data, attachment, video."""
+        """The streams of one type: audio, subtitle, data, attachment or video."""
         return tuple(stream for stream in self.streams if stream.type == kind)

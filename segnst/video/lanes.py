@@ -1,4 +1,4 @@
-"""Packets of sound and subtitles that are copied as they are, moved in time and cut with the picture."""
+"""Copy packets of sound and subtitles without re-encoding, shifted in time and trimmed with the picture."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import av
 
 from segnst.video.times import move
 
-# Seconds by which decoding times may fall back without beginning anew.
+# Decoding times that go back by more than this many seconds mean that time stamps restart.
 _BACK = Fraction(1, 10)
 
 
@@ -18,13 +18,13 @@ class Lane(Protocol):
     """Takes the packets of one source stream and yields packets for the output."""
 
     def feed(self, packet: av.Packet[Any], offset: Fraction, end: Fraction | None) -> Iterator[av.Packet[Any]]:
-        """``offset`` seconds of the source become 0; ``end`` is where the picture ends, in the source."""
+        """Yield output packets. ``offset`` (seconds in the source) becomes time 0, and the picture ends at ``end``."""
 
     def flush(self) -> Iterator[av.Packet[Any]]: ...
 
 
 class CopySound:
-    """Sound as it is. What overlaps with what came before is left out, and what begins anew follows it."""
+    """Copies sound. Packets that overlap earlier ones are left out; where time stamps restart, packets follow on."""
 
     def __init__(self, source: Any, target: Any) -> None:
         self._target = target
@@ -60,7 +60,7 @@ class CopySound:
 
 
 class CopyCover:
-    """A cover picture."""
+    """Copies a cover picture."""
 
     def __init__(self, target: Any) -> None:
         self._target = target
@@ -76,7 +76,10 @@ class CopyCover:
 
 
 class CopyText:
-    """Subtitles as they are, from when they are shown to when they end or the picture does."""
+    """Copies subtitles, trimmed to the duration of the picture.
+
+    fills_gaps  the source fills gaps between subtitles with empty ones (mov_text), which are left out
+    """
 
     def __init__(self, source: Any, target: Any, *, fills_gaps: bool = False) -> None:
         self._target = target
@@ -85,11 +88,11 @@ class CopyText:
 
     def feed(self, packet: av.Packet[Any], offset: Fraction, end: Fraction | None) -> Iterator[av.Packet[Any]]:
         if self._fills_gaps and bytes(packet) == b"\0\0":
-            return  # an empty text between two subtitles: mp4's muxer makes its own, and would double it
+            return  # an empty text between two subtitles; the mp4 muxer adds its own ones
         move(packet, -offset)
         if packet.pts is not None:
             if packet.pts < 0 and packet.duration:
-                # A subtitle that is on the screen already when the cut begins.
+                # The subtitle is already on the screen when the trimmed range begins.
                 packet.duration += packet.pts
                 packet.pts = 0
             if end is not None and packet.duration:

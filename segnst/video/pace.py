@@ -1,4 +1,4 @@
-"""When the output's frames come: its beginning, and a frame rate and time base that the encoder can hold."""
+"""Choose the output's time 0, and a frame rate and time base that the encoder supports."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ import av
 
 from segnst.video.read import Reader
 
-# Encoders that take any usual pair; others (MPEG-4 counts in 16 bits, MPEG-2 knows eight rates) are asked.
+# Encoders that support all usual frame rates and time bases. Others are tested, because MPEG-4 Part 2 counts time in
+# 16 bits, for example, and MPEG-2 has only eight frame rates.
 _TAKE_ALL = {
     "libx264", "libx265", "libvpx", "libvpx-vp9", "libaom-av1", "libsvtav1", "librav1e", "ffv1", "prores_ks", "prores",
 }  # fmt: skip
-# What an encoder refuses on stderr, behind Python's back, is not tried.
+# Higher rates are not tested with these encoders, because they would print an error to stderr.
 _HIGHEST_RATE = {"libsvtav1": 240}
 _USUAL_RATE = 120
 _USUAL_SCALE = 1_000_000
@@ -25,14 +26,14 @@ _STANDARD_RATES = tuple(Fraction(n, d) for n, d in (
 
 
 def time_offset(reader: Reader, first_pts: int) -> Fraction:
-    """Seconds of the source that become 0 in the output.
+    """The time in the source, in seconds, that becomes 0 in the output.
 
-    Without a ``start`` times stay as they are (a transport stream's arbitrary beginning apart). A
-    cut clip begins with its first frame at 0, or as late as that frame comes after the start.
+    Without a ``start``, times are kept (except for the arbitrary first time of a transport stream). A trimmed clip
+    begins with its first frame at time 0; if it starts before the film's first frame, the gap before that is kept.
     """
     info = reader.info
     if reader.start is None:
-        # No frame may come before 0, where mp4 keeps no times and players show nothing.
+        # No frame may be before 0, because mp4 stores no such times and players do not show such frames.
         return min(info.origin, first_pts * info.time_base)
     if first_pts > info.first_pts:
         return first_pts * info.time_base
@@ -42,10 +43,12 @@ def time_offset(reader: Reader, first_pts: int) -> Fraction:
 def pace(
     encoder: str, pixel_format: str, size: tuple[int, int], options: Mapping[str, str], rate: Fraction, base: Fraction
 ) -> tuple[Fraction, Fraction]:
-    """The rate and the time base to encode with: the given ones, else the first pair that the encoder opens with.
+    """The frame rate and time base to encode with: the given ones, else the first pair that the encoder accepts.
 
-    rate  frames a second; base  seconds per unit of time. Where nothing opens, the given pair is
-    returned, and opening the output says why.
+    rate  frames per second
+    base  seconds per unit of time
+
+    If the encoder accepts no pair, the given one is returned, and opening the output raises the error.
     """
     if encoder in _TAKE_ALL and rate <= _USUAL_RATE and base.denominator <= _USUAL_SCALE:
         return rate, base
@@ -60,12 +63,12 @@ def _candidates(rate: Fraction, base: Fraction) -> Iterator[tuple[Fraction, Frac
     yield rate, base
     simple = rate.limit_denominator(1001)
     if simple.numerator <= _SMALL_SCALE:
-        # Fine enough for uneven frames, and exact for even ones.
+        # This base is exact for evenly spaced frames and fine enough for others.
         yield simple, Fraction(1, simple.numerator * (_SMALL_SCALE // simple.numerator))
     yield min(rate, Fraction(60)), base
     yield min(rate, Fraction(60)), Fraction(1, 60_000)
     yield simple, 1 / simple
-    # From the nearest rate upwards, so that no two frames fall on one unit.
+    # Higher rates first, from the nearest one upwards, so that no two frames round to the same unit.
     standard = sorted(_STANDARD_RATES, key=lambda each: (each < rate, abs(each - rate)))
     yield from ((each, 1 / each) for each in standard)
 

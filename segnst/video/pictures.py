@@ -1,4 +1,4 @@
-"""Reading and writing single pictures, with errors that help."""
+"""Read and write single pictures, with helpful errors."""
 
 from __future__ import annotations
 
@@ -16,7 +16,11 @@ from segnst.video.read import open_reader
 
 
 def read_picture(path: str | Path, max_size: int | None = None, what: str = "picture") -> Tensor:
-    """The picture, or the first frame of a video: RGB [1,3,H,W] in [0,1], upright. Raises InputError."""
+    """A picture, or the first frame of a video, as upright RGB [1,3,H,W] in [0,1]. Raises InputError.
+
+    max_size  limit on the longer side in pixels
+    what      what an error message calls the file
+    """
     path = Path(path).expanduser()
     if not exists(path):
         beside = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
@@ -28,14 +32,14 @@ def read_picture(path: str | Path, max_size: int | None = None, what: str = "pic
 
 
 def check_png(path: Path, *, overwrite: bool = False) -> Path:
-    """A path for a PNG that can be written. Raises OutputError."""
+    """Check that ``path`` is a PNG that can be written, and return it. Raises OutputError."""
     if path.suffix.lower() != ".png":
-        raise OutputError(f"{path} should be a PNG; give it the suffix .png.")
+        raise OutputError(f"{path} must be a PNG; give it the suffix .png.")
     return check_output(path, None, overwrite=overwrite)
 
 
 def write_picture(path: Path, rgb: Tensor) -> None:
-    """[1,3,H,W] or [3,H,W] in [0,1] as a still, complete or not at all. Raises OutputError."""
+    """Write RGB [1,3,H,W] or [3,H,W] in [0,1]; the file appears only when complete. Raises OutputError."""
     picture = cv2.cvtColor(to_bytes(rgb.reshape(rgb.shape[-3:])), cv2.COLOR_RGB2BGR)
     ok, data = cv2.imencode(path.suffix.lower(), picture)
     if not ok:

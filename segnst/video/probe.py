@@ -1,4 +1,4 @@
-"""What a file or folder holds, found out by opening it and decoding one frame."""
+"""Find out what a file or folder holds by opening it and decoding one frame."""
 
 from __future__ import annotations
 
@@ -17,15 +17,16 @@ from segnst.video.probe_video import DEFAULT_FPS, probe_video
 
 __all__ = ["MediaInfo", "probe", "rational_rate"]
 
-# Path makes one slash of two.
+# One slash is enough because Path merges two slashes.
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/+\w")
 
 
 def probe(path: str | Path, *, fps: float | Fraction | None = None) -> MediaInfo:
-    """Look at a video, a still image or a folder of frames.
+    """Find out the properties of a video, a still image or a folder of frames.
 
-    ``fps`` is for a folder of frames only (default 25). Raises InputError, with one sentence, for
-    whatever cannot be used, and UsageError for an ``fps`` that makes no sense.
+    fps  frames per second of a folder of frames (default 25); ignored for videos
+
+    Raises InputError for input that cannot be used, and UsageError for an invalid ``fps``.
     """
     path = Path(path)
     rate = rational_rate(fps) if fps is not None else DEFAULT_FPS
@@ -45,27 +46,27 @@ def probe(path: str | Path, *, fps: float | Fraction | None = None) -> MediaInfo
 
 
 def _check_kind(path: Path) -> None:
-    """Raise InputError for what is neither a file nor a folder, before opening it blocks."""
+    """Raise InputError if ``path`` is neither a file nor a folder, because opening a pipe could block."""
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:
         if str(path) == "-":
-            raise InputError("Standard input cannot be read; write it to a file and name that.") from None
+            raise InputError("Standard input cannot be read; write it to a file and give its path.") from None
         if _ADDRESS.match(str(path)):
-            raise InputError(f"{path} is an address on the network; download it and name the file.") from None
+            raise InputError(f"{path} is a network address; download it and give the path of the file.") from None
         raise
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-        raise InputError(f"{path} is a pipe or a device, which cannot be read; write it to a file and name that.")
+        raise InputError(f"{path} is a pipe or a device, which cannot be read; write it to a file and give its path.")
 
 
 def rational_rate(fps: float | Fraction) -> Fraction:
-    """Frames a second as a fraction; 23.976, 29.97 and 59.94 mean the NTSC rates."""
+    """Frames per second as a fraction; 23.976, 29.97 and 59.94 mean the NTSC rates. Raises UsageError."""
     try:
         rate = Fraction(fps).limit_denominator(100_000)
     except (TypeError, ValueError, OverflowError):
-        raise UsageError(f"{fps} is no frame rate.") from None
+        raise UsageError(f"{fps} is not a frame rate.") from None
     if not 0 < rate <= 1000:
-        raise UsageError(f"A frame rate must lie above 0 and not above 1000, not {float(fps):g}.")
+        raise UsageError(f"A frame rate must be above 0 and at most 1000, not {float(fps):g}.")
     for whole in (24, 30, 48, 60, 120):
         ntsc = Fraction(whole * 1000, 1001)
         if abs(rate - ntsc) < Fraction(6, 1000):

@@ -1,4 +1,4 @@
-"""What a video file holds: its header, its first frames and, where the header cannot know, its packets."""
+"""Find out what a video file holds, from its header, its first frames and, if necessary, all of its packets."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from segnst.video.source import (
 )
 
 DEFAULT_FPS = Fraction(25)
-# Above this, an average is checked against the packets.
+# An average frame rate above this is checked against the packets.
 _USUAL_RATE = 121
-# No film has more frames a second; a header that says so counts fields, ticks or nothing at all.
+# No film has more frames per second. A header with a larger value counts fields or ticks, or is broken.
 _FASTEST = 1000
-# Frames that show whether presentation times can be used.
+# The number of frames to check for usable presentation times.
 _SAMPLE = 24
-# Containers in which times can begin anew though FFmpeg does not expect it.
+# Containers in which time stamps can restart although FFmpeg does not expect it.
 _JOINABLE = {"flv"}
-_TS_DISCONT = 0x0200  # AVFMT_TS_DISCONT: FFmpeg expects times to begin anew
+_TS_DISCONT = 0x0200  # AVFMT_TS_DISCONT: FFmpeg expects that time stamps restart
 
 
 def _open(path: Path) -> av.container.InputContainer:
@@ -49,10 +49,10 @@ def _open(path: Path) -> av.container.InputContainer:
 
 
 def probe_video(path: Path) -> MediaInfo:
-    """Look at a video file. Raises InputError, with one sentence, for whatever cannot be used."""
+    """Find out the properties of a video file. Raises InputError for a file that cannot be used."""
     with _open(path) as container, reading(path):
         index = film_stream(container, path).index
-    # Choosing may have read packets, so that the first frame is looked for in a fresh container.
+    # Choosing the stream may have read packets, so the file is opened again for the first frame.
     with _open(path) as container, reading(path):
         stream: Any = container.streams[index]
         context = stream.codec_context
@@ -116,15 +116,17 @@ def probe_video(path: Path) -> MediaInfo:
 def _warnings(path: Path, tags: ColorTags, odd_angle: bool, counted: CountedFacts | None) -> list[str]:
     warnings = []
     if odd_angle:
-        warnings.append(f"{path.name} asks to be shown at an odd angle; it is styled as stored.")
+        warnings.append(f"{path.name} has a rotation that is not a multiple of 90 degrees; it is styled as stored.")
     if tags.hdr:
-        warnings.append(f"{path.name} is HDR; its code values are styled as they are, without tone mapping.")
+        warnings.append(f"{path.name} is HDR; it is styled without tone mapping.")
     if not color.known_matrix(tags):
-        warnings.append(f"The color matrix of {path.name} (number {tags.matrix}) is read as BT.709 or BT.601.")
+        warnings.append(
+            f"The color matrix of {path.name} (number {tags.matrix}) is not supported; BT.709 or BT.601 is used."
+        )
     if counted is not None and len(counted.parts) > 1:
         warnings.append(
-            f"The times of {path.name} begin anew, as in joined recordings ({len(counted.parts)} parts); "
-            "each part follows the one before it."
+            f"The time stamps of {path.name} restart, as in joined recordings ({len(counted.parts)} parts); "
+            "each part was moved to follow the one before it."
         )
     return warnings
 
@@ -142,7 +144,7 @@ def _summary(stream: av.stream.Stream) -> StreamSummary:
 
 
 def _rate(path: Path, stream: Any, time_base: Fraction) -> Fraction:
-    """Frames a second: the average if it can be true, else what the first packets show, else FFmpeg's guesses."""
+    """Frames per second: the average if plausible, else as measured in the first packets, else as FFmpeg guesses."""
     average = stream.average_rate
     if average and 0 < average <= _USUAL_RATE:
         return Fraction(average)
@@ -153,22 +155,22 @@ def _rate(path: Path, stream: Any, time_base: Fraction) -> Fraction:
     measured = 1 / (steps[len(steps) // 2] * time_base) if steps else None
     guesses = (stream.guessed_rate, stream.base_rate, average)
     if measured is not None:
-        # FFmpeg's guesses are exact where they are right; time stamps are rounded.
+        # A guess of FFmpeg that is close to the measured rate is preferred, because time stamps are rounded.
         near = [Fraction(g) for g in guesses if g and abs(g - measured) < measured / 50]
         guesses = (*near, measured, *guesses)
     return next((Fraction(g) for g in guesses if g and 0 < g <= _FASTEST), DEFAULT_FPS)
 
 
 def _is_joinable(container: av.container.InputContainer) -> bool:
-    """Whether times in this kind of file may begin anew in the middle."""
+    """Whether time stamps can restart within this kind of file."""
     return bool(container.format.flags & _TS_DISCONT) or container.format.name in _JOINABLE
 
 
 def _origin(container: av.container.InputContainer, joinable: bool) -> Fraction:
-    """The time in the file, in seconds, that is 0 for a user.
+    """The time in the file, in seconds, that counts as 0 for the user.
 
-    mp4 and Matroska have a time line of their own. Others (a transport stream) count from
-    anywhere, even from below zero where their counter ran over, and begin at 0 for a user.
+    mp4 and Matroska have a timeline that begins at 0. In others, such as transport streams, the first time stamp is
+    arbitrary (negative after an overflow of the counter), and counts as 0.
     """
     start = container.start_time or 0
     if any(name in container.format.name for name in ("mp4", "matroska")) or (start < 0 and not joinable):
@@ -177,9 +179,9 @@ def _origin(container: av.container.InputContainer, joinable: bool) -> Fraction:
 
 
 def _suspicious(path: Path, index: int) -> bool:
-    """Whether presentation times may be no more than decoding times, though frames are reordered.
+    """Whether presentation times could be copies of decoding times although frames are reordered.
 
-    Then no packet is shown before one that is decoded earlier, or none has a presentation time at all.
+    This is possible if the presentation times of the first packets only increase, or if some are missing.
     """
     with _open(path) as container:
         stream: Any = container.streams[index]
@@ -191,7 +193,7 @@ def _suspicious(path: Path, index: int) -> bool:
 
 
 def _reorders_in_vain(frame: av.VideoFrame, following: Any, step: int) -> bool:
-    """Whether the first frames show that presentation times are worse than those of decoding."""
+    """Whether presentation times of the first frames are missing or less reliable than decoding times."""
     clock: times.Clock[None] = times.Clock(step)
     shown = False
     for each in (frame, *islice(following, _SAMPLE)):
@@ -208,7 +210,7 @@ def _count(path: Path, index: int, step: int) -> CountedFacts | None:
             try:
                 yield from container.demux(timed_streams(container, film))
             except (av.FFmpegError, OSError):
-                return  # what can be read counts; the reader says that the file ends early
+                return  # count what can be read; the reader warns that the file ends early
 
         return times.count(packets(), film, step)
 
@@ -227,11 +229,11 @@ def _header(container: av.container.InputContainer, stream: Any, rate: Fraction)
 
 
 def _is_variable(stream: av.VideoStream) -> bool:
-    """Whether the container's index shows unequal steps between frames (for mp4 and mov only)."""
+    """Whether frames are unevenly spaced according to the index of the file (mp4 and mov only)."""
     entries = stream.index_entries
     times = [entries[index].timestamp for index in range(min(len(entries), 2000))]
     steps = {after - before for before, after in pairwise(times)}
-    # A time base of 1/1000 alternates between 33 and 34.
+    # Steps may differ by 1: in a time base of 1/1000, even frames can alternate between 33 and 34.
     return len(steps) > 1 and max(steps) - min(steps) > 1
 
 

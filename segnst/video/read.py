@@ -1,4 +1,4 @@
-"""Frames of a video, a still or a folder, one by one, upright and square, with their times."""
+"""Read the frames of a video, a still or a folder one by one, upright, with square pixels and with their times."""
 
 from __future__ import annotations
 
@@ -21,28 +21,29 @@ from segnst.video.probe import probe
 from segnst.video.threads import Producer
 from segnst.video.untouched import SourceFrames
 
-# Frames between reader and writer at most (look-ahead of the pipeline); older durations are forgotten.
+# The number of durations to remember: more than the frames that can be between reader and writer.
 _MEMORY = 4096
 # Frames decoded ahead of the caller.
 _AHEAD = 3
 
-# A decoded frame: planes [3 or 4,h,w] float32, pts, duration (0 where unknown)
+# A decoded frame: planes [3 or 4,h,w] float32, pts, duration (0 if unknown)
 RawFrame = tuple[np.ndarray, int, int]
 
 
 class Reader:
     """Iterates over the frames of an input; a context manager.
 
-    info     what :func:`segnst.video.probe.probe` found
-    width, height   of the frames delivered
-    frames_expected  how many will come (an estimate for videos), or None
-    start, end  the asked range in seconds as exact fractions, or None
-    warnings, frames_damaged  complete after the iteration
-    sources     decoded frames of the last moments, for a writer that asks for them
+    info             the result of :func:`segnst.video.probe.probe`
+    width, height    size of the frames delivered
+    frames_expected  number of frames in the range (an estimate for videos), or None
+    start, end       the requested range in seconds as exact fractions, or None
+    warnings         texts; complete after the iteration
+    frames_damaged   number of damaged frames; complete after the iteration
+    sources          the most recent decoded frames, kept for a writer that asks for them
 
-    Each item is a :class:`Clip` of one frame: rgb float32 [1,3,H,W] in [0,1], contiguous, on the
-    CPU; pts strictly increasing in ``info.time_base``, as in the source (not shifted by ``start``).
-    Raises InputError while iterating where the source turns out unusable.
+    Each item is a :class:`Clip` of one frame: rgb float32 [1,3,H,W] in [0,1], contiguous, on the CPU. Its pts strictly
+    increase and are those of the source in ``info.time_base`` (not shifted by ``start``).
+    Raises InputError during the iteration if the source turns out to be unusable.
     """
 
     def __init__(
@@ -95,7 +96,7 @@ class Reader:
             running.close()
 
     def duration_of(self, pts: int) -> int | None:
-        """Duration of the delivered frame at ``pts`` in ``info.time_base``, where the source says it."""
+        """Duration of the delivered frame at ``pts``, in units of ``info.time_base``; None if unknown."""
         if pts == self._last_pts and self._last_duration is not None and self._last_duration > 0:
             return self._last_duration
         return self._durations.get(pts) or None
@@ -173,18 +174,18 @@ def open_reader(
 ) -> Reader:
     """Open a video, a still image or a folder of frames for reading.
 
-    start, end  seconds, half-open: frames with start <= time < end are delivered. Time 0 is the
-                beginning of the file, not of its first frame.
-    max_size    bound on the long side of the delivered frames, in pixels; never enlarges
-    fps         frames a second of a folder (default 25)
-    threaded    decode in a thread, a few frames ahead
+    start, end  seconds: frames with start <= time < end are delivered. Time 0 is the beginning of the file, which can
+                be before its first frame.
+    max_size    limit on the longer side of the delivered frames in pixels; smaller frames are not enlarged
+    fps         frames per second of a folder (default 25)
+    threaded    decode in a separate thread, a few frames ahead
 
-    Raises InputError (file or range unusable) or UsageError (a value that makes no sense).
+    Raises InputError if the file or the range cannot be used, UsageError for invalid values.
     """
     first = _seconds(start, "--start")
     last = _seconds(end, "--end")
     if first is not None and last is not None and first >= last:
-        raise InputError(f"The start ({float(first):g} s) must lie before the end ({float(last):g} s).")
+        raise InputError(f"The start ({float(first):g} s) must be before the end ({float(last):g} s).")
     if max_size is not None and max_size < 16:
         raise UsageError(f"--max-size must be at least 16 pixels, not {max_size}.")
     info = probe(path, fps=fps)
@@ -208,7 +209,7 @@ def _seconds(value: float | None, name: str) -> Fraction | None:
     if value is None:
         return None
     try:
-        # Through the shortest decimal, so that 0.1 means one tenth and not the nearest float.
+        # repr gives the shortest decimal, so that 0.1 becomes exactly one tenth and not the nearest float.
         seconds = value if isinstance(value, Fraction) else Fraction(repr(value))
     except ValueError:
         raise UsageError(f"{name} must be a number of seconds, not {value!r}.") from None

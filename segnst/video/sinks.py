@@ -1,4 +1,4 @@
-"""Writing stills, folders of PNGs and animated GIFs: upright pictures with square pixels."""
+"""Write stills, folders of PNGs and animated GIFs: upright pictures with square pixels."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from segnst.video.source import file_name
 
 
 class StillSink:
-    """One picture; 16 bits, alpha, color profile and EXIF are kept where the format has them."""
+    """Writes one picture. 16 bits, alpha, color profile and EXIF are kept if the format supports them."""
 
     def __init__(self, temporary: Path, path: Path, reader: Reader) -> None:
         self.warnings: list[str] = []
@@ -30,13 +30,15 @@ class StillSink:
         self._path = path
         self._reader = reader
         self._done = False
-        # Made now, so that a forbidden folder is found before the work.
+        # The file is created now, so that a folder without write permission is found before any work.
         temporary.touch(exist_ok=False)
 
     def write(self, rgb: torch.Tensor, pts: int, duration: int) -> None:
         del pts, duration
         if self._done:
-            raise OutputError(f"{self._path} holds one picture, but there are more; name a video or a folder instead.")
+            raise OutputError(
+                f"{self._path} is a single picture, but there are more frames; write a video or a folder instead."
+            )
         self._done = True
         info = self._reader.info
         exif, icc = b"", b""
@@ -45,9 +47,9 @@ class StillSink:
             exif, icc = source.exif, source.icc
         suffix = self._path.suffix.lower()
         if rgb.shape[0] == 4 and suffix in (".jpg", ".jpeg", ".bmp"):
-            self.warnings.append(f"{suffix[1:]} has no transparency; it was left out.")
+            self.warnings.append(f"{suffix[1:]} cannot store transparency; it was dropped.")
         if info.bit_depth > 8 and suffix not in (".png", ".tif", ".tiff"):
-            self.warnings.append(f"{suffix[1:]} has 8 bits; the {info.bit_depth} bits of the input were reduced.")
+            self.warnings.append(f"{suffix[1:]} stores 8 bits; the {info.bit_depth} bits of the input were reduced.")
         self._temporary.write_bytes(_encoded(rgb, suffix, info.bit_depth > 8, exif, icc))
 
     def finish(self) -> None:
@@ -58,7 +60,7 @@ class StillSink:
 
 
 class FolderSink:
-    """A PNG for each frame: named as the input's frames, else ``frame_000001.png`` and on."""
+    """Writes a PNG for each frame, with the names of the input's frames, else ``frame_000001.png`` and so on."""
 
     def __init__(self, temporary: Path, reader: Reader) -> None:
         self.warnings: list[str] = []
@@ -69,7 +71,7 @@ class FolderSink:
         stems = [path.stem for path in info.files]
         self._names = stems if info.kind == "frames" and len(set(stems)) == len(stems) else []
         if info.of_type("audio"):
-            self.warnings.append("A folder of frames holds no sound; it was dropped.")
+            self.warnings.append("A folder of frames cannot hold sound; it was dropped.")
         temporary.mkdir()
 
     def write(self, rgb: torch.Tensor, pts: int, duration: int) -> None:
@@ -93,15 +95,15 @@ def _encoded(rgb: torch.Tensor, suffix: str, deep: bool, exif: bytes, icc: bytes
 
 
 class GifSink:
-    """An animated GIF with a palette of its own for each frame, which keeps memory bounded."""
+    """Writes an animated GIF. Each frame has its own palette, so that memory use does not grow with the length."""
 
     def __init__(self, temporary: Path, reader: Reader, codec: str | None) -> None:
         if codec is not None and codec != "gif":
-            raise UsageError(f"A GIF has no codec {codec}; leave --codec out or name an mp4.")
+            raise UsageError(f"A GIF cannot use the codec {codec}; leave out --codec or write an mp4.")
         self.warnings: list[str] = []
         info = reader.info
         if info.of_type("audio"):
-            self.warnings.append("A GIF holds no sound; it was dropped.")
+            self.warnings.append("A GIF cannot hold sound; it was dropped.")
         self._base = info.time_base
         self._first: int | None = None
         self._last = -1
@@ -119,11 +121,11 @@ class GifSink:
 
     def write(self, rgb: torch.Tensor, pts: int, duration: int) -> None:
         if self._first is None:
-            self._first = pts  # a GIF cannot begin late
+            self._first = pts  # a GIF always begins with its first frame
         begins = math.floor((pts - self._first) * self._base * 100 + Fraction(1, 2))
         ends = math.floor((pts + duration - self._first) * self._base * 100 + Fraction(1, 2))
         if begins < self._last:
-            # One step late can be made up for; further behind, the film would get longer.
+            # A delay of one unit can be caught up later, but larger delays would make the film longer.
             self._dropped += 1
             return
         if begins == self._last:
@@ -159,9 +161,13 @@ class GifSink:
         self._mux(self._stream.encode(None))
         self._output.close()
         if self._dropped:
-            self.warnings.append(f"A GIF counts in 1/100 s; {self._dropped} frames that come closer were dropped.")
+            self.warnings.append(
+                f"A GIF counts time in 1/100 s; {self._dropped} frames that were closer together were dropped."
+            )
         elif self._crowded:
-            self.warnings.append(f"A GIF counts in 1/100 s; {self._crowded} frames come later than they should.")
+            self.warnings.append(
+                f"A GIF counts time in 1/100 s; {self._crowded} frames are shown later than in the source."
+            )
 
     def abort(self) -> None:
         with suppress(av.FFmpegError, OSError, ValueError):
@@ -169,7 +175,7 @@ class GifSink:
 
 
 def _palette_graph(size: tuple[int, int], alpha: bool) -> Graph:
-    """rgb24 or rgba in, pal8 out: the best 256 colors of each frame, dithered."""
+    """A filter graph from rgb24 or rgba to pal8: the best 256 colors for each frame, dithered."""
     graph = Graph()
     form: Any = "rgba" if alpha else "rgb24"
     source = graph.add_buffer(width=size[0], height=size[1], format=form, time_base=Fraction(1, 100))

@@ -1,4 +1,4 @@
-"""Opening a video file: its name, its text, which of its streams is the film, who decodes it."""
+"""Open a video file, choose the stream to style and its sound, and decode its frames."""
 
 from __future__ import annotations
 
@@ -17,32 +17,31 @@ from segnst.untrusted import check_pixels
 from segnst.video.geometry import Matrix
 from segnst.video.info import MediaInfo
 
-# A playlist without an end is taken for a live one, of which FFmpeg shows the last three pieces and
-# waits for more: here it is read from its beginning, and has ended when its file has.
+# FFmpeg takes a playlist without an end mark for a live stream, reads only its last three segments and waits for more.
+# With these options, it reads the playlist from its beginning and stops at its end.
 _PLAYLISTS = {"live_start_index": "0", "max_reload": "1"}
-# FFmpeg draws plain text as if it were the screen of a terminal.
+# Formats that are not video: FFmpeg renders plain text as the screen of a terminal, for example.
 _NO_VIDEO = {"tty", "bin", "xbin", "adf", "idf", "bintext", "lrc", "srt", "ass", "webvtt"}
-# A header that promises video is believed only if a frame comes out of this many packets.
+# The number of packets to try to decode before a file counts as having no frames.
 _PATIENCE = 300
-# Streams that show what the film is about but are not the film.
+# Streams with covers and thumbnails, which are not the film.
 _BESIDE = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
-# Codecs of pictures: a stream of one of them is a film only if it has more than one picture.
+# Picture codecs. A stream with one of them is a film only if it has more than one picture.
 _PICTURES = {"mjpeg", "png", "bmp", "tiff", "webp", "gif", "jpeg2000", "jpegls"}
-# The decoder that reads transparency from beside the picture, where FFmpeg's own leaves it out.
+# Decoders that also decode the alpha channel of these codecs, which FFmpeg's default decoders ignore.
 _ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 
 
 def file_name(path: Path) -> str:
-    """The name by which FFmpeg takes ``path`` for a file: a colon in ``12:30.mp4`` would make "12" a protocol."""
+    """A name for ``path`` that FFmpeg takes for a file. It would take the "12" of ``12:30.mp4`` for a protocol."""
     return os.fspath(path) if path.is_absolute() else f".{os.sep}{path}"
 
 
 def open_input(path: Path) -> av.container.InputContainer:
-    """Open a video file; playlists in it may not reach out to the network. Raises PyAV's errors.
+    """Open a video file. Playlists cannot access the network. Raises PyAV's errors, or InputError for text files.
 
-    Times are as the file has them: FFmpeg would guess presentation times where there are none, and
-    guesses them wrong for B-frames in AVI. Metadata that is not UTF-8 comes with surrogates, for
-    :func:`readable`.
+    FFmpeg does not generate missing presentation times, because it generates wrong ones for B-frames in AVI. Metadata
+    that is not UTF-8 contains surrogates, which :func:`readable` decodes.
     """
     container = av.open(
         file_name(path),
@@ -58,7 +57,7 @@ def open_input(path: Path) -> av.container.InputContainer:
 
 
 def readable(metadata: Mapping[str, str]) -> dict[str, str]:
-    """Metadata as Unicode; what is not UTF-8 is read as Windows-1252, which is Latin-1 with a few letters more."""
+    """Metadata as Unicode. Texts that are not UTF-8 are decoded as Windows-1252, an extension of Latin-1."""
     return {_readable(key): _readable(value) for key, value in metadata.items()}
 
 
@@ -71,10 +70,10 @@ def _readable(text: str) -> str:
 
 
 def film_stream(container: av.container.InputContainer, path: Path) -> av.VideoStream:
-    """The stream to style: no cover, no thumbnail, and of several one that moves before one that does not.
-    Of those, the first that is marked as default, else the largest.
+    """The stream to style. Covers and thumbnails are left out.
 
-    May read packets: use the container for nothing else afterwards. Raises InputError.
+    Of several streams, those with more than one picture are preferred; of these, the first that is marked as default,
+    else the largest. This may read packets, so the container cannot be used afterwards. Raises InputError.
     """
     films = [stream for stream in container.streams.video if not stream.disposition & _BESIDE]
     if not films:
@@ -82,7 +81,7 @@ def film_stream(container: av.container.InputContainer, path: Path) -> av.VideoS
         raise InputError(f"{path} holds {what}: there are no frames to style.")
     known = [stream for stream in films if stream.codec_context is not None]
     if not known:
-        raise InputError(f"The codec of {path} is unknown here; convert the file first.")
+        raise InputError(f"The codec of {path} is not supported; convert the file first.")
     for each in known:
         if each.codec_context.width and each.codec_context.height:
             check_pixels(each.codec_context.width, each.codec_context.height, path)
@@ -99,7 +98,7 @@ def film_stream(container: av.container.InputContainer, path: Path) -> av.VideoS
 
 
 def _moving(container: av.container.InputContainer, films: Sequence[av.VideoStream]) -> set[int]:
-    """Which of the streams have more than one picture, as far as the first packets show."""
+    """The indices of the streams that have more than one picture, as far as the first packets show."""
     doubtful = [s for s in films if s.frames <= 1 and (s.frames == 1 or s.codec_context.name in _PICTURES)]
     moving = {stream.index for stream in films} - {stream.index for stream in doubtful}
     unsure = {stream.index: 0 for stream in doubtful if stream.frames != 1}
@@ -117,11 +116,11 @@ def _moving(container: av.container.InputContainer, films: Sequence[av.VideoStre
 
 
 def sounds_of(container: av.container.InputContainer, film: av.VideoStream) -> list[av.AudioStream]:
-    """The sound that belongs to the film: all there is, but in a file with several films only the film's own.
+    """The audio streams of the film: all of the file, unless the file has several films.
 
-    Several films are the variants of one in a master playlist, which FFmpeg marks by their bit rates
-    (sound that all variants share has no mark), or the programs of a transport stream, of which
-    PyAV shows no more than one sound each.
+    Several films are either variants in a master playlist or programs in a transport stream. FFmpeg tags the streams of
+    a variant with its bit rate, and audio that all variants share has no tag. For a program, PyAV reports only one
+    audio stream.
     """
     sounds = list(container.streams.audio)
     films = [stream for stream in container.streams.video if not stream.disposition & _BESIDE]
@@ -137,7 +136,7 @@ def sounds_of(container: av.container.InputContainer, film: av.VideoStream) -> l
 
 
 def alpha_decoder(stream: av.VideoStream) -> str | None:
-    """The decoder that a stream needs for its transparency, or None where FFmpeg's own does."""
+    """The decoder that a stream needs for its transparency, or None if FFmpeg's default is right."""
     name = _ALPHA_DECODERS.get(stream.codec_context.name)
     if name is None or stream.metadata.get("alpha_mode", stream.metadata.get("ALPHA_MODE")) != "1":
         return None
@@ -149,7 +148,7 @@ def alpha_decoder(stream: av.VideoStream) -> str | None:
 
 
 class FrameDecoder:
-    """Decodes packets of one stream, by the decoder that keeps what it holds."""
+    """Decodes the packets of one stream, with the named decoder if one is given."""
 
     def __init__(self, stream: av.VideoStream, decoder: str | None) -> None:
         self._context: av.VideoCodecContext | None = None
@@ -163,13 +162,13 @@ class FrameDecoder:
             self._context = context
 
     def __call__(self, packet: av.Packet[Any]) -> list[av.VideoFrame]:
-        """The frames that come out for ``packet``; an empty one asks for the rest. Raises PyAV's errors."""
+        """The frames that are ready after ``packet``; an empty packet returns all that remain. Raises PyAV's errors."""
         if self._context is None:
             return list(packet.decode())
         return list(self._context.decode(packet if packet.size else None))
 
     def rest(self) -> list[av.VideoFrame]:
-        """The frames that are still inside, where no empty packet came."""
+        """The frames that remain in the decoder, if there was no empty packet at the end."""
         context: Any = self._context or self._stream.codec_context
         return list(context.decode(None))
 
@@ -177,9 +176,9 @@ class FrameDecoder:
 def first_frames(
     container: av.container.InputContainer, stream: av.VideoStream, path: Path, decoder: str | None
 ) -> Iterator[av.VideoFrame]:
-    """The frames of ``stream`` from the beginning on; InputError where there is none.
+    """Yield the first frames of ``stream``. Raises InputError if no frame can be decoded.
 
-    Damage before the first frame is passed over; after it, it ends the frames.
+    Errors are skipped, except errors of the container, which end the frames.
     """
     problem: BaseException | None = None
     packets = 0
@@ -219,5 +218,5 @@ def film_of(container: av.container.InputContainer, info: MediaInfo) -> av.Video
 
 
 def timed_streams(container: av.container.InputContainer, film: av.VideoStream) -> list[Any]:
-    """The film and its sound: the streams whose times show where a recording begins anew."""
+    """The film and its sound: the streams whose times show where time stamps restart."""
     return [film, *sounds_of(container, film)]

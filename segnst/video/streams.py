@@ -1,7 +1,7 @@
-"""Everything beside the picture: sound, subtitles, covers, attachments, chapters, metadata.
+"""Copy all streams except the film: sound, subtitles, covers, attachments, and also chapters and metadata.
 
-The source is opened a second time and its packets are copied while the picture is written, never
-further ahead than the picture is, so that nothing piles up.
+The source is opened a second time, and its packets are copied while the picture is written. They are never copied
+further than the picture has been written, so that the muxer need not buffer them.
 """
 
 from __future__ import annotations
@@ -24,14 +24,20 @@ from segnst.video.tags import stream_metadata
 from segnst.video.times import Parts, move
 from segnst.video.transcode import AudioTranscoder
 
-# Containers that must say where the channels of PCM belong, and fail at the very end if nobody knows.
+# Containers that need a channel layout for PCM. Without one, writing fails at the very end.
 _NEEDS_NAMES = ("mp4", "mov")
-# FFmpeg takes these into a mov until the header is written, and only then says that they do not fit.
+# FFmpeg reports only when the header is written that these codecs cannot be in a mov.
 _REFUSED = {"mov": {"opus", "libopus", "flac", "vorbis", "libvorbis", "truehd"}}
 
 
 class Companions:
-    """Copies the other streams of ``info.path`` into ``output``."""
+    """Copies the other streams of ``info.path`` into ``output``.
+
+    audio     "copy", "encode" or "no"
+    others    whether to keep subtitles, covers and attachments
+    warnings  the list to which warnings are added
+    cut       whether the clip is trimmed
+    """
 
     def __init__(
         self,
@@ -69,7 +75,7 @@ class Companions:
         self._source.close()
 
     def add_all(self, add_video: Callable[[av.VideoStream], None]) -> None:
-        """Make the output's streams in the source's order; ``add_video`` makes the styled one."""
+        """Add the output's streams in the order of the source; ``add_video`` adds the styled one."""
         for stream in self._source.streams:
             if stream.index == self._info.video_index:
                 add_video(cast(av.VideoStream, stream))
@@ -95,14 +101,14 @@ class Companions:
                 self._warnings.append(f"The file has more than one video stream; {what} was dropped.")
             return None
         if stream.type == "data" and (self._is_timecode(stream) or self._is_chapters(stream)):
-            return None  # the muxer makes a new one, from the video stream's metadata or the chapters
+            return None  # the muxer creates a new one from the metadata of the video stream or the chapters
         if not self._others:
             return None
         if stream.type == "subtitle":
             return self._add_subtitle(stream, what)
         if stream.type == "attachment":
             if self._container == "matroska" and self._copied(stream) is not None:
-                return None  # goes into the header, without packets
+                return None  # it is written with the header and has no packets
             self._warnings.append(f"The attachment in stream {stream.index} was dropped.")
             return None
         if cover:
@@ -117,7 +123,7 @@ class Companions:
         return None
 
     def _attached(self, stream: Any) -> bool:
-        """Put a cover where Matroska keeps it, among the attachments."""
+        """Add a cover as an attachment, which is how Matroska stores covers. False if that is not possible."""
         kind = stream.codec_context.name if stream.codec_context is not None else ""
         mime = {"mjpeg": "image/jpeg", "png": "image/png"}.get(kind)
         if mime is None:
@@ -136,7 +142,7 @@ class Companions:
         return "timecode" in stream.metadata
 
     def _is_chapters(self, stream: Stream) -> bool:
-        """Whether this is the track of text in which mp4 and mov keep chapters."""
+        """Whether this is the text track in which mp4 and mov store chapters."""
         return stream.name == "bin_data" and bool(self._source.chapters()) and "mp4" in self._info.container
 
     def _copied(self, stream: Stream) -> Stream | None:
@@ -184,7 +190,7 @@ class Companions:
         return transcoder
 
     def add_chapters(self, start: Fraction, end: Fraction | None) -> None:
-        """Copy the chapters, cut to the range as the picture is."""
+        """Copy the chapters, trimmed to the range of the picture in seconds."""
         kept: list[Any] = []
         first = start + self._info.origin
         for chapter in self._source.chapters():
@@ -201,13 +207,13 @@ class Companions:
             self._output.set_chapters(kept)
 
     def begin(self, offset: Fraction, end: Fraction | None) -> None:
-        """``offset`` seconds of the source become 0; packets that begin at ``end`` or later are left out."""
+        """Start copying. ``offset`` (seconds in the source) becomes time 0; packets from ``end`` on are left out."""
         self._offset, self._end = offset, end
         streams: list[Any] = [self._source.streams[index] for index in self._lanes]
         if not streams:
             return
         if len(self._parts) > 1:
-            # Where each part begins shows in the packets of picture and sound together.
+            # The packets of both picture and sound are needed to find where each part begins.
             timed = timed_streams(self._source, film_of(self._source, self._info))
             for stream in timed:
                 stream.discard = av.stream.Discard.default
@@ -215,7 +221,7 @@ class Companions:
         self._packets = self._source.demux(streams)
 
     def pump(self, until: Fraction | None) -> None:
-        """Copy what is due before ``until`` (seconds in the output), or all that is left."""
+        """Copy the packets before ``until`` (seconds in the output), or all remaining packets for None."""
         while self._packets is not None:
             if self._pending is None:
                 self._pending = self._next()
@@ -232,7 +238,7 @@ class Companions:
                 self._output.mux_one(made)
 
     def _next(self) -> av.Packet[Any] | None:
-        """The next packet of any kept stream that lies in the range."""
+        """The next packet in the range from any of the streams that are kept."""
         assert self._packets is not None
         while True:
             try:

@@ -1,4 +1,4 @@
-"""What the output says of itself: metadata of the file and its streams, and the tags of its colors."""
+"""Choose the metadata of the output file and its streams, and its color tags."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from segnst.video.color import ColorTags, matrix_for
 from segnst.video.info import MediaInfo
 from segnst.video.source import readable
 
-# What muxers write themselves, or what is true of the source file only.
+# Keys that muxers write themselves or that describe only the source file.
 _NOT_COPIED = ("major_brand", "minor_version", "compatible_brands", "encoder", "duration", "rotate", "vendor_id")
-# What is true of a stream's place in its source only.
+# Keys that describe only how a stream was stored in the source.
 _NOT_COPIED_OF_STREAMS = ("variant_bitrate", "alpha_mode")
 _STATISTICS = ("number_of_", "_statistics", "bps", "duration-", "number_of_bytes")
 
-# QuickTime knows languages by the older of two names.
+# QuickTime uses the older (bibliographic) codes of languages that have two.
 _QUICKTIME_LANGUAGES = {
     "deu": "ger", "fra": "fre", "nld": "dut", "ell": "gre", "isl": "ice", "ces": "cze", "slk": "slo",
     "ron": "rum", "sqi": "alb", "hye": "arm", "eus": "baq", "mya": "bur", "zho": "chi", "kat": "geo",
@@ -30,13 +30,13 @@ _MP4_KEYS = {
 
 
 def container_metadata(info: MediaInfo, *, cut: bool) -> dict[str, str]:
-    """The file's metadata that belongs into the output; a cut clip loses its time code."""
+    """The metadata of the file to copy to the output. A trimmed clip (``cut``) loses its time code."""
     left_out = (*_NOT_COPIED, "timecode") if cut else _NOT_COPIED
     return {key: value for key, value in info.metadata.items() if key.lower() not in left_out}
 
 
 def stream_metadata(stream: Stream, *, cut: bool, container: str) -> dict[str, str]:
-    """A stream's metadata that belongs into ``container``; a cut clip loses its time code."""
+    """The metadata of a stream to copy to ``container``. A trimmed clip (``cut``) loses its time code."""
     kept = {
         key: value
         for key, value in readable(stream.metadata).items()
@@ -50,12 +50,12 @@ def stream_metadata(stream: Stream, *, cut: bool, container: str) -> dict[str, s
 
 
 def needs_free_tags(metadata: dict[str, str]) -> bool:
-    """Whether mp4's fixed set of tags is too small (a phone's ``com.android.…``, for instance)."""
+    """Whether some keys are not in mp4's fixed set of tags (for example a phone's ``com.android.…``)."""
     return any(key.lower() not in _MP4_KEYS for key in metadata)
 
 
 def output_tags(info: MediaInfo, lines: int) -> ColorTags:
-    """The color tags of the output: the input's, unless leaving them would mislead a player."""
+    """The color tags of the output: those of the input, unless a player would misread the colors with them."""
     tags = info.color
     if tags.matrix == color.SPACE_RGB or info.kind != "video":
         matrix = matrix_for(ColorTags(), lines)
@@ -63,6 +63,6 @@ def output_tags(info: MediaInfo, lines: int) -> ColorTags:
     full = color.is_full(tags, info.pixel_format)
     matrix = tags.matrix
     if matrix_for(tags, lines) != matrix_for(tags, info.storage_height) or not color.known_matrix(tags):
-        # Untagged and reduced across 720 lines: players would guess the other matrix.
+        # Players guess an untagged matrix from the height, so a picture reduced to below 720 lines needs a tag.
         matrix = matrix_for(tags, info.storage_height)
     return ColorTags(matrix, color.RANGE_FULL if full else tags.range, tags.primaries, tags.transfer)

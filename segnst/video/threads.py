@@ -1,8 +1,8 @@
-"""Two bounded hand-overs between threads that can neither hang nor swallow an exception.
+"""Two bounded queues between threads that cannot hang or lose an exception.
 
-``Producer`` runs a generator in a thread and is iterated by the caller; ``Consumer`` runs a
-function in a thread and is fed by the caller. An exception on the other side is raised on this
-one, as itself; closing one side stops the other within one item.
+``Producer`` runs a generator in a thread, and the caller iterates over its items. ``Consumer`` runs a function in a
+thread for the items that the caller puts. An exception in the thread is raised again in the caller. When the caller
+closes its side, the thread stops after the current item.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
-# How long a blocked side sleeps before it looks whether the other one is still there.
+# Seconds that a blocked side waits before it checks whether the other side still runs.
 _TICK = 0.05
 
 
 class _End:
-    """Marks the end of a stream; carries the exception that ended it, if any."""
+    """Marks the end of the items, with the exception that ended them, if any."""
 
     def __init__(self, error: BaseException | None = None) -> None:
         self.error = error
 
 
 class Producer(Generic[T]):
-    """Iterates ``source`` in a thread of its own, at most ``depth`` items ahead of the caller."""
+    """Iterates over ``source`` in a separate thread, at most ``depth`` items ahead of the caller."""
 
     def __init__(self, source: Iterator[T], depth: int = 3, name: str = "segnst-read") -> None:
         self._source = source
@@ -85,14 +85,14 @@ class Producer(Generic[T]):
         return item
 
     def close(self) -> None:
-        """Stop the thread and wait for it; items not yet taken are dropped. Safe to call twice."""
+        """Stop the thread and wait for it; remaining items are dropped. Safe to call twice."""
         self._done = True
         self._stop.set()
         self._thread.join()
 
 
 class Consumer(Generic[T]):
-    """Calls ``sink(item)`` in a thread of its own for everything that is ``put``, in order."""
+    """Calls ``sink(item)`` in a separate thread for each item that is ``put``, in order."""
 
     def __init__(self, sink: Callable[[T], None], depth: int = 3, name: str = "segnst-write") -> None:
         self._sink = sink
@@ -128,11 +128,11 @@ class Consumer(Generic[T]):
                 continue
 
     def put(self, item: T) -> None:
-        """Hand over one item; waits while ``depth`` are pending; raises what the thread raised."""
+        """Add an item. Waits while ``depth`` items are pending. Raises the exception of the thread, if any."""
         self._offer(item)
 
     def finish(self) -> None:
-        """Wait until everything was consumed; raises what the thread raised."""
+        """Wait until all items are consumed. Raises the exception of the thread, if any."""
         if self._thread.is_alive():
             self._offer(_End())
         self._thread.join()
@@ -140,6 +140,6 @@ class Consumer(Generic[T]):
             raise self._error
 
     def abort(self) -> None:
-        """Drop what is pending, stop the thread and wait for it. Never raises; safe to call twice."""
+        """Drop pending items, stop the thread and wait for it. Never raises; safe to call twice."""
         self._stop.set()
         self._thread.join()

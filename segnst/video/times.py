@@ -1,18 +1,18 @@
-"""When each frame is shown: the one policy for time stamps that restart, wrap, go backwards or are missing.
+"""The policy for the times of frames, for time stamps that restart, overflow, go backwards or are missing.
 
-1. *Times are FFmpeg's best-effort times.* A frame has the presentation time stamp of its packet as
-   long as those rise at least as reliably as the decoding time stamps, else the decoding time stamp
-   (``guess_correct_pts`` in FFmpeg's decode.c). Where the first frames already show that the
-   presentation times are unusable, the decoding times count from the first frame on.
-2. *What begins anew follows what came before.* A stream whose decoding times jump back by more than
-   0.1 s, or in a transport stream or the like (where FFmpeg expects such jumps) ahead by more than
-   10 s, begins a new part, and the first frame of the part follows the last frame before it. Sound
-   and subtitles of a part move by as much as the picture, so that they stay in step.
-3. *Frames without a usable time* (none, or one that is not later than the frame before) come one
-   frame's duration after each other, closer together where the next known time comes sooner. No
-   frame is dropped and no two have one time.
-4. *Time 0* is the beginning of the file in mp4, mov, Matroska and AVI, and the first packet of
-   whatever counts from anywhere (transport streams), also where a wrap made that one negative.
+1. *Times are FFmpeg's best-effort times.* The time of a frame is the presentation time stamp of its packet, as long as
+   presentation time stamps increase at least as reliably as decoding time stamps; otherwise it is the decoding time
+   stamp (``guess_correct_pts`` in FFmpeg's decode.c). If the first frames already show that presentation times are
+   unusable, decoding times are used from the first frame on.
+2. *Where time stamps restart, the new part follows the old one.* A new part of the recording begins where decoding
+   times jump back by more than 0.1 s, or, in transport streams and similar formats (where FFmpeg expects such jumps),
+   forward by more than 10 s. The first frame of the part then follows the last frame before it. Sound and subtitles
+   of a part are moved by as much as the picture, so that they stay synchronized.
+3. *Frames without a usable time* (no time, or one that is not later than that of the frame before) follow each other at
+   the duration of a frame, or more closely if the next known time requires it. No frame is dropped, and no two frames
+   have the same time.
+4. *Time 0* is the beginning of the file in mp4, mov, Matroska and AVI. In formats that count from an arbitrary time
+   (such as transport streams), it is the first packet, even if an overflow made its time negative.
 """
 
 from __future__ import annotations
@@ -28,21 +28,23 @@ from segnst.video.info import CountedFacts
 
 _BACK = 0.1
 _AHEAD = 10.0
-# Parts of two streams belong together if their time stamps are as near as this.
+# Two streams are in the same part if their time stamps differ by less than this many seconds.
 _TOGETHER = 5.0
-# Frames that may wait for the next one with a usable time, and as deep as codecs reorder.
+# The most frames that wait for the next usable time: as many as codecs can reorder.
 _PATIENCE = 16
 
 Frame = TypeVar("Frame")
 
 
 class Clock(Generic[Frame]):
-    """Gives the frames of one stream strictly increasing times (points 1 and 3 of the policy).
+    """Assigns strictly increasing times to the frames of one stream (points 1 and 3 of the policy).
 
-    step         duration of a frame in units of the time base, for frames that have no time
-    by_decoding  the presentation times are known to be unusable
-    restarts     times that fall far back begin a new part (for containers whose parts are not counted)
-    moved        frames whose time was made up, so far
+    step         duration of a frame in units of the time base, for frames without a time
+    by_decoding  whether presentation times are known to be unusable
+    restarts     times that go back by more than this begin a new part, in units of the time base; None if the parts
+                 were already found by :func:`count`
+    moved        number of frames so far whose time was estimated
+    joined       number of times so far that time stamps restarted
     """
 
     def __init__(self, step: int, *, by_decoding: bool = False, restarts: int | None = None) -> None:
@@ -60,11 +62,11 @@ class Clock(Generic[Frame]):
 
     @property
     def prefers_decoding(self) -> bool:
-        """Whether presentation times went wrong more often than those of decoding."""
+        """Whether presentation times failed to increase more often than decoding times."""
         return self._faulty_pts > self._faulty_dts
 
     def best_effort(self, pts: int | None, dts: int | None) -> int | None:
-        """FFmpeg's ``best_effort_timestamp`` of a frame with these stamps; None where it has neither."""
+        """FFmpeg's ``best_effort_timestamp`` for a frame with these time stamps; None if it has neither."""
         if self._by_decoding:
             return dts
         if dts is not None:
@@ -82,7 +84,7 @@ class Clock(Generic[Frame]):
         return dts
 
     def put(self, frame: Frame, pts: int | None, dts: int | None) -> Iterator[tuple[Frame, int]]:
-        """Take the next frame in the order of presentation; yield those whose time is now known."""
+        """Add the next frame in presentation order; yield the frames whose times are now known."""
         time = self.best_effort(pts, dts)
         if time is not None:
             time += self._shift
@@ -101,14 +103,14 @@ class Clock(Generic[Frame]):
         yield frame, time
 
     def rest(self) -> Iterator[tuple[Frame, int]]:
-        """The frames that still wait, one duration apart."""
+        """Yield the frames that still wait, one duration apart."""
         yield from self._spread(None)
 
     def _spread(self, until: int | None) -> Iterator[tuple[Frame, int]]:
         waiting, self._waiting = self._waiting, []
         if not waiting:
             return
-        if not self._by_decoding:  # there, only the last frames lack a time, and this is the right one
+        if not self._by_decoding:  # with decoding times, only the last frames lack one, and the estimate is right
             self.moved += len(waiting)
         if self._last is None:
             first = (until or 0) - (len(waiting) * self._step if until is not None else 0)
@@ -129,10 +131,10 @@ class _Lane:
 
 
 class Parts:
-    """Tells which part of a recording each packet of picture and sound belongs to (point 2 of the policy).
+    """Finds the part of a recording to which each packet of picture and sound belongs (point 2 of the policy).
 
-    The answer depends only on the packets in the order of the file: whoever asks for all packets of
-    picture and sound from the beginning gets the same answer.
+    The result depends only on the order of the packets in the file. So all users that pass the packets of picture and
+    sound from the beginning get the same parts.
     """
 
     def __init__(self) -> None:
@@ -140,8 +142,8 @@ class Parts:
         self.current = 0
 
     def of(self, packet: av.Packet[Any]) -> int:
-        """The part of ``packet``, from 0."""
-        # Presentation times of a film go back and forth, so that they cannot show a new beginning.
+        """The number of the part of ``packet``, from 0."""
+        # Presentation times of video are not in order in the file, so they cannot show where a part begins.
         stamp = packet.dts if packet.stream.type == "video" or packet.dts is not None else packet.pts
         if packet.stream.type not in ("video", "audio") or stamp is None:
             return self._lanes[packet.stream_index].part if packet.stream_index in self._lanes else self.current
@@ -164,10 +166,10 @@ class Parts:
 def count(packets: Iterable[av.Packet[Any]], film: av.VideoStream, step: int) -> CountedFacts | None:
     """Count the frames of ``film`` among ``packets`` of picture and sound, and find the parts of the recording.
 
-    None where there is no packet of the film with a time.
+    Returns None if no packet of the film has a time.
     """
     finder = Parts()
-    # (part, stream): first and last end of decoding times, in units of the stream's time base
+    # For each (part, stream): the first decoding time and the end of the last packet, in the stream's time base.
     spans: dict[tuple[int, int], tuple[int, int]] = {}
     bases: dict[int, Fraction] = {}
     shown: dict[int, tuple[int, int]] = {}
@@ -199,7 +201,10 @@ def count(packets: Iterable[av.Packet[Any]], film: av.VideoStream, step: int) ->
 def _offsets(
     parts: int, spans: dict[tuple[int, int], tuple[int, int]], bases: dict[int, Fraction], film: int
 ) -> tuple[Fraction, ...]:
-    """Seconds to add to each part, so that the film goes on where it ended (else any stream that is in both)."""
+    """Seconds to add to each part, so that the film continues without a gap.
+
+    If the film is not in both parts, another stream that is in both decides.
+    """
     offsets = [Fraction(0)]
     for part in range(1, parts):
         offset = offsets[-1]

@@ -1,4 +1,4 @@
-"""Sound for containers that do not take the source's codec."""
+"""Re-encode sound for containers that do not support the source's codec."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 6400
 
 
 class AudioTranscoder:
-    """Decodes one audio stream and encodes it anew, cut to the sample."""
+    """Decodes one audio stream and encodes it again, trimmed to the sample."""
 
     def __init__(self, source: av.AudioStream, target: av.AudioStream, codec: str, rate: int, layout: str) -> None:
         self.target = target
@@ -32,7 +32,7 @@ class AudioTranscoder:
 
     @classmethod
     def make(cls, source: av.AudioStream, output: OutputContainer, container: str) -> AudioTranscoder | None:
-        """Add an encoding stream to ``output``; None where the source cannot be decoded."""
+        """Add an encoding stream to ``output``; None if the source cannot be decoded or the target cannot be added."""
         context = source.codec_context
         codec = _AUDIO.get(container)
         if context is None or codec is None:
@@ -59,7 +59,7 @@ class AudioTranscoder:
         try:
             frames = self._source.decode(packet)
         except av.FFmpegError:
-            return  # one damaged packet: a gap in the sound
+            return  # a damaged packet leaves a gap in the sound
         yield from self._encode(frames, offset, end)
 
     def _encode(self, frames: list[av.AudioFrame], offset: Fraction, end: Fraction | None) -> Iterator[av.Packet[Any]]:
@@ -67,12 +67,12 @@ class AudioTranscoder:
             piece = _cut(frame, offset, end)
             if piece is None:
                 continue
-            # A broadcast goes from stereo to mono and back; a resampler is for one kind of sound.
+            # A broadcast can change between stereo and mono, but a resampler accepts only one format.
             shape = (piece.format.name, piece.layout.name, piece.sample_rate)
             if self._resampler is None or shape != self._shape:
                 yield from self._drain()
                 self._shape = shape
-                # Not every arrangement of channels can be mixed to another; then the first ones are taken.
+                # If a channel layout cannot be mixed to the target layout, the first channels are used.
                 self._plain = False
                 try:
                     self._make_resampler().resample(piece)
@@ -101,7 +101,7 @@ class AudioTranscoder:
 
 
 def _cut(frame: av.AudioFrame, offset: Fraction, end: Fraction | None) -> av.AudioFrame | None:
-    """The part of a frame between ``offset`` and ``end`` (seconds), timed from ``offset`` on."""
+    """The part of a frame between ``offset`` and ``end`` in seconds, with times relative to ``offset``."""
     if frame.pts is None:
         return None
     begins = frame.pts * Fraction(frame.time_base or 1) - offset
@@ -132,10 +132,10 @@ def _cut(frame: av.AudioFrame, offset: Fraction, end: Fraction | None) -> av.Aud
 
 
 def _packed(frame: av.AudioFrame) -> av.AudioFrame:
-    """The frame with its channels interleaved, where PyAV's arrays would not be safe.
+    """Interleave the channels of a planar frame with eight channels or more, which PyAV cannot read safely.
 
-    PyAV 18 counts the planes of a frame by looking for a null after them, and FFmpeg has none after
-    the eighth: it reads what lies behind, and the process dies.
+    PyAV 18 counts the planes of a frame up to a null pointer. FFmpeg has none after the eighth plane, so PyAV reads
+    beyond the end of the array, and the process crashes.
     """
     if not frame.format.is_planar or frame.layout.nb_channels < _UNSAFE_PLANES:
         return frame
@@ -144,7 +144,7 @@ def _packed(frame: av.AudioFrame) -> av.AudioFrame:
 
 
 def _first_channels(frame: av.AudioFrame, layout: str) -> av.AudioFrame:
-    """The first channels of a frame, as many as ``layout`` has; the last one is repeated where there are fewer."""
+    """The first channels of a frame, as many as ``layout`` has. If there are fewer, the last one is repeated."""
     frame = _packed(frame)
     count, wanted = frame.layout.nb_channels, av.AudioLayout(layout).nb_channels
     samples = frame.to_ndarray()

@@ -1,8 +1,8 @@
-"""Pixels that a run leaves alone keep the very code values of the source.
+"""Keep the exact YUV values of the source for pixels that a run does not change.
 
-YUV to RGB and back is not the identity: saturated edges leave the RGB cube with chroma at half
-resolution and are clipped (the shared 10-bit test pattern comes back at 28 dB). So the reader
-keeps the decoded frames of the last moments, and the writer takes from them what did not change.
+Converting YUV to RGB and back loses information: with subsampled chroma, saturated edges are outside of the RGB cube
+and are clipped (a 10-bit test pattern came back with a PSNR of 28 dB). So the reader keeps the most recent decoded
+frames, and the writer copies unchanged pixels from them.
 """
 
 from __future__ import annotations
@@ -16,14 +16,15 @@ import numpy as np
 
 from segnst.video.color import ColorTags, ToRGB, samples
 
-# Less than this, in [0,1], is no change: what half precision does to a value, under 1/4 of 1/255.
+# Smaller differences (of values in [0,1]) do not count as changes. This is about the rounding error of half
+# precision, and about a quarter of 1/255.
 _TOLERANCE = np.float32(1 / 1024)
 _BUDGET = 192 * 1024 * 1024
 _MOST = 64
 
 
 class SourceFrames:
-    """Decoded frames by pts, bounded in number and bytes; shared by reader's and writer's threads."""
+    """Decoded frames by pts, limited in number and bytes. The threads of reader and writer may share it."""
 
     def __init__(self) -> None:
         self._frames: OrderedDict[int, av.VideoFrame] = OrderedDict()
@@ -31,7 +32,7 @@ class SourceFrames:
         self._wanted = False
 
     def want(self) -> None:
-        """Ask for frames to be kept; without it nothing is."""
+        """Request that frames are kept. Without this call, none are."""
         self._wanted = True
 
     def clear(self) -> None:
@@ -39,7 +40,7 @@ class SourceFrames:
             self._frames.clear()
 
     def keep(self, pts: int, frame: av.VideoFrame) -> None:
-        """Remember a frame; the oldest ones go when there are too many."""
+        """Keep a frame; the oldest ones are dropped when there are too many."""
         if not self._wanted:
             return
         size = max(1, sum(plane.buffer_size for plane in frame.planes))
@@ -49,7 +50,7 @@ class SourceFrames:
                 self._frames.popitem(last=False)
 
     def take(self, pts: int) -> av.VideoFrame | None:
-        """The frame at ``pts``, if it is still there; it and all earlier ones are forgotten."""
+        """Remove and return the frame at ``pts``, or None if it is not there. Earlier frames are dropped."""
         with self._lock:
             while self._frames:
                 first, frame = next(iter(self._frames.items()))
@@ -62,14 +63,14 @@ class SourceFrames:
 
 
 class Restorer:
-    """Copies unchanged pixels of source frames into converted ones. For one thread only."""
+    """Copies unchanged pixels from source frames into frames for the encoder. Not thread-safe."""
 
     def __init__(self, tags: ColorTags, lines: int, square: tuple[int, int]) -> None:
         self._to_rgb = ToRGB(tags, lines, alpha=False)
         self._square = square
 
     def __call__(self, target: av.VideoFrame, rgb: np.ndarray, source: av.VideoFrame) -> None:
-        """``rgb`` [3,h,w], of the square size, is what ``target`` was converted from."""
+        """Change ``target``, which was converted from ``rgb``, float32 [3,h,w] in [0,1] of the square size."""
         if (source.width, source.height) != (target.width, target.height) or not same_layout(source, target):
             return
         original = self._to_rgb(source, *self._square)
@@ -79,7 +80,7 @@ class Restorer:
         if not same.any():
             return
         if same.shape != (target.height, target.width):
-            # Unchanged is a stored pixel only if all the square ones that it was made from are.
+            # A stored pixel counts as unchanged only if all square pixels that it was made from are unchanged.
             size = (target.width, target.height)
             same = cv2.resize(same.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0.999
         for index in range(len(target.planes)):
@@ -93,23 +94,23 @@ def _layout(name: str) -> str:
 
 
 def same_layout(source: av.VideoFrame, target: av.VideoFrame) -> bool:
-    """Whether code values of one frame mean the same in the other (range and matrix apart)."""
+    """Whether two frames have the same layout of samples, whatever their range and matrix."""
     return _layout(source.format.name) == _layout(target.format.name)
 
 
 def restorable(source_format: str, target_format: str) -> bool:
-    """Whether frames of these pixel formats can exchange pixels: planar YUV of equal layout."""
+    """Whether pixels can be copied between these pixel formats: planar YUV with the same layout, without alpha."""
     return _layout(source_format) == target_format and target_format.startswith("yuv4") and "a" not in target_format
 
 
 def _all_of_block(same: np.ndarray, width: int, height: int) -> np.ndarray:
-    """Chroma samples all of whose luma pixels are the same."""
+    """A mask [height,width] of the chroma samples whose luma pixels are all unchanged."""
     across, down = -(-same.shape[1] // width), -(-same.shape[0] // height)
     edge = ((0, height * down - same.shape[0]), (0, width * across - same.shape[1]))
     if edge != ((0, 0), (0, 0)):
         same = np.pad(same, edge, mode="edge")
     blocks = np.ones((height, width), bool)
-    for row in range(down):  # by slices: numpy's reduction over two axes of bools is ten times slower
+    for row in range(down):  # slices are ten times faster than a NumPy reduction over two axes
         for column in range(across):
             blocks &= same[row::down, column::across]
     return blocks
