@@ -71,7 +71,7 @@ def test_wrong_checksum_leaves_nothing(server: str) -> None:
 
 
 def test_short_and_missing_files(server: str) -> None:
-    for path, says in (("short.pth", "ended after|could not be fetched"), ("gone.pth", "could not be fetched")):
+    for path, says in (("short.pth", "ended after|could not be downloaded"), ("gone.pth", "could not be downloaded")):
         with pytest.raises(WeightsError, match=says):
             fetch(f"{server}/{path}", hashlib.sha256(BODY).hexdigest(), quiet=True)
 

@@ -59,7 +59,7 @@ class VideoSink:
             # Matroska has a field for the aspect ratio, but PyAV cannot set it.
             self._picture, self._aspect = reader.geometry.square, Fraction(1)
             self.warnings.append(
-                f"{self._encoding.encoder} in {container} cannot store the pixel aspect ratio {info.sample_aspect_ratio}: "
+                f"{self._encoding.encoder} in {container} cannot store the pixel aspect {info.sample_aspect_ratio}: "
                 f"the picture was resized to {self._picture[0]}x{self._picture[1]} with square pixels."
             )
         self._size, pad = self._padded()

@@ -37,7 +37,7 @@ class StillSink:
         del pts, duration
         if self._done:
             raise OutputError(
-                f"{self._path} is a single picture, but there are more frames; write a video or a folder instead."
+                f"{self._path} holds one picture, but there are more frames; name a video or a folder instead."
             )
         self._done = True
         info = self._reader.info

@@ -20,7 +20,7 @@ def _first_mask(path: Path) -> None:
 
 
 def _at_home(path: Path) -> None:
-    with pytest.warns(match=f"{path.name} are passed over"):
+    with pytest.warns(match=f"{path.name} are ignored"):
         assert "starry_night" in known_styles()
 
 

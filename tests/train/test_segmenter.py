@@ -194,5 +194,5 @@ def test_an_alias_may_mean_several_classes() -> None:
     regions = regions_from_names(PARTS, {"door": ["left_door", "right_door"], "car": ["*"]})
     assert [r.name for r in resolve("door", regions)] == ["left_door", "right_door"]
     assert [r.index for r in resolve("car", regions)] == [1, 2, 3, 4]
-    with pytest.raises(UsageError, match=r"'doors'.*left_door|left_door.*'doors'|'doors', which is no class"):
+    with pytest.raises(UsageError, match=r"'doors'.*left_door|left_door.*'doors'|'doors', which is not a class"):
         regions_from_names(PARTS, {"door": ["doors"]})

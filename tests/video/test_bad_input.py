@@ -120,8 +120,8 @@ def test_no_permission(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize(
     ("range_", "words"),
     [
-        ({"start": 0.3, "end": 0.2}, "must lie before the end"),
-        ({"start": 0.2, "end": 0.2}, "must lie before the end"),
+        ({"start": 0.3, "end": 0.2}, "must be before the end"),
+        ({"start": 0.2, "end": 0.2}, "must be before the end"),
         ({"start": 99}, "nothing from 99 s on"),
         ({"start": -1}, "must not be negative"),
         ({"start": 0.101, "end": 0.102}, "has no frame between"),
