@@ -77,6 +77,6 @@ def test_a_collection_has_an_identity_by_default() -> None:
     }
     assert different["identity_steps"] > 0
     assert set(different) == {
-        "iterations", "batch", "crop", "style_size", "learning_rate", "style_rate", "identity_steps", "temporal_from",
+        "iterations", "batch", "crop", "learning_rate", "style_rate", "identity_steps", "temporal_from",
         "free_share",
     }  # fmt: skip

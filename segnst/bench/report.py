@@ -198,7 +198,7 @@ class Files:
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise OutputError(f"The folder {file.parent} cannot be made ({error.strerror}).") from error
+            raise OutputError(f"The folder {file.parent} cannot be created ({error.strerror}).") from error
         return cls(file)
 
     def write(self, report: Report) -> list[Path]:

@@ -33,7 +33,7 @@ def _room(output: Path | None) -> None:
         try:
             output.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise OutputError(f"The folder {output.parent} cannot be made ({error.strerror}).") from error
+            raise OutputError(f"The folder {output.parent} cannot be created ({error.strerror}).") from error
 
 
 def _give(text: str, report: dict[str, Any], output: Path | None, json: bool, quiet: bool, *, both: bool) -> None:

@@ -135,7 +135,7 @@ def _outputs(output: Path | None, sheet: Path | None, overwrite: bool) -> list[P
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise OutputError(f"The folder {path.parent} cannot be made ({error.strerror}).") from error
+            raise OutputError(f"The folder {path.parent} cannot be created ({error.strerror}).") from error
         if path.exists() and not overwrite:
             raise OutputError(f"{path} exists already; choose another name or allow --overwrite.")
     if sheet is not None:

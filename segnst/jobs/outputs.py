@@ -75,7 +75,7 @@ def folder_for(output: Path) -> Iterator[None]:
         output.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         _remove_empty(missing)
-        raise OutputError(f"The folder {output.parent} cannot be made ({error.strerror}).") from error
+        raise OutputError(f"The folder {output.parent} cannot be created ({error.strerror}).") from error
     try:
         yield
     except BaseException:

@@ -48,8 +48,8 @@ class StyleSettings:
     batch: int = setting(3, "Crops a step.", metavar="N", group=TRAINING, min=1)
     crop: int = setting(192, "Side of a crop.", metavar="PX", group=TRAINING, min=32, unit="px")
     style_size: int = setting(
-        384,
-        "Short side of the painting: a larger one gives larger strokes.",
+        448,
+        "Width to which the painting is scaled: larger gives larger strokes.",
         metavar="PX",
         group=TRAINING,
         min=32,
@@ -123,7 +123,6 @@ class CollectionSettings(StyleSettings):
     iterations: int = restated(StyleSettings, "iterations", 4000)
     batch: int = restated(StyleSettings, "batch", 2)
     crop: int = restated(StyleSettings, "crop", 256)
-    style_size: int = restated(StyleSettings, "style_size", 448)
     learning_rate: float = restated(StyleSettings, "learning_rate", 1e-3)
     style_rate: float = restated(StyleSettings, "style_rate", 3.0)
     identity_steps: int = restated(StyleSettings, "identity_steps", 200)
