@@ -1,9 +1,9 @@
-"""segnst styles video per segment: the car as one painting, the background as another, steady and with its sound.
+"""segnst styles video per segment: the car in one style, the background in another, without flicker and with sound.
 
     import segnst
     segnst.style_video("street.mp4", "out.mp4", ["car=starry_night", "background=great_wave"])
 
-Everything below is imported when first used, so that ``import segnst`` is quick.
+Everything below is imported on first use, so that ``import segnst`` is fast.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Everything that decides what a run produces; the plan file holds the same names."""
+"""The settings of a styling run, and the plan file (TOML) that holds them under the same names."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from segnst.errors import PlanError, UsageError, did_you_mean
 from segnst.setting import check, setting
 from segnst.untrusted import first_line, read_toml, short
 
-MAX_NUMBER = 1e12  # of a setting
+MAX_NUMBER = 1e12  # largest absolute value of a number in a plan file
 WHAT, WHERE, LOOK, STEADINESS = "What", "Where", "Look", "Steadiness"
 FILES, RUNNING = "Reading and writing", "Running"
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Settings of a styling run. Times are seconds, half-open; points and boxes are upright pixels of the input.
+    """Settings of a styling run. The help text of each field describes it (``segnst.setting``).
 
-    The names are those of the plan file; every field says what it is (``segnst.setting``).
+    ``start`` is included and ``end`` is not, both in seconds. Points and boxes are in pixels of the upright input.
     Raises UsageError for a value that its field does not allow.
     """
 
     styles: tuple[str, ...] = setting(
         (),
-        "Which region gets which style; a STYLE without REGION= is for the whole frame. Repeat it.",
+        "Which region gets which style; a STYLE without REGION= is for the whole frame. Can be repeated.",
         metavar="REGION[,REGION]=STYLE[@STRENGTH]",
         group=WHAT,
         options=("-s", "--style"),
@@ -35,106 +35,130 @@ class Settings:
     )
     segmenter: str = setting(
         "deeplab",
-        "What finds the regions: a name (deeplab, deeplab:PX, mask_rcnn, kmeans:K, files:PATH …), or the path of a "
-        "trained one.",
+        "Segmenter that finds the regions: a name (deeplab, deeplab:PX, mask_rcnn, kmeans:K, files:PATH …), or the "
+        "file of one that you trained.",
         metavar="NAME|PATH",
         group=WHERE,
         complete="segmenter",
     )
     box: tuple[str, ...] = setting(
         (),
-        "An object, by a box around it (px), followed through the clip as the region NAME (object). Repeat it.",
+        "Box in px around an object, which is followed through the clip as region NAME (default: object). Can be "
+        "repeated.",
         metavar="[NAME:]X,Y,W,H[@TIME]",
         group=WHERE,
         repeat=True,
     )
     point: tuple[str, ...] = setting(
-        (), "A pixel of the object. Repeat it.", metavar="[NAME:]X,Y[@TIME]", group=WHERE, repeat=True
+        (), "Pixel that belongs to the object. Can be repeated.", metavar="[NAME:]X,Y[@TIME]", group=WHERE, repeat=True
     )
     not_point: tuple[str, ...] = setting(
-        (), "A pixel beside the object. Repeat it.", metavar="[NAME:]X,Y[@TIME]", group=WHERE, repeat=True
+        (),
+        "Pixel that does not belong to the object. Can be repeated.",
+        metavar="[NAME:]X,Y[@TIME]",
+        group=WHERE,
+        repeat=True,
     )
     foreground: str | None = setting(
-        None, "Strokes on the object (not black) of the frame's shape.", metavar="MASK.png", group=WHERE
+        None,
+        "Picture of the frame's shape that marks the object by strokes that are not black.",
+        metavar="MASK.png",
+        group=WHERE,
     )
-    background: str | None = setting(None, "Strokes beside the object.", metavar="MASK.png", group=WHERE)
+    background: str | None = setting(
+        None, "The same with strokes that mark what is not the object.", metavar="MASK.png", group=WHERE
+    )
     at: str | None = setting(
-        None, "Where in the clip it was pointed: seconds (2.5) or a frame (60f).", metavar="TIME", group=WHERE
+        None,
+        "Time in the clip that points, boxes and strokes refer to: seconds (2.5) or a frame (60f).",
+        metavar="TIME",
+        group=WHERE,
     )
     masks: str | None = setting(
-        None, "Masks from files: a folder of PNGs, a mask video, a still, COCO JSON.", metavar="PATH", group=WHERE
+        None, "Masks from files: a folder of PNGs, a mask video, a still or COCO JSON.", metavar="PATH", group=WHERE
     )
     masks_override: str | None = setting(
         None,
-        "Label maps (000012.png) that win on their frames and tell those beside them. In a mask of 0 and 255, 255 is "
-        "the first region; else values are the segmenter's classes.",
+        "Label maps (000012.png for frame 12) that replace the masks of their frames and influence the frames next to "
+        "them. In a mask of 0 and 255, 255 is the first region; otherwise the values are the segmenter's classes.",
         metavar="DIR",
         group=WHERE,
     )
     mask_classes: str | None = setting(
-        None, "Names of the values in --masks, in order.", metavar="NAME,NAME…", group=WHERE
+        None, "Names of the values in --masks, in their order.", metavar="NAME,NAME…", group=WHERE
     )
     flow: str = setting("dis", "Optical flow: dis or raft.", metavar="NAME", group=STEADINESS, complete="flow")
     edge: str = setting(
         "guided",
-        "How borders between regions are drawn: guided, feather:PX, hard, threshold:X.",
+        "How the borders between regions are drawn: guided, feather:PX, hard or threshold:X.",
         metavar="HOW",
         group=LOOK,
         complete="edge",
     )
-    stabilize: bool = setting(True, "Hold the paint steady.", group=STEADINESS)
-    stability: float = setting(0.9, "How steady.", metavar="X", group=STEADINESS, min=0, max=1)
+    stabilize: bool = setting(True, "Keep the paint from flickering.", group=STEADINESS)
+    stability: float = setting(0.9, "How strongly; 1 is the steadiest.", metavar="X", group=STEADINESS, min=0, max=1)
     fast: bool = setting(
         False,
-        "For speed: the bundled styles' narrower network, one look at what is where.",
+        "Faster, with less quality: a narrower network for the bundled styles, and segmentation at one scale only.",
         group=RUNNING,
     )
     tile: Literal["off", "exact", "auto"] = setting(
         "off",
-        "Paint in pieces, for 4K and above: exact (the same picture), auto (faster), off.",
+        "Paint in tiles, for 4K and above: exact (gives the same picture), auto (faster) or off.",
         group=RUNNING,
     )
     stroke_size: float = setting(
-        1.0, "Size of the strokes; 1 is as they were learned.", metavar="X", group=LOOK, min=0.25, max=8
+        1.0, "Size of the strokes; 1 is the size that was trained.", metavar="X", group=LOOK, min=0.25, max=8
     )
-    keep_colors: bool = setting(False, "Keep the colors of the input and paint its luminance only.", group=LOOK)
+    keep_colors: bool = setting(False, "Keep the colors of the input and paint only its luminance.", group=LOOK)
     keep_colors_of: str = setting(
-        "", "The same for these regions only, separated by commas.", metavar="REGION,…", group=LOOK
+        "", "The same, only for these regions, separated by commas.", metavar="REGION,…", group=LOOK
     )
-    start: float | None = setting(None, "First second.", metavar="SECONDS", group=FILES, min=0, unit="seconds")
-    end: float | None = setting(None, "Second to stop before.", metavar="SECONDS", group=FILES)
-    max_size: int | None = setting(None, "Reduce the long side to this.", metavar="PX", group=FILES, min=16, unit="px")
+    start: float | None = setting(
+        None, "Time at which to start.", metavar="SECONDS", group=FILES, min=0, unit="seconds"
+    )
+    end: float | None = setting(
+        None, "Time at which to stop; the frame at this time is left out.", metavar="SECONDS", group=FILES
+    )
+    max_size: int | None = setting(
+        None, "Reduce the long side to this size.", metavar="PX", group=FILES, min=16, unit="px"
+    )
     fps: float | None = setting(
-        None, "Frames a second of a folder of frames (25).", metavar="N", group=FILES, above=0, max=1000
+        None, "Frame rate of a folder of frames. Default: 25.", metavar="N", group=FILES, above=0, max=1000
     )
     codec: str | None = setting(
         None,
-        "h264, hevc, vp9, av1, ffv1 … Default: by the output's suffix.",
+        "Video codec: h264, hevc, vp9, av1, ffv1 … Default: by the output's suffix.",
         metavar="NAME",
         group=FILES,
         complete="codec",
     )
-    crf: int | None = setting(None, "Quality of the encoder; lower is better.", metavar="N", group=FILES, min=0, max=63)
+    crf: int | None = setting(
+        None, "Constant rate factor of the encoder; lower is better quality.", metavar="N", group=FILES, min=0, max=63
+    )
     preset: str | None = setting(
         None, "Speed of the encoder: ultrafast to placebo.", metavar="NAME", group=FILES, complete="preset"
     )
-    audio: bool = setting(True, "Copy the sound tracks.", group=FILES, options=("--keep-audio/--no-audio",))
+    audio: bool = setting(True, "Copy the audio tracks.", group=FILES, options=("--keep-audio/--no-audio",))
     device: str = setting(
         "auto", "Where to compute: auto, cpu, cuda, cuda:N or mps.", metavar="NAME", group=RUNNING, complete="device"
     )
-    offline: bool = setting(False, "Fetch nothing.", group=RUNNING)
+    offline: bool = setting(False, "Download nothing.", group=RUNNING)
 
     def __post_init__(self) -> None:
         check(self)
         if self.end is not None and not self.end > (self.start or 0):
-            raise UsageError(f"--end ({self.end:g} s) must lie after --start ({self.start or 0:g} s).")
+            raise UsageError(f"--end ({self.end:g} s) must be later than --start ({self.start or 0:g} s).")
 
 
 def read_plan_file(path: Path) -> dict[str, Any]:
-    """Settings from a TOML file. Raises InputError (missing, unreadable) or PlanError (unknown or wrong entries)."""
+    """Return the settings that a TOML file holds, by name.
+
+    Raises InputError (missing or unreadable file), PlanError (unknown or wrong entries).
+    """
     try:
         values = read_toml(path, "plan file")
-    except ValueError as error:  # not TOML, not UTF-8, or a number of thousands of digits
+    except ValueError as error:  # not TOML, not UTF-8, or a number with thousands of digits
         raise PlanError(f"The plan file {path} is not TOML: {first_line(error)}.") from error
     fields = {f.name: f for f in dataclasses.fields(Settings)}
     for key, value in values.items():
@@ -153,9 +177,9 @@ def read_plan_file(path: Path) -> dict[str, Any]:
         else:
             good = isinstance(value, str)
         if good and isinstance(value, int | float) and not abs(value) <= MAX_NUMBER:
-            raise PlanError(f"{path}: the setting '{key}' should be a finite number of sensible size.")
+            raise PlanError(f"{path}: the setting '{key}' must be a finite number of at most {MAX_NUMBER:g}.")
         if good and any("\0" in text for text in (value if isinstance(value, list) else [str(value)])):
-            raise PlanError(f"{path}: the setting '{key}' holds a zero character.")
+            raise PlanError(f"{path}: the setting '{key}' must not contain a NUL character.")
         if not good:
-            raise PlanError(f"{path}: the setting '{key}' should be {kind.replace(' | None', '')}, got {short(value)}.")
+            raise PlanError(f"{path}: the setting '{key}' must be {kind.replace(' | None', '')}, got {short(value)}.")
     return {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}

@@ -1,6 +1,6 @@
-"""What can be chosen by name. A new method is one file and one line here.
+"""Tables of everything that is chosen by name. To add a method, write a file and add a line here.
 
-Values are ``module:function``; nothing is imported before it is chosen.
+The values are ``module:function``; a module is imported only when its name is chosen.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SEGMENTERS = {
     "files": "segnst.segmentation.files:load",
 }
 
-# the same for checkpoint files, by the architecture that their metadata states
+# the same function for checkpoint files, by the architecture in their metadata
 SEGMENTER_FILES = {
     "deeplabv3-mobilenet_v2": "segnst.segmentation.networks.deeplab:load",
     "maskrcnn_resnet50_fpn_v2": "segnst.segmentation.networks.mask_rcnn:load",
@@ -39,7 +39,7 @@ SELECTORS: dict[str, str] = {
     "sam_vit_b": "segnst.segmentation.objects.sam:load",
 }
 
-# load(name, *, device, offline) -> Tracker without marks, or None where it is not available; NAME or NAME:FOLDER
+# load(name, *, device, offline) -> Tracker without marks as yet, or None if it is not available; name or NAME:FOLDER
 TRACKERS = {
     "sam2": "segnst.segmentation.objects.sam2_video:load",
 }
@@ -57,14 +57,14 @@ FLOWS = {
     "raft": "segnst.flow.raft:load",
 }
 
-# load(tensors, metadata) -> network, RGB [B,3,H,W] in [0,1] to the same, or None when the file is of another kind
+# load(tensors, metadata) -> network from RGB [B,3,H,W] in [0,1] to the same, or None if the file is of another kind
 STYLE_CHECKPOINTS = {
     "segnst": "segnst.style.checkpoints:load_own",
     "examples": "segnst.style.checkpoints:load_examples",
     "lengstrom": "segnst.style.lengstrom:load",
 }
 
-# run(samples, context) -> one picture [1,3,H,W] per sample, in order (segnst.bench.samples)
+# run(samples, context) -> one picture [1,3,H,W] for each sample, in order (segnst.bench.samples)
 STABILITY_METHODS = {
     "per-frame": "segnst.bench.methods.per_frame:run",
     "segnst": "segnst.bench.methods.ours:run",
@@ -75,7 +75,11 @@ STABILITY_METHODS = {
 
 
 def get(table: dict[str, str], name: str, what: str) -> Callable[..., Any]:
-    """The function behind a name. Raises UsageError with the nearest known name."""
+    """Return the function that a table holds for ``name``.
+
+    what  the kind of thing that is chosen, for the message
+    Raises UsageError, which suggests the most similar name, if the table lacks the name.
+    """
     if name not in table:
         raise UsageError(f"There is no {what} '{name}'.{did_you_mean(name, table)} Known: {', '.join(table)}.")
     module, _, function = table[name].partition(":")

@@ -1,8 +1,8 @@
-"""Settings that say of themselves what they are: the one source of an option's name, default, limits and help.
+"""Fields of dataclasses that describe themselves: the only source of an option's name, default, limits and help.
 
-A field of a dataclass that is made by :func:`setting` carries a :class:`Setting`. The command line builds its options
-from it (``segnst.cli.from_settings``), and :func:`check`, which the dataclass calls in ``__post_init__``, holds the
-limits for everyone who builds the dataclass: on the command line, in a plan file and in Python alike.
+A field that is declared with :func:`setting` carries a :class:`Setting`. The command line builds its options from these
+(``segnst.cli.from_settings``). The dataclass calls :func:`check` in ``__post_init__``, so that the limits hold for
+values from the command line, from a plan file and from Python.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ _KEY = "setting"
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What a field is to those who set it.
+    """The description of a field for those who set it.
 
-    help      one or two sentences for ``--help``, without the limits and the default, which are added
-    metavar   what to type for the value
-    group     heading that the option stands under in ``--help``
-    min, max  limits that belong to the range;  above  a limit that does not
-    unit      of the limits, for messages ("px")
-    options   the option's names where the field's own name does not serve: ``("-s", "--style")``
-    repeat    a tuple is given by repeating the option, not as one text with commas
-    parse     makes the value from the text on the command line, where the type of the field does not say how
-    complete  what a shell offers for it (``segnst.cli.completion``)
+    help      one or two sentences for ``--help``; limits and default are added to them
+    metavar   placeholder of the value, such as ``PX``
+    group     heading under which the option is listed in ``--help``
+    min, max  inclusive limits;  above  an exclusive lower limit
+    unit      unit of the limits for messages, such as "px"
+    options   names of the option if they differ from the field's name: ``("-s", "--style")``
+    repeat    a tuple is given by repeating the option instead of as one text with commas
+    parse     converts the text on the command line to a value, if the type of the field is not enough to do so
+    complete  kind of words that the shell completes (``segnst.cli.completion``)
     """
 
     help: str
@@ -48,7 +48,7 @@ class Setting:
 
     @property
     def limits(self) -> str:
-        """The limits in words, such as ``0 to 1`` or ``at least 16 px``; empty where there are none."""
+        """The limits in words, such as ``0 to 1`` or ``at least 16 px``; empty if there are none."""
         unit = f" {self.unit}" if self.unit else ""
         if self.above is not None:
             return f"above {self.above:g}" + (f", at most {self.max:g}{unit}" if self.max is not None else unit)
@@ -59,7 +59,7 @@ class Setting:
         return f"at most {self.max:g}{unit}" if self.max is not None else ""
 
     def allows(self, value: object) -> bool:
-        """Whether a number lies within the limits. Only finite numbers do."""
+        """Whether ``value`` is a finite number within the limits."""
         if not isinstance(value, int | float) or not math.isfinite(value):
             return False
         return (
@@ -70,14 +70,17 @@ class Setting:
 
 
 def setting(default: T, help: str, **more: Any) -> T:
-    """A field with a default and what :class:`Setting` holds. For type checkers it is the default itself."""
+    """Declare a field with a default; ``more`` are the other arguments of :class:`Setting`.
+
+    Type checkers see the default itself, as with ``dataclasses.field``.
+    """
     field: Any = dataclasses.field(default=default, metadata={_KEY: Setting(help, **more)})
     result: T = field
     return result
 
 
 def restated(owner: type, name: str, default: T, **more: Any) -> T:
-    """The setting of a base class with another default (and, in ``more``, whatever else differs)."""
+    """Declare the setting ``name`` of another class again with a default; ``more`` are other differences."""
     known: Setting = owner.__dataclass_fields__[name].metadata[_KEY]  # type: ignore[attr-defined]
     field: Any = dataclasses.field(default=default, metadata={_KEY: dataclasses.replace(known, **more)})
     result: T = field
@@ -95,13 +98,13 @@ class Described:
 
     @property
     def choices(self) -> tuple[str, ...]:
-        """The words that a ``Literal`` allows."""
+        """The values that a ``Literal`` allows; empty for other types."""
         kinds = (self.type, *get_args(self.type))
         return next((get_args(kind) for kind in kinds if get_origin(kind) is Literal), ())
 
     @property
     def options(self) -> tuple[str, ...]:
-        """The names of the option."""
+        """All names of the option."""
         dashed = self.name.replace("_", "-")
         if self.about.options:
             return self.about.options
@@ -109,7 +112,7 @@ class Described:
 
     @property
     def option(self) -> str:
-        """The name of the option that messages use: the long one."""
+        """The long name of the option, which messages use."""
         return next(o for o in self.options if o.startswith("--")).partition("/")[0]
 
 
@@ -129,8 +132,10 @@ def described(owner: type) -> tuple[Described, ...]:
 
 
 def check(settings: Any) -> None:
-    """Raise UsageError for the first value of a settings object that its field does not allow; None is always allowed
-    where the field's type names it."""
+    """Raise UsageError for the first value of a settings object that its field does not allow.
+
+    None is allowed for every field whose type includes it.
+    """
     for field in described(type(settings)):
         value = getattr(settings, field.name)
         for one in _parts(field, value):
@@ -164,6 +169,6 @@ def _check(field: Described, value: Any) -> None:
 
 
 def _is_number(kind: Any) -> bool:
-    """Whether a field holds numbers: one, one or None, or a tuple of them."""
+    """Whether a field of this type holds a number, a number or None, or a tuple of numbers."""
     kinds = get_args(kind) or (kind,)
     return any(k in (int, float) for k in kinds)

@@ -1,4 +1,4 @@
-"""The settings of styling that stability is measured with."""
+"""The styling settings of ``segnst bench stability``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from segnst.setting import restated
 
 @dataclass(frozen=True, slots=True)
 class StabilitySettings(Settings):
-    """``Settings`` with the plan and the size that saved results were measured with."""
+    """``Settings`` whose defaults are the plan and the size of the results in the repository."""
 
     styles: tuple[str, ...] = restated(Settings, "styles", ("starry_night_single",))
     max_size: int | None = restated(Settings, "max_size", 640)

@@ -1,4 +1,4 @@
-"""The command line: ``segnst COMMAND``. Commands import torch only when they run, so that ``--help`` is at once."""
+"""The command line: ``segnst COMMAND``. Commands import torch only when they run, so that ``--help`` is immediate."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ INTERRUPTED = 130
 
 app = typer.Typer(
     name="segnst",
-    help="Style video per segment: the car as one painting, the background as another, steady and with its sound.",
+    help="Style video per segment: the car in one style, the background in another, without flicker and with sound.",
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -87,8 +87,10 @@ def _restore(variable: str, value: str | None) -> None:
 
 
 def _global_options_first(arguments: list[str]) -> list[str]:
-    """``segnst style a.png --max-pixels 9`` as ``segnst --max-pixels 9 style a.png``: who was told to allow more pixels
-    writes it behind everything else."""
+    """Move ``--max-pixels N`` in front of the command, where click expects it.
+
+    A user who is told to allow more pixels appends the option to the command: ``segnst style a.png --max-pixels 9``.
+    """
     found = next((k for k, a in enumerate(arguments) if a.partition("=")[0] == "--max-pixels"), None)
     if found is None or "--" in arguments[:found]:
         return arguments
@@ -101,7 +103,7 @@ def _interrupt(signum: int, frame: object) -> NoReturn:
 
 
 def _tell_warnings() -> None:
-    """Our own warnings as one line, without the place in the code."""
+    """Print warnings of segnst as one line, without the place in the code."""
     usual = warnings.showwarning
 
     def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
@@ -134,7 +136,7 @@ def main() -> None:
         # the reader of stdout has gone; keep Python from failing again when it flushes at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
-    except OSError as error:  # a disk, a name or a right that stands in the way, wherever it was met
+    except OSError as error:  # a full disk, a bad name or a missing permission that no command handles
         where = f"{short(str(error.filename))}: " if error.filename else ""
         print(f"segnst: {where}{error.strerror or error}.", file=sys.stderr)
         sys.exit(1)
@@ -146,8 +148,8 @@ def main() -> None:
         if os.environ.get("SEGNST_DEBUG"):
             traceback.print_exc()
         print(
-            f"segnst: an error that should not happen: {type(error).__name__}: {error}\n"
-            "Please report it, with what SEGNST_DEBUG=1 prints.",
+            f"segnst: an unexpected error: {type(error).__name__}: {error}\n"
+            "Please report it, together with the traceback that SEGNST_DEBUG=1 prints.",
             file=sys.stderr,
         )
         sys.exit(1)

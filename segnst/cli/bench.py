@@ -1,4 +1,4 @@
-"""``segnst bench``, all but stability."""
+"""``segnst bench collection``, ``gatys``, ``tracking`` and ``selection``."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from segnst.config import FILES, WHAT
 
 MEASURE = "Measuring"
 
-app = typer.Typer(help="Benchmarks.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="Run benchmarks.", no_args_is_help=True, rich_markup_mode=None)
 
 
 @app.callback()
 def _group() -> None:
-    """Benchmarks."""
+    """Run benchmarks."""
 
 
 def _room(output: Path | None) -> None:
-    """Make the folder of an output before any work is done. Raises OutputError."""
+    """Create the folder of an output before any work is done. Raises OutputError."""
     from segnst.errors import OutputError
 
     if output is not None:
@@ -37,7 +37,10 @@ def _room(output: Path | None) -> None:
 
 
 def _give(text: str, report: dict[str, Any], output: Path | None, json: bool, quiet: bool, *, both: bool) -> None:
-    """Figures on stdout, and as JSON into a file where one is named; ``both``: beside it the text, as Markdown."""
+    """Print the text, or the report as JSON, and write the report to ``output`` if that is given.
+
+    both  write the report as ``output`` with .json and the text as ``output`` with .md
+    """
     from segnst.files import write_text
 
     data = json_module.dumps(report, indent=1)
@@ -54,33 +57,37 @@ def _give(text: str, report: dict[str, Any], output: Path | None, json: bool, qu
 
 @app.command(cls=GroupedCommand)
 def collection(
-    paintings: Annotated[Path, typer.Argument(metavar="PAINTINGS", help="Folder of the styles' paintings.")],
+    paintings: Annotated[Path, typer.Argument(metavar="PAINTINGS", help="Folder of the paintings of the styles.")],
     listing: Annotated[
         Path | None,
-        option("Which painting is which style (TOML), as it was trained with.", "--list", metavar="FILE", group=WHAT),
+        option("Which painting is which style (TOML), as for training.", "--list", metavar="FILE", group=WHAT),
     ] = None,
     file: Annotated[
-        Path | None, option("The collection. Default: the bundled one.", "--collection", metavar="FILE", group=WHAT)
+        Path | None,
+        option("Collection to measure. Default: the bundled one.", "--collection", metavar="FILE", group=WHAT),
     ] = None,
     singles: Annotated[
         list[str] | None,
-        option("A network trained for one style alone. Repeat it.", "--single", metavar="STYLE=FILE", group=WHAT),
+        option("Network trained for this style alone. Can be repeated.", "--single", metavar="STYLE=FILE", group=WHAT),
     ] = None,
     photos: Annotated[
         Path | None,
         option(
-            "Photos to paint, none of the training's. Default: frames of the rendered clips.",
+            "Photos to paint, which were not trained on. Default: frames of the rendered clips.",
             metavar="DIR",
             group=WHAT,
         ),
     ] = None,
-    count: Annotated[int, option("How many of them.", metavar="N", group=WHAT, min=1)] = 8,
+    count: Annotated[int, option("Number of photos.", metavar="N", group=WHAT, min=1)] = 8,
     features: Features = "vgg19",
     output: Annotated[Path | None, option("Write X.json and X.md.", "-o", "--output", metavar="X", group=FILES)] = None,
     offline: Offline = False,
     json: Json = False,
 ) -> None:
-    """Losses, artifacts, strength and speed of a collection; against single networks and a pass for each style."""
+    """Measure losses, artifacts, strength and speed of a collection.
+
+    It is compared with networks of one style, and with one pass for each style.
+    """
     from segnst.bench.collection import Alone, Judge, Picture, frames_of_clips, markdown, measure
     from segnst.errors import InputError, UsageError
     from segnst.perceptual.encoders import load_encoder
@@ -116,21 +123,23 @@ def collection(
 
 @app.command(cls=GroupedCommand)
 def gatys(
-    content: Annotated[Path, typer.Argument(metavar="CONTENT", help="A picture.")],
-    painting: Annotated[Path, typer.Argument(metavar="PAINTING", help="A painting.")],
-    steps: Annotated[int, option("Evaluations of loss and gradient.", metavar="N", group=MEASURE, min=1)] = 300,
-    max_size: Annotated[int, option("Long side.", metavar="PX", group=MEASURE, min=32)] = 512,
-    repeats: Annotated[int, option("Runs of each, in turn.", metavar="N", group=MEASURE, min=1)] = 1,
+    content: Annotated[Path, typer.Argument(metavar="CONTENT", help="Picture to paint.")],
+    painting: Annotated[Path, typer.Argument(metavar="PAINTING", help="Painting whose style it gets.")],
+    steps: Annotated[
+        int, option("Number of evaluations of loss and gradient.", metavar="N", group=MEASURE, min=1)
+    ] = 300,
+    max_size: Annotated[int, option("Long side of the pictures.", metavar="PX", group=MEASURE, min=32)] = 512,
+    repeats: Annotated[int, option("Number of runs of each method, in turn.", metavar="N", group=MEASURE, min=1)] = 1,
     features: Features = "vgg19",
     output: Annotated[
-        Path | None, option("The figures as JSON.", "-o", "--output", metavar="FILE", group=FILES)
+        Path | None, option("Also write the figures here as JSON.", "-o", "--output", metavar="FILE", group=FILES)
     ] = None,
     device: Device = "auto",
     offline: Offline = False,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> None:
-    """`segnst optimize` against a plain optimization loop: time, and loss at full size."""
+    """Compare `segnst optimize` with a plain optimization loop: time, and loss at full size."""
     from segnst.bench.gatys import measure
     from segnst.device import choose_device
     from segnst.errors import OutputError
@@ -158,9 +167,11 @@ def gatys(
 @app.command(cls=GroupedCommand)
 def tracking(
     clips: Annotated[
-        list[Path], typer.Argument(metavar="DIR…", help="Folders of frames with NAME_mask.png beside each frame.")
+        list[Path], typer.Argument(metavar="DIR…", help="Folders of frames, with NAME_mask.png for each frame.")
     ],
-    frames: Annotated[int | None, option("Only the first so many frames.", metavar="N", group=FILES, min=2)] = None,
+    frames: Annotated[
+        int | None, option("Use only so many frames, from the first on.", metavar="N", group=FILES, min=2)
+    ] = None,
     device: Device = "auto",
     output: Annotated[
         Path | None, option("Also write JSON here.", "-o", "--output", metavar="FILE", group=FILES)
@@ -168,7 +179,7 @@ def tracking(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Follow an object whose true mask is given on the first frame; J and F of the frames that follow."""
+    """Follow an object from its true mask on the first frame; measure J and F (DAVIS) of the later frames."""
     from segnst.bench.clips import gather
     from segnst.bench.tracking import follow_clips, table
     from segnst.device import choose_device
@@ -181,18 +192,23 @@ def tracking(
 
 @app.command(cls=GroupedCommand)
 def selection(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="images/ with labels/ (values: `segnst classes`).")],
-    region: Annotated[str, option("Whose label is cut out.", metavar="REGION", group=WHAT)] = "person",
-    objects: Annotated[int, option("Only photos with so many of them; 0: all.", metavar="N", group=WHAT, min=0)] = 2,
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Folder with images/ and labels/ (values: `segnst classes`).")
+    ],
+    region: Annotated[str, option("Region whose objects are cut out.", metavar="REGION", group=WHAT)] = "person",
+    objects: Annotated[
+        int, option("Use only photos with so many of them; 0: all photos.", metavar="N", group=WHAT, min=0)
+    ] = 2,
     least: Annotated[
-        float, option("Share of the picture that counts as one.", metavar="X", group=WHAT, min=0, max=1)
+        float, option("Smallest share of the picture that counts as an object.", metavar="X", group=WHAT, min=0, max=1)
     ] = 0.03,
     every: Annotated[
-        int, option("Every N-th photo by its name was held back from training.", metavar="N", group=WHAT, min=0)
+        int, option("Every N-th photo, by its name, was held back from training.", metavar="N", group=WHAT, min=0)
     ] = 8,
-    held_back: Annotated[bool, option("Only the photos that --every names.", "--held-back", group=WHAT)] = False,
+    held_back: Annotated[bool, option("Use only the photos that were held back.", "--held-back", group=WHAT)] = False,
     selector: Annotated[
-        str, option("What cuts out: grabcut, sam or sam_vit_b.", metavar="NAME", group=MEASURE, complete="selector")
+        str,
+        option("What draws the masks: grabcut, sam or sam_vit_b.", metavar="NAME", group=MEASURE, complete="selector"),
     ] = "grabcut",
     device: Device = "auto",
     offline: Offline = False,
@@ -202,7 +218,7 @@ def selection(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Cut objects out of labeled photos by a box on each, as wide as its label; IoU with the label."""
+    """Cut objects out of labeled photos by the bounding boxes of their labels; measure the IoU with the labels."""
     from segnst.bench.selection import measure_selection, table
     from segnst.device import choose_device
 

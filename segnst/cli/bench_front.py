@@ -20,24 +20,26 @@ if TYPE_CHECKING:
     from segnst.bench.front import Method, Picture, Report, Yardstick
 
 MEASURE = "Measuring"
-SHEET_WIDTH = 320  # px of a picture of the sheet
+SHEET_WIDTH = 320  # px, width of each picture on the sheet
 
 
 def front(
     folder: Annotated[
-        Path | None, typer.Argument(metavar="[PAINTINGS]", help="Folder of paintings, named by --list or their files.")
+        Path | None,
+        typer.Argument(metavar="[PAINTINGS]", help="Folder of paintings, named by --list or by their files."),
     ] = None,
     listing: Annotated[
         Path | None,
         option("Which file of PAINTINGS is which style (TOML), as for training.", "--list", metavar="FILE", group=WHAT),
     ] = None,
     paintings: Annotated[
-        list[str] | None, option("A painting. Repeat it.", "--painting", metavar="NAME=PATH", group=WHAT)
+        list[str] | None,
+        option("Painting to compare with. Can be repeated.", "--painting", metavar="NAME=PATH", group=WHAT),
     ] = None,
     frames: Annotated[
         list[str] | None,
         option(
-            "A still, or frame N of a video, none of the training's. Repeat it. Default: frame 20 of the three "
+            "Still, or frame N of a video, which was not trained on. Can be repeated. Default: frame 20 of the three "
             "rendered clips.",
             "--frame",
             metavar="FILE[@N]",
@@ -47,7 +49,7 @@ def front(
     collections: Annotated[
         list[str] | None,
         option(
-            "A collection: each style that has a painting. Repeat it.",
+            "Collection, of which all styles that have a painting are measured. Can be repeated.",
             "--collection",
             metavar="[METHOD=]PATH",
             group=WHAT,
@@ -56,22 +58,27 @@ def front(
     checkpoints: Annotated[
         list[str] | None,
         option(
-            "A network of one style for the painting NAME; those of one METHOD share a row of means. Repeat it.",
+            "Network of one style, for the painting NAME; those of one METHOD share a row of means. Can be repeated.",
             "--checkpoint",
             metavar="[METHOD:]NAME=PATH",
             group=WHAT,
         ),
     ] = None,
     lbfgs: Annotated[
-        str | None, option("Optimize each frame from the photo, in so many steps.", metavar="N,N…", group=MEASURE)
+        str | None,
+        option(
+            "Also optimize each frame, starting from the photo, for each of these numbers of steps.",
+            metavar="N,N…",
+            group=MEASURE,
+        ),
     ] = None,
     lbfgs_on: Annotated[
-        str | None, option("Only after these paintings. Default: all.", metavar="NAME,NAME…", group=MEASURE)
+        str | None, option("Paintings that --lbfgs is used with. Default: all.", metavar="NAME,NAME…", group=MEASURE)
     ] = None,
     painted: Annotated[
         list[str] | None,
         option(
-            "Pictures painted elsewhere, FRAME__PAINTING.png. Repeat it.",
+            "Folder of pictures from another program, named FRAME__PAINTING.png. Can be repeated.",
             "--painted",
             metavar="METHOD=FOLDER",
             group=WHAT,
@@ -81,21 +88,23 @@ def front(
     deep_features: Annotated[
         str | None,
         option(
-            "The one for relu4_1, a name or a file. Default: that of --features.", metavar="NAME|FILE", group="Losses"
+            "Perceptual network for relu4_1: a name or a file. Default: that of --features.",
+            metavar="NAME|FILE",
+            group="Losses",
         ),
     ] = None,
     output: Annotated[
-        Path | None, option("Write X.json, X.md and X.png, a plot.", "-o", "--output", metavar="X", group=FILES)
+        Path | None, option("Write X.json, X.md and the plot X.png.", "-o", "--output", metavar="X", group=FILES)
     ] = None,
     sheet: Annotated[
-        Path | None, option("Write all painted frames as one picture, for looking.", metavar="PNG", group=FILES)
+        Path | None, option("Also write all painted frames as one picture.", metavar="PNG", group=FILES)
     ] = None,
     overwrite: Annotated[bool, option("Replace outputs that exist.", "--overwrite", group=FILES)] = False,
     offline: Offline = False,
-    json: Annotated[bool, option("Figures on stdout as JSON instead of tables.", "--json", group=FILES)] = False,
+    json: Annotated[bool, option("Print the figures as JSON instead of tables.", "--json", group=FILES)] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Content and style of painted frames: collections, single networks, optimization and others' side by side."""
+    """Measure content and style losses of frames painted by collections, networks of one style and optimization."""
     from segnst.bench.front import Yardstick, markdown, measure, read_frames
     from segnst.perceptual.encoders import load_encoder
 
@@ -124,7 +133,7 @@ def front(
 
 
 def _outputs(output: Path | None, sheet: Path | None, overwrite: bool) -> list[Path]:
-    """X.json, X.md and X.png; the sheet is checked with them. Raises OutputError before any work is done."""
+    """Return the paths X.json, X.md and X.png, after checking them and the sheet. Raises OutputError."""
     from segnst.errors import OutputError
     from segnst.video.pictures import check_png
 
@@ -159,7 +168,7 @@ def _paintings(folder: Path | None, listing: Path | None, given: Sequence[str]) 
     from segnst.video.pictures import read_picture
 
     if listing is not None and folder is None:
-        raise UsageError("--list says which file of a folder is which style: name the folder PAINTINGS, too.")
+        raise UsageError("--list needs the folder PAINTINGS, whose files it names.")
     found = [(m.name, path) for path, m, _ in read_paintings(folder, listing)] if folder is not None else []
     found += [(name, Path(path)) for name, path in (_pair(text, "--painting", "NAME=PATH") for text in given)]
     if not found:
@@ -200,7 +209,9 @@ def _steps(text: str | None) -> list[int] | None:
     try:
         return [int(part) for part in names_of(text)]
     except ValueError as error:
-        raise UsageError(f"--lbfgs takes numbers of steps, such as 20,40,60, got '{text}'.") from error
+        raise UsageError(
+            f"--lbfgs takes numbers of steps, separated by commas, such as 20,40,60, got '{text}'."
+        ) from error
 
 
 def _optimized(yardstick: Yardstick, steps: list[int] | None, on: str | None, names: Sequence[str]) -> list[Method]:
@@ -209,7 +220,7 @@ def _optimized(yardstick: Yardstick, steps: list[int] | None, on: str | None, na
 
     if steps is None:
         if on is not None:
-            raise UsageError("--lbfgs-on says after which paintings --lbfgs paints: give --lbfgs, too.")
+            raise UsageError("--lbfgs-on needs --lbfgs with numbers of steps.")
         return []
     chosen = names if on is None else names_of(on)
     for name in chosen:
@@ -223,7 +234,7 @@ def _say(row: dict[str, Any]) -> None:
 
 
 class _Sheet:
-    """Painted frames at the size of the sheet, a row for each painting and frame."""
+    """A listener that keeps all painted frames for the sheet, which has a row for each painting and frame."""
 
     def __init__(self, frames: Sequence[Picture]) -> None:
         self.frames = {f.name: f.rgb for f in frames}
@@ -242,7 +253,7 @@ class _Sheet:
 
 
 def _write(report: Report, files: Sequence[Path]) -> list[Path]:
-    """Raises OutputError."""
+    """Write the report as JSON, Markdown and a plot; return the files. Raises OutputError."""
     from segnst.bench.front import markdown
     from segnst.bench.plots import draw_content_style
     from segnst.files import write_text

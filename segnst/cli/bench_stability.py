@@ -25,48 +25,56 @@ def stability(
         list[Path] | None,
         typer.Argument(
             metavar="[CLIP]…",
-            help="Videos, folders of frames, or folders with NAME_mask.png beside each frame. Default: the rendered "
+            help="Videos or folders of frames, which may have NAME_mask.png for each frame. Default: the rendered "
             "clips in videos/.",
         ),
     ] = None,
     methods: Annotated[
         str | None,
-        option("Which ones, separated by commas. Default: all.", metavar="NAME,…", group=WHAT, complete="method"),
+        option(
+            "Methods to measure, separated by commas. Default: all.", metavar="NAME,…", group=WHAT, complete="method"
+        ),
     ] = None,
     mask: Annotated[
-        str, option("Whose mask is measured where the plan names none.", metavar="REGION", group=WHERE)
+        str, option("Region whose mask is measured if the plan names none.", metavar="REGION", group=WHERE)
     ] = "vehicle",
-    frames: Annotated[int | None, option("Only the first so many frames.", metavar="N", group=FILES, min=2)] = None,
+    frames: Annotated[
+        int | None, option("Use only so many frames, from the first on.", metavar="N", group=FILES, min=2)
+    ] = None,
     raft: Annotated[
         Path | None,
         option(
-            "RAFT small weights, to measure where there is no truth; fetched otherwise.", metavar="FILE", group=MEASURE
+            "Weights of RAFT small, which measures clips without true flow; fetched by default.",
+            metavar="FILE",
+            group=MEASURE,
         ),
     ] = None,
     features: Annotated[
         Path | None,
-        option("VGG weights, to measure style by; VGG19 is fetched otherwise.", metavar="FILE", group=MEASURE),
+        option("VGG weights to measure style with; VGG19 is fetched by default.", metavar="FILE", group=MEASURE),
     ] = None,
     paintings: Annotated[
         list[str] | None,
-        option("The painting of a style. Repeat it.", "--painting", metavar="STYLE=FILE", group=MEASURE),
+        option("Painting of a style. Can be repeated.", "--painting", metavar="STYLE=FILE", group=MEASURE),
     ] = None,
-    flow_cache: Annotated[Path | None, option("Keep measuring flows here.", metavar="DIR", group=MEASURE)] = None,
+    flow_cache: Annotated[
+        Path | None, option("Folder that keeps the flows used for measuring.", metavar="DIR", group=MEASURE)
+    ] = None,
     against: Annotated[
         Path | None,
-        option("Compare with saved results; exit 1 where something got worse.", metavar="FILE", group=MEASURE),
+        option("Compare with these saved results; exit with 1 if something got worse.", metavar="FILE", group=MEASURE),
     ] = None,
     tolerance: Annotated[
         float,
-        option("Share by which a figure may get worse against the saved one.", metavar="X", group=MEASURE, min=0),
+        option("Share by which a figure may be worse than the saved one.", metavar="X", group=MEASURE, min=0),
     ] = 0.1,
     force: Annotated[
-        bool, option("Compare though plan, clips, frames or measuring flow differ.", "--force", group=MEASURE)
+        bool, option("Compare even if plan, clips, frames or measuring flow differ.", "--force", group=MEASURE)
     ] = False,
     output: Annotated[
         Path | None,
         option(
-            "Write X.json, X.md and plots, or a folder for stability.json and the like.",
+            "Write PATH.json, PATH.md and plots; if PATH is a folder, stability.json and so on in it.",
             "-o",
             "--output",
             metavar="PATH",
@@ -76,7 +84,7 @@ def stability(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Flicker, sharpness, style, masks and ghosts: per-frame styling, segnst and known methods side by side."""
+    """Measure flicker, sharpness, style, masks and ghosting of per-frame styling, segnst and known methods."""
     from segnst import registry
     from segnst.bench.against import compare, load_report, refuse_early
     from segnst.bench.clips import gather, read_painting
@@ -86,7 +94,7 @@ def stability(
     from segnst.errors import UsageError
     from segnst.plan import parse_plan
 
-    # whatever can be wrong is said before anything is measured or fetched
+    # all input is checked before anything is measured or fetched
     plan = parse_plan(settings.styles)
     saved = load_report(against) if against is not None else None
     files = Files.at(output) if output is not None else None
@@ -114,7 +122,7 @@ def stability(
     with Printer(quiet) as printer:
         report = run_benchmark(chosen, options, features=(digest, note), progress=printer.progress)
     print(json_module.dumps(report, indent=1, ensure_ascii=False) if json else table(report))
-    # saved results that are compared with are replaced only by results that are no worse
+    # if the output is the file compared with, it is replaced only by results that are no worse
     itself = files is not None and against is not None and files.json.resolve() == against.resolve()
     if files is not None and not itself:
         tell(files.write(report), quiet)
@@ -123,7 +131,7 @@ def stability(
         print(f"\n{comparison}", file=sys.stderr if json else sys.stdout)
         if comparison.worse:
             if itself:
-                print(f"{against} was left as it is.", file=sys.stderr)
+                print(f"{against} was not changed.", file=sys.stderr)
             raise typer.Exit(1)
     if files is not None and itself:
         tell(files.write(report), quiet)

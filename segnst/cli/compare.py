@@ -16,15 +16,15 @@ from segnst.study.settings import CompareOptions
 
 @with_options
 def compare(
-    contents: Annotated[list[Path], typer.Argument(metavar="CONTENT…", help="Pictures.")],
+    contents: Annotated[list[Path], typer.Argument(metavar="CONTENT…", help="Pictures to paint.")],
     painting: Annotated[
-        Path, option("The painting that style losses are measured against.", metavar="FILE", group=WHAT)
+        Path, option("Painting for the optimizers, and for measuring style losses.", metavar="FILE", group=WHAT)
     ],
     given: Given[CompareOptions],
     output: Annotated[
         Path | None,
         option(
-            "Writes X.json, X.md and X.png.",
+            "Write X.json, X.md and X.png.",
             "-o",
             "--output",
             metavar="X",
@@ -36,7 +36,7 @@ def compare(
     json: ReportJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Optimization and networks on the same pictures: losses by layer, time, memory, steadiness, one sheet.
+    """Compare optimization and networks on the same pictures: losses by layer, time, memory, steadiness, a sheet.
 
     Example:
 

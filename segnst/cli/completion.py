@@ -1,6 +1,6 @@
-"""What a shell offers when the user presses the tab key. Nothing here imports torch: a shell does not wait.
+"""Words that a shell offers when the user presses the tab key. Nothing here imports torch, so that they come at once.
 
-A completer is called by typer with what has been typed so far and returns the words that may follow.
+Typer calls a completer with the word that has been typed so far; it returns the words that complete it.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from segnst import registry
 from segnst.masks.classes import STREET
 from segnst.weights import bundled_dir, home_dir
 
-_LONGEST_HEADER = 1 << 24  # bytes; a longer one belongs to no file of ours
+_LONGEST_HEADER = 1 << 24  # bytes; no file of segnst has a longer one
 Completer = Callable[[str], list[str]]
 
 
 def completer(what: str | tuple[str, ...] | None) -> Completer | None:
-    """The completer for some words, or for a kind of thing: a key of ``KINDS``."""
+    """Return the completer for some words, or for a key of ``_KINDS``; None if there is nothing to complete."""
     if not what:
         return None
     if isinstance(what, str):
@@ -37,7 +37,7 @@ def _words(*words: str) -> Completer:
 
 
 def _header(path: Path) -> dict[str, str]:
-    """The metadata of a safetensors file, read without torch; empty where it cannot be read."""
+    """Read the metadata of a safetensors file without torch; empty if it cannot be read."""
     try:
         with path.open("rb") as file:
             (length,) = struct.unpack("<Q", file.read(8))
@@ -48,7 +48,7 @@ def _header(path: Path) -> dict[str, str]:
 
 
 def _styles() -> Iterator[str]:
-    """Names of the styles of ``models/`` and ``$SEGNST_HOME``."""
+    """Yield the names of the styles in ``models/`` and ``$SEGNST_HOME``."""
     for path in (p for folder in (bundled_dir(), home_dir()) for p in sorted(folder.glob("*.safetensors"))):
         facts = _header(path)
         if facts.get("format") == "segnst-johnson":
@@ -60,12 +60,12 @@ def _styles() -> Iterator[str]:
 
 
 def style_names(incomplete: str) -> list[str]:
-    """Names of styles."""
+    """Complete the name of a style."""
     return _fitting(dict.fromkeys(_styles()), incomplete)
 
 
 def plan_entries(incomplete: str) -> list[str]:
-    """Entries of a plan: a region with ``=`` first, or a style; behind the ``=`` the styles."""
+    """Complete an entry of a plan: first a region with ``=``, or a style; after the ``=`` a style."""
     region, equals, _ = incomplete.partition("=")
     styles = [*dict.fromkeys(_styles()), "original"]
     if equals:
@@ -74,7 +74,7 @@ def plan_entries(incomplete: str) -> list[str]:
 
 
 def model_names(incomplete: str) -> list[str]:
-    """Names of weights that can be fetched."""
+    """Complete the name of weights that can be fetched."""
     from segnst.catalog import REMOTE
 
     return _fitting(["all", *(weights.name for weights in REMOTE)], incomplete)

@@ -11,33 +11,34 @@ import typer
 from segnst.cli.from_settings import option
 from segnst.cli.help import GroupedCommand
 
-app = typer.Typer(help="Measure.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="Measure against ground truth.", no_args_is_help=True, rich_markup_mode=None)
 
 
 @app.callback()
 def _group() -> None:
-    """Measure."""
+    """Measure against ground truth."""
 
 
 @app.command(cls=GroupedCommand)
 def masks(
     prediction: Annotated[
-        Path, typer.Argument(metavar="PRED_DIR", help="Label maps, as `segnst segment` writes them.")
+        Path, typer.Argument(metavar="PRED_DIR", help="Predicted label maps, as `segnst segment` writes them.")
     ],
     truth: Annotated[Path, typer.Argument(metavar="TRUTH_DIR", help="True label maps under the same names.")],
     classes: Annotated[
         str | None,
         option(
-            "Names in order of their values, separated by commas. Default: classes.json in PRED_DIR, or the nine.",
+            "Class names in the order of their values, separated by commas. Default: those of classes.json in "
+            "PRED_DIR, or the nine bundled classes.",
             metavar="NAME,…",
         ),
     ] = None,
     output: Annotated[
-        Path | None, option("Also write the figures here (JSON).", "-o", "--output", metavar="FILE")
+        Path | None, option("Also write the figures here as JSON.", "-o", "--output", metavar="FILE")
     ] = None,
-    json: Annotated[bool, option("Figures on stdout as JSON instead of a table.", "--json")] = False,
+    json: Annotated[bool, option("Print the figures as JSON instead of a table.", "--json")] = False,
 ) -> None:
-    """IoU and boundary F of each class: predicted label maps against true ones (255 is ignored)."""
+    """Measure IoU and boundary F of each class: predicted label maps against true ones (255 is ignored)."""
     from segnst.bench.masks import evaluate_masks, table
     from segnst.files import write_text
 

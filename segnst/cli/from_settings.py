@@ -5,9 +5,9 @@
     @with_options
     def collection(paintings: …, settings: Annotated[StyleSettings, Without("warmup")], out: Path = Path()) -> None:
 
-Names, defaults, limits and help come from the fields (``segnst.setting``). The command receives the settings object,
-built and checked, so a value that is out of range gets the same message here and in Python. A parameter annotated
-``Given[Settings]`` receives the values instead, with the names of those that were given on the command line.
+Names, defaults, limits and help come from the fields (``segnst.setting``). The command receives the checked settings
+object, so that a value out of range gets the same message here and in Python. A parameter that is annotated
+``Given[Settings]`` receives the values instead, and the names of those that were given on the command line.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ S = TypeVar("S")
 
 @dataclasses.dataclass(frozen=True)
 class Without:
-    """Fields that a command does not offer; they keep their defaults."""
+    """The fields that a command has no options for; they keep their defaults."""
 
     names: tuple[str, ...]
 
@@ -39,7 +39,7 @@ class Without:
 
 @dataclasses.dataclass(frozen=True)
 class Only:
-    """The fields that a command offers; the others keep their defaults."""
+    """The fields that a command has options for; the others keep their defaults."""
 
     names: tuple[str, ...]
 
@@ -49,14 +49,18 @@ class Only:
 
 @dataclasses.dataclass(frozen=True)
 class Given(Generic[S]):
-    """The values of the settings that a command offers, before they are built."""
+    """The values of the options, before a settings object is built from them."""
 
     owner: type[S]
     values: Mapping[str, Any]
-    explicit: frozenset[str]  # names of those that were given on the command line
+    explicit: frozenset[str]  # names of the values that were given on the command line
 
     def build(self, beneath: Mapping[str, Any] | None = None, **fixed: Any) -> S:
-        """The settings; values ``beneath``, such as those of a file, fill what was not given on the command line."""
+        """Build the settings. Raises UsageError for a value that is not allowed.
+
+        beneath  values, such as those of a file, for the fields that were not given on the command line
+        fixed    values that replace all others
+        """
         filling = {k: v for k, v in (beneath or {}).items() if k not in self.explicit}
         return self.owner(**{**self.values, **filling, **fixed})
 
@@ -68,11 +72,11 @@ class _Place:
     parameter: str
     owner: type
     fields: tuple[Described, ...]
-    raw: bool  # Given instead of the settings themselves
+    raw: bool  # whether the command receives Given instead of the settings
 
 
 def with_options(command: Callable[..., None]) -> Callable[..., None]:
-    """The command with options in the place of its settings."""
+    """Decorate a command: its parameters for settings are replaced by options for their fields."""
     hints = get_type_hints(command, include_extras=True)
     places: list[_Place] = []
     parameters: list[inspect.Parameter] = []
@@ -106,7 +110,7 @@ def _is_explicit(context: typer.Context, name: str) -> bool:
 
 
 def _place(name: str, hint: Any) -> _Place | None:
-    """What an annotated parameter asks for, or None for an argument or an option of the command's own."""
+    """Return the settings that a parameter stands for, or None if it is an ordinary argument or option."""
     plain, notes = hint, list[Without | Only]()
     if get_origin(hint) is Annotated:
         plain, *rest = get_args(hint)
@@ -125,9 +129,9 @@ def _place(name: str, hint: Any) -> _Place | None:
 
 
 def like(owner: type, name: str, **other: Any) -> Any:
-    """The option of a field, for a command that takes this one value: ``Annotated[str, like(Settings, "segmenter")]``.
+    """Return the option of one field, for a command that has only this one: ``Annotated[str, like(Settings, "flow")]``.
 
-    other  what differs, as :class:`segnst.setting.Setting` holds it
+    other  attributes of :class:`segnst.setting.Setting` that differ
     """
     field = next(f for f in described(owner) if f.name == name)
     return _option(dataclasses.replace(field, about=dataclasses.replace(field.about, **other)))
@@ -141,8 +145,11 @@ def option(
     complete: str | tuple[str, ...] | None = None,
     **more: Any,
 ) -> Any:
-    """An option of a command's own, as typer reads it: group and complete as :class:`segnst.setting.Setting` has them;
-    more  what else typer takes, such as ``min``."""
+    """Return an option, as typer reads it, that belongs to no settings.
+
+    group, complete  as in :class:`segnst.setting.Setting`
+    more             other arguments of ``typer.Option``, such as ``min``
+    """
     return typer.Option(
         *names, help=help, metavar=metavar, rich_help_panel=group, autocompletion=completer(complete), **more
     )
@@ -150,7 +157,7 @@ def option(
 
 def _option(field: Described) -> Any:
     about, limits = field.about, field.about.limits
-    if about.max is None and about.min in (0, 1):  # as everyone would expect
+    if about.max is None and about.min in (0, 1):  # these limits are too obvious to show
         limits = ""
     default = ", ".join(map(str, field.default)) if about.repeat and field.default else True
     return option(
@@ -164,7 +171,7 @@ def _option(field: Described) -> Any:
 
 
 def _parameter(field: Described) -> inspect.Parameter:
-    """The option of a field with its default, as a parameter of a command."""
+    """Return a parameter of a command for a field: its option and its default."""
     default = field.default
     if isinstance(default, tuple):
         default = None if field.about.repeat else ",".join(map(str, default))
@@ -173,7 +180,10 @@ def _parameter(field: Described) -> inspect.Parameter:
 
 
 def _cli_type(field: Described) -> Any:
-    """What typer reads for a field: a word for choices (the settings check them) and for lists with commas."""
+    """Return the type that typer parses a field as.
+
+    Choices and lists with commas are parsed as text; the settings check and convert them.
+    """
     if field.about.repeat:
         return Optional[list[str]]  # noqa: UP045 - typer reads the annotation
     if field.about.parse is not None or get_origin(field.type) in (tuple, Literal):
@@ -184,7 +194,7 @@ def _cli_type(field: Described) -> Any:
 
 
 def _value(field: Described, given: Any) -> Any:
-    """A value of the command line as the field holds it. Raises UsageError."""
+    """Convert a value of the command line to the type of the field. Raises UsageError."""
     about = field.about
     if about.repeat:
         return tuple(given) if given else field.default

@@ -1,4 +1,4 @@
-"""``--help`` with its options in named groups, in plain text that fits 80 columns, on a terminal and in a pipe."""
+"""``--help`` as plain text that fits 80 columns, with the options in named groups."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from typing import Any
 
 from typer.core import TyperCommand
 
-# the order of the groups; a command has those that its options name
+# the order of the groups; a command shows those that have options
 ORDER = (
     "What", "Where", "Look", "Steadiness", "Losses", "Optimizing", "Training", "The steps", "Measuring",
     "Reading and writing", "Running",
 )  # fmt: skip
 OTHERS = "Options"
-_WIDEST = 28  # characters; help of a longer option begins on the next line
+_WIDEST = 28  # characters; the help of an option with a longer name begins on the next line
 
 
 class GroupedCommand(TyperCommand):
-    """A command that shows its options under the headings that they name (``rich_help_panel`` in typer's words)."""
+    """A command whose help lists the options under the headings of their ``rich_help_panel``."""
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Write the arguments, then the options group by group; ``--help`` stands in the last group."""
+        """Write the arguments, then the options by group; ``--help`` is in the last group."""
         arguments: list[tuple[str, str]] = []
         groups: dict[str, list[tuple[str, str]]] = {}
         last: list[tuple[str, str]] = []
@@ -42,13 +42,13 @@ class GroupedCommand(TyperCommand):
         for name, records in sections:
             if records:
                 with formatter.section(name):
-                    # the same width everywhere, so that all groups have one left edge
+                    # one width for all groups, so that their help texts are aligned
                     formatter.write_dl([(left.ljust(width), _in_words(right)) for left, right in records], width)
 
 
 def _in_words(text: str) -> str:
-    """Limits as words where typer has formulas, and in one pair of brackets with the default."""
-    text = re.sub(r"(; )?x>=[01](?=[;\]])", "", text)  # as everyone would expect
+    """Replace typer's formulas for limits by words, and put limits and default into one pair of brackets."""
+    text = re.sub(r"(; )?x>=[01](?=[;\]])", "", text)  # these limits are too obvious to show
     text = re.sub(r"x>=(\d+)", r"at least \1", text)
     text = re.sub(r"([\d.]+)<=x<=([\d.]+)", r"\1 to \2", text)
     text = re.sub(r"default: \(([^()]*)\)", r"default: \1", text)

@@ -1,4 +1,4 @@
-"""``segnst styles``, ``classes``, ``models`` and ``doctor``: what there is."""
+"""``segnst styles``, ``classes``, ``models`` and ``doctor``, which show what is available."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ from segnst.cli.printer import Printer
 from segnst.config import Settings
 
 models_app = typer.Typer(
-    help="Weights: where they lie, on what terms; fetch them.", no_args_is_help=True, rich_markup_mode=None
+    help="List the weights that segnst uses with their terms, or fetch them.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
-Json = Annotated[bool, option("As JSON.", "--json")]
+Json = Annotated[bool, option("Print the list as JSON.", "--json")]
 
 
 def _print(facts: Any, json: bool, text: str) -> None:
@@ -25,13 +27,13 @@ def _print(facts: Any, json: bool, text: str) -> None:
 
 
 def styles(
-    photo: Annotated[Path | None, typer.Argument(metavar="[PHOTO]", help="A picture to paint, for --sheet.")] = None,
-    sheet: Annotated[Path | None, option("Draw PHOTO in every style.", metavar="PNG")] = None,
-    fast: Annotated[bool, option("The narrower network.", "--fast")] = False,
+    photo: Annotated[Path | None, typer.Argument(metavar="[PHOTO]", help="Picture to paint for --sheet.")] = None,
+    sheet: Annotated[Path | None, option("Write a sheet that shows PHOTO in every style.", metavar="PNG")] = None,
+    fast: Annotated[bool, option("Use the narrower network, which is faster.", "--fast")] = False,
     overwrite: Annotated[bool, option("Replace a sheet that exists.", "--overwrite")] = False,
     json: Json = False,
 ) -> None:
-    """List the styles that can be called by name; with --sheet, draw them all on a picture."""
+    """List the styles that can be used by name; with --sheet, also paint a photo in all of them."""
     from segnst.errors import UsageError
     from segnst.style.checkpoints import known_styles
 
@@ -56,7 +58,7 @@ def classes(
     offline: Annotated[bool, like(Settings, "offline", group=None)] = False,
     json: Json = False,
 ) -> None:
-    """List the classes that a segmenter knows, with the names accepted for each."""
+    """List the classes that a segmenter knows, with all names that are accepted for each."""
     from segnst.device import choose_device
     from segnst.segmentation.from_settings import load_segmenter
 
@@ -67,7 +69,7 @@ def classes(
 
 @models_app.command("list", cls=GroupedCommand)
 def models_list(json: Json = False) -> None:
-    """All weights that segnst uses: where they lie or come from, and their terms."""
+    """List all weights that segnst uses: their paths or sources, and their terms."""
     from segnst.catalog import catalog
 
     rows = catalog()
@@ -90,7 +92,7 @@ def models_pull(
     ],
     quiet: Annotated[bool, option("Print no progress.", "-q", "--quiet")] = False,
 ) -> None:
-    """Fetch weights beforehand, so that later runs need no network."""
+    """Download weights now, so that later runs need no network."""
     from segnst.catalog import pull
 
     for path in pull(names, quiet=quiet):

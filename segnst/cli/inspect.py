@@ -20,28 +20,33 @@ if TYPE_CHECKING:
 
 @with_options
 def inspect(
-    image: Annotated[Path, typer.Argument(metavar="IMAGE", help="Picture, or video (its first frames).")],
+    image: Annotated[
+        Path, typer.Argument(metavar="IMAGE", help="Picture, or video of which the first frames are used.")
+    ],
     given: Given[InspectSettings],
     edges: Annotated[
-        bool, option("Instead, every --edge of `segnst style` at 400 %, for the plan in -s.", "--edges", group=WHAT)
+        bool,
+        option(
+            "Show all kinds of --edge of `segnst style` at 400 % instead, for the plan in -s.", "--edges", group=WHAT
+        ),
     ] = False,
     styles: Annotated[
         list[str] | None,
-        like(Settings, "styles", help="With --edges: the plan, as for `segnst style`. Repeat it."),
+        like(Settings, "styles", help="With --edges: the plan, as for `segnst style`. Can be repeated."),
     ] = None,
     output: Annotated[
         Path | None,
-        option("PNG or HTML page. Default: results/<stem>_inspect.png", "-o", "--output", metavar="FILE", group=FILES),
+        option("PNG or HTML file. Default: results/<stem>_inspect.png", "-o", "--output", metavar="FILE", group=FILES),
     ] = None,
     overwrite: Overwrite = False,
     json: ReportJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """What the networks see of a picture: feature maps, Gram matrices, saliency, on one page."""
+    """Show what networks compute from a picture: feature maps, Gram matrices and saliency, on one page."""
     from segnst.errors import UsageError
 
     if styles and not edges:
-        raise UsageError("-s belongs to --edges.")
+        raise UsageError("-s is used only with --edges.")
     settings = given.build()
     report: EdgesReport | InspectReport
     with Printer(quiet) as printer:

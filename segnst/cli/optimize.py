@@ -26,18 +26,16 @@ if TYPE_CHECKING:
 STEPS = "The steps"
 Output = Annotated[
     Path | None,
-    option(
-        "Default: results/<stem>_<paintings>.<ext> of the input's kind.", "-o", "--output", metavar="PATH", group=FILES
-    ),
+    option("File to write. Default: results/<stem>_<paintings>.<ext>", "-o", "--output", metavar="PATH", group=FILES),
 ]
-Every = Annotated[int | None, option("Keep every N-th step, as PNGs in <output>_steps/.", metavar="N", group=STEPS)]
-Gif = Annotated[Path | None, option("A film of the steps, as GIF.", metavar="FILE", group=STEPS)]
-Mp4 = Annotated[Path | None, option("A film of the steps, as MP4.", metavar="FILE", group=STEPS)]
+Every = Annotated[int | None, option("Keep every N-th step as a PNG in <output>_steps/.", metavar="N", group=STEPS)]
+Gif = Annotated[Path | None, option("Also write a film of the steps as GIF.", metavar="FILE", group=STEPS)]
+Mp4 = Annotated[Path | None, option("Also write a film of the steps as MP4.", metavar="FILE", group=STEPS)]
 Curves = Annotated[
-    Path | None, option("Curves of all losses: this PNG and a JSON beside it.", metavar="FILE", group=STEPS)
+    Path | None, option("Also write the curves of all losses as this PNG, and as JSON.", metavar="FILE", group=STEPS)
 ]
-Overwrite = Annotated[bool, option("Replace outputs that exist.", "--overwrite", group=FILES)]
-Json = Annotated[bool, option("Report on stdout as JSON, with the losses of every step.", "--json", group=FILES)]
+Overwrite = Annotated[bool, option("Replace existing outputs.", "--overwrite", group=FILES)]
+Json = Annotated[bool, option("Print the report as JSON, with the losses of every step.", "--json", group=FILES)]
 
 
 def _tell(report: OptimizeReport | SweepReport | ReconstructReport, as_json: bool, quiet: bool) -> None:
@@ -45,7 +43,7 @@ def _tell(report: OptimizeReport | SweepReport | ReconstructReport, as_json: boo
         print_json(report)
     elif not quiet:
         if report.converged:
-            print(f"converged after {report.steps} steps: nothing changed any more", file=sys.stderr)
+            print(f"converged after {report.steps} steps: the loss no longer changes", file=sys.stderr)
         last = report.losses[-1]
         print(
             f"{report.steps} steps in {report.seconds:.1f} s on {report.features}: "
@@ -58,7 +56,7 @@ def _tell(report: OptimizeReport | SweepReport | ReconstructReport, as_json: boo
 
 @with_options
 def optimize(
-    content: Annotated[Path, typer.Argument(metavar="CONTENT", help="Still, or a short video.")],
+    content: Annotated[Path, typer.Argument(metavar="CONTENT", help="Still or short video to paint.")],
     options: OptimizeOptions,
     losses: LossWeights,
     settings: OptimizeSettings,
@@ -68,7 +66,9 @@ def optimize(
     sweep: Annotated[
         str | None,
         option(
-            "The output is a grid (PNG) of pictures and curves, one a value.", metavar="NAME=A,B,…", group=OPTIMIZING
+            "Vary a setting; the output is a grid (PNG) with a picture and a curve for each value.",
+            metavar="NAME=A,B,…",
+            group=OPTIMIZING,
         ),
     ] = None,
     output: Output = None,
@@ -80,7 +80,7 @@ def optimize(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Paint a still by optimization (Gatys 2016): the best picture, not the fastest.
+    """Paint a picture by optimization (Gatys 2016), which is slow and gives the best quality.
 
     Examples:
 
@@ -108,8 +108,10 @@ def optimize(
 
 @with_options
 def reconstruct(
-    what: Annotated[str, typer.Argument(metavar="content|style", help="What to reconstruct from the features.")],
-    image: Annotated[Path, typer.Argument(metavar="IMAGE", help="Whose features.")],
+    what: Annotated[
+        str, typer.Argument(metavar="content|style", help="What to reconstruct: the content or the style.")
+    ],
+    image: Annotated[Path, typer.Argument(metavar="IMAGE", help="Picture whose features are used.")],
     settings: ReconstructSettings,
     optimization: Annotated[ReconstructOptimizing, Only("steps", "optimizer", "pooling", "seed")],
     output: Output = None,
@@ -121,7 +123,7 @@ def reconstruct(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """What a layer keeps of a picture: one with the same features, or the same Gram matrices, from noise."""
+    """Reconstruct a picture from noise so that a layer has the same features, or the same Gram matrices."""
     from segnst.jobs.optimize_film import FilmOptions
     from segnst.study.reconstruct import reconstruct_file
 

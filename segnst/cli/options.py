@@ -1,4 +1,4 @@
-"""Options that several commands share: where and how loud to run, what is printed, what is replaced."""
+"""Options that several commands share: device, verbosity, printed output, overwriting."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from segnst.jobs.optimize_settings import OptimizeOptions
 Device = Annotated[str, like(Settings, "device")]
 Offline = Annotated[bool, like(Settings, "offline")]
 Quiet = Annotated[bool, option("Print no progress and no summary.", "-q", "--quiet", group=RUNNING)]
-Json = Annotated[bool, option("Figures on stdout as JSON instead of a table.", "--json", group=FILES)]
-ReportJson = Annotated[bool, option("Report on stdout as JSON.", "--json", group=FILES)]
-Overwrite = Annotated[bool, option("Replace an output that exists.", "--overwrite", group=FILES)]
+Json = Annotated[bool, option("Print the figures as JSON instead of a table.", "--json", group=FILES)]
+ReportJson = Annotated[bool, option("Print the report as JSON.", "--json", group=FILES)]
+Overwrite = Annotated[bool, option("Replace an existing output.", "--overwrite", group=FILES)]
 Features = Annotated[str, like(OptimizeOptions, "features")]
 
 
 def names_of(text: str) -> tuple[str, ...]:
-    """What a list of names, separated by commas, holds."""
+    """Split a list of names at its commas."""
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def tell(written: Sequence[Path], quiet: bool) -> None:
-    """Say on stderr which files were written."""
+    """Print on stderr which files were written, unless ``quiet``."""
     if not quiet:
         print("wrote " + ", ".join(map(str, written)), file=sys.stderr)

@@ -1,7 +1,7 @@
-"""Events of a job, and its report, as the command line shows them.
+"""Printing the events of a job and its report.
 
-Progress goes to stderr: on a terminal one line that is written over; elsewhere nothing for frames, and a line every
-tenth of the steps for an optimization. Warnings are told in any case.
+Progress goes to stderr. On a terminal it is one line that is overwritten. Elsewhere, frames print nothing and an
+optimization prints a line after every tenth of its steps. Warnings are always printed.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ from types import TracebackType
 from segnst.jobs.events import Context, Event, Frames, JobReport, Measured, Step, Warned
 
 WIDTH = 30  # characters of the bar
-PAUSE = 0.2  # seconds between two lines on a terminal
+PAUSE = 0.2  # seconds between two updates of the line on a terminal
 
 
 class Printer:
-    """A listener that prints; a context manager, which ends the line that it has begun.
+    """A listener that prints events; as a context manager, it ends the progress line.
 
-    ``context`` is one to run a job in; ``progress`` is for what is no job and tells (frames done, expected or None).
+    Jobs run in ``context``. Work that is not a job calls ``progress`` with (frames done, expected frames or None).
     """
 
     def __init__(self, quiet: bool = False) -> None:
         self.quiet, self.terminal = quiet, sys.stderr.isatty()
         self.context = Context(self)
         self._last = float("-inf")
-        self._open = False  # whether a line has been begun and not ended
-        self._steps = False  # losses tell more than the number of frames
+        self._open = False  # whether the progress line is not ended yet
+        self._steps = False  # whether steps are shown; the number of frames is then left out
 
     def __enter__(self) -> Printer:
         return self
@@ -58,7 +58,7 @@ class Printer:
             )
 
     def progress(self, done: int, expected: int | None) -> None:
-        """As a Frames event."""
+        """Show the number of frames, as for a Frames event."""
         self.context.frames(done, expected)
 
     def _frames(self, event: Frames) -> None:
@@ -87,7 +87,7 @@ class Printer:
             print(text, file=sys.stderr, flush=True)
 
     def _due(self, last: bool) -> bool:
-        """Whether the line may change again; the last one always is shown."""
+        """Whether enough time has passed to update the line. The last update is always shown."""
         now = time.monotonic()
         if now - self._last < PAUSE and not last:
             return False
@@ -109,5 +109,5 @@ def _clock(seconds: float) -> str:
 
 
 def print_json(report: JobReport, indent: int = 2) -> None:
-    """A report on stdout."""
+    """Print a report as JSON."""
     print(json.dumps(report.as_dict(), indent=indent))

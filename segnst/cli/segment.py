@@ -23,32 +23,40 @@ SOURCE = (
 
 @with_options
 def segment(
-    input: Annotated[Path, typer.Argument(metavar="INPUT", help="Video, still or folder of photos or frames.")],
+    input: Annotated[Path, typer.Argument(metavar="INPUT", help="Video, still, or folder of photos or frames.")],
     output: Annotated[Path, option("Folder for the masks.", "-o", "--output", metavar="DIR", group=FILES)],
     settings: SegmentSettings,
     source: Annotated[Settings, Only(*SOURCE)],
     detect: Annotated[
-        str | None, option("Cut out these objects: person,dog. One value each.", metavar="NAME,…", group=WHAT)
+        str | None,
+        option(
+            "Cut out all objects of these classes, such as person,dog. Each object gets a value.",
+            metavar="NAME,…",
+            group=WHAT,
+        ),
     ] = None,
-    sam: Annotated[bool, option("With --detect: masks by SAM instead of GrabCut.", "--sam", group=WHAT)] = False,
+    sam: Annotated[
+        bool, option("With --detect: draw the masks by SAM instead of GrabCut.", "--sam", group=WHAT)
+    ] = False,
     detector: Annotated[str | None, like(DetectSettings, "detector")] = None,
     overwrite: Annotated[
-        bool, option("Write into a folder that has label maps already.", "--overwrite", group=FILES)
+        bool, option("Write into a folder that already has label maps.", "--overwrite", group=FILES)
     ] = False,
     json: ReportJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Write one indexed PNG a frame, or one for each photo under its own name; pixel value = region's index.
+    """Write a label map for each frame or photo: a PNG whose pixel values are the indices of the regions.
 
-    What is pointed at (--box, --point, --foreground) is region 1, object; named ones follow in order. Unnamed boxes
-    together are one object. A folder of photos is no sequence, unless something in it is pointed at.
+    An object selected by --box, --point or --foreground is region 1, called object; objects with names follow in
+    order. All boxes without a name select one object. The pictures of a folder are separate photos, unless an object is
+    selected; then they are the frames of a video.
     """
     from segnst.errors import UsageError
     from segnst.jobs.segment import segment_file
     from segnst.jobs.segment_objects import detect_file
 
     if detect is None and (sam or detector):
-        raise UsageError("--sam and --detector need --detect NAMES. Example: --detect person,dog --sam")
+        raise UsageError("--sam and --detector need --detect with names, such as --detect person,dog --sam.")
     with Printer(quiet) as printer:
         if detect is not None:
             wanted = DetectSettings(

@@ -17,20 +17,26 @@ from segnst.config import FILES, RUNNING, WHAT, Settings, read_plan_file
 
 @with_options
 def style(
-    input: Annotated[Path, typer.Argument(metavar="INPUT", help="Video, still or folder of frames.")],
+    input: Annotated[Path, typer.Argument(metavar="INPUT", help="Video, still, or folder of frames.")],
     given: Given[Settings],
     fade: Annotated[
         list[str] | None,
-        option("From one style to the next. Repeat it.", metavar="[REGION=]SECONDS:STYLE,SECONDS:STYLE…", group=WHAT),
+        option(
+            "Fade from one style to the next at these times. Can be repeated.",
+            metavar="[REGION=]SECONDS:STYLE,SECONDS:STYLE…",
+            group=WHAT,
+        ),
     ] = None,
     plan: Annotated[
         Path | None,
-        option("Plan file (TOML) with the same settings; options given here win.", metavar="FILE", group=WHAT),
+        option(
+            "Plan file (TOML) with settings; options on the command line take precedence.", metavar="FILE", group=WHAT
+        ),
     ] = None,
     output: Annotated[
         Path | None,
         option(
-            "mp4, mkv, mov, webm, gif, a still, or a folder. Default: results/<stem>_<styles>.<ext>",
+            "Output: mp4, mkv, mov, webm, gif, a still, or a folder. Default: results/<stem>_<styles>.<ext>",
             "-o",
             "--output",
             metavar="PATH",
@@ -39,12 +45,14 @@ def style(
     ] = None,
     overwrite: Overwrite = False,
     sheet: Annotated[
-        Path | None, option("Beside the output, a contact sheet of it (PNG).", metavar="FILE", group=FILES)
+        Path | None, option("Also write a contact sheet of the output (PNG).", metavar="FILE", group=FILES)
     ] = None,
     preview: Annotated[
-        int, option("Only a contact sheet of N frames with every stage (PNG).", metavar="N", group=FILES)
+        int, option("Write only a contact sheet (PNG) that shows every stage of N frames.", metavar="N", group=FILES)
     ] = 0,
-    dry_run: Annotated[bool, option("Show plan, weights and cost; write nothing.", "--dry-run", group=RUNNING)] = False,
+    dry_run: Annotated[
+        bool, option("Print plan, weights and cost; write nothing.", "--dry-run", group=RUNNING)
+    ] = False,
     json: ReportJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -60,7 +68,7 @@ def style(
     settings = given.build(read_plan_file(plan) if plan is not None else None)
     settings = replace(settings, styles=settings.styles + tuple(fade or ()))
     if preview < 0:
-        raise UsageError(f"--preview must be a number of frames, got {preview}.")
+        raise UsageError(f"--preview must be at least 0 frames, got {preview}.")
 
     from segnst.jobs.preview import preview_sheet, survey
     from segnst.jobs.style import style_file

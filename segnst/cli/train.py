@@ -1,4 +1,4 @@
-"""``segnst train style`` and ``collection``."""
+"""``segnst train style`` and ``segnst train collection``."""
 
 from __future__ import annotations
 
@@ -17,35 +17,35 @@ app = typer.Typer(help="Train your own styles and segmenters.", no_args_is_help=
 
 Data = Annotated[
     list[Path],
-    option("Folder of photos to learn from. Repeat it.", "--data", metavar="DIR", group=WHAT),
+    option("Folder of photos to train on. Can be repeated.", "--data", metavar="DIR", group=WHAT),
 ]
-Out = Annotated[Path, option("Folder of the result.", metavar="DIR", group=FILES)]
+Out = Annotated[Path, option("Folder in which the result is written.", metavar="DIR", group=FILES)]
 Work = Annotated[
     Path,
     option(
-        "Where checkpoints, curves and previews go; a run that was begun there goes on.", metavar="DIR", group=FILES
+        "Folder for checkpoints, curves and previews; an interrupted run in it is resumed.", metavar="DIR", group=FILES
     ),
 ]
-Restart = Annotated[bool, option("Begin anew instead of going on.", "--restart", group=RUNNING)]
+Restart = Annotated[bool, option("Start over instead of resuming.", "--restart", group=RUNNING)]
 DeepFeatures = Annotated[
     str | None,
-    option("A second encoder, for larger strokes and for structure.", metavar="FILE", group=LOSSES),
+    option("A second perceptual network, for larger strokes and for structure.", metavar="FILE", group=LOSSES),
 ]
 StopAt = Annotated[
     int | None,
-    option("End here, before all --iterations are done.", min=1, metavar="N", group=TRAINING),
+    option("Stop after so many steps, although --iterations are planned.", min=1, metavar="N", group=TRAINING),
 ]
 Terms = Annotated[
     str,
-    option("Terms of what is learned from; for the card.", metavar="TEXT", group=WHAT),
+    option("Terms of use of the training material, for the card.", metavar="TEXT", group=WHAT),
 ]
 Replace = Annotated[
     bool,
-    option("Replace a result of this name.", "--overwrite", group=FILES),
+    option("Replace an existing result of this name.", "--overwrite", group=FILES),
 ]
 
 
-# what a line of progress says of the losses
+# the sums of losses that a line of progress shows
 SHOWN = {"content": ("content", "structure"), "style": ("style",)}
 
 
@@ -77,19 +77,19 @@ def style(
     out: Out = Path(),
     into: Annotated[
         Path | None,
-        option("Add it to this collection, whose trunk stays as it is: minutes.", metavar="FILE", group=WHAT),
+        option("Add the style to this collection, whose trunk is kept; takes minutes.", metavar="FILE", group=WHAT),
     ] = None,
     work: Work = Path("work"),
     features: Features = "vgg19",
     deep_features: DeepFeatures = None,
     init: Annotated[
         Path | None,
-        option("A style of the same width to start from: half the time.", metavar="FILE", group=WHAT),
+        option("Style of the same width to start from, which halves the time.", metavar="FILE", group=WHAT),
     ] = None,
     stop_at: StopAt = None,
     title: Annotated[
         str,
-        option("Painter, title, year; for the card and the lists.", metavar="TEXT", group=WHAT),
+        option("Painter, title and year, for the card and the lists.", metavar="TEXT", group=WHAT),
     ] = "",
     terms: Terms = "not stated",
     device: Device = "auto",
@@ -100,7 +100,7 @@ def style(
 ) -> None:
     """Train a transformer network for one painting, or add the painting to a collection.
 
-    Goes on where an interrupted run stopped.
+    An interrupted run is resumed.
     """
     from segnst.cli.training_progress import TrainingLines
     from segnst.errors import InputError, UsageError
@@ -113,7 +113,7 @@ def style(
     if not painting.is_file():
         raise InputError(f"The painting {painting} does not exist.")
     if into is not None and init is not None:
-        raise UsageError("--init and --into exclude each other: a collection's trunk stays as it is.")
+        raise UsageError("--init and --into cannot be combined, because --into keeps the trunk of the collection.")
     report = None if quiet else TrainingLines(name, sums=SHOWN)
     if into is not None:
         path = add_style(
@@ -142,7 +142,7 @@ def collection(
     ] = "collection",
     listing: Annotated[
         Path | None,
-        option("Which paintings, their names and factors (TOML). Default: all.", "--list", metavar="FILE", group=WHAT),
+        option("Paintings to use, their names and factors (TOML). Default: all.", "--list", metavar="FILE", group=WHAT),
     ] = None,
     out: Out = Path(),
     work: Work = Path("work"),
@@ -150,16 +150,22 @@ def collection(
     deep_features: DeepFeatures = None,
     init: Annotated[
         Path | None,
-        option("A collection that has these styles, or a single style, to start from.", metavar="FILE", group=WHAT),
+        option("Collection that has these styles, or single style, to start from.", metavar="FILE", group=WHAT),
     ] = None,
     free: Annotated[
         list[Path] | None,
-        option("Folder of paintings, for painting after any picture. Repeat it.", metavar="DIR", group=WHAT),
+        option(
+            "Folder of paintings for learning to use any picture as a style. Can be repeated.",
+            metavar="DIR",
+            group=WHAT,
+        ),
     ] = None,
     teacher: Annotated[
         Path | None,
         option(
-            "A wider collection of the same styles to learn from as well (see --width).", metavar="FILE", group=WHAT
+            "Collection of the same styles, usually a wider one (--width), to learn from as well.",
+            metavar="FILE",
+            group=WHAT,
         ),
     ] = None,
     stop_at: StopAt = None,
@@ -170,9 +176,9 @@ def collection(
     offline: Offline = False,
     quiet: Quiet = False,
 ) -> None:
-    """Train one network for all paintings of a folder: a trunk, and scales and shifts for each.
+    """Train one network for all paintings of a folder: a shared trunk, with scales and shifts for each painting.
 
-    Goes on where an interrupted run stopped. Several GPUs: torchrun --nproc-per-node N -m segnst train collection …
+    An interrupted run is resumed. For several GPUs: torchrun --nproc-per-node N -m segnst train collection …
     """
     from segnst.cli.training_progress import TrainingLines
     from segnst.train.collection import train_collection

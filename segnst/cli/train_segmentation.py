@@ -1,4 +1,4 @@
-"""``segnst train segmenter``, ``instances`` and ``features``: the networks that see, not those that paint."""
+"""``segnst train segmenter``, ``instances`` and ``features``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from segnst.train.settings import FeatureSettings, InstanceSettings, SegmenterSe
 
 RunFolder = Annotated[
     Path,
-    option("Run, curves, best.safetensors and its card.", "-o", "--out", metavar="DIR", group=FILES),
+    option("Folder for the run, its curves, best.safetensors and its card.", "-o", "--out", metavar="DIR", group=FILES),
 ]
 
 
@@ -22,16 +22,21 @@ def segmenter(
     settings: SegmenterSettings,
     data: Annotated[
         list[Path] | None,
-        option("images/ with labels/ (PNG), or photos with COCO JSON. Repeat it.", "--data", metavar="DIR", group=WHAT),
+        option(
+            "images/ with labels/ (PNG), or photos with COCO JSON. Can be repeated.",
+            "--data",
+            metavar="DIR",
+            group=WHAT,
+        ),
     ] = None,
     out: RunFolder = Path("work/segmenter"),
     recipe: Annotated[
         Path | None,
-        option("Recipe (TOML) that names data, teachers and settings.", metavar="FILE", group=WHAT),
+        option("Recipe (TOML) of data, teachers and settings, instead of --data.", metavar="FILE", group=WHAT),
     ] = None,
     classes: Annotated[
         str | None,
-        option("Names in order of their label values, separated by commas.", metavar="NAME,…", group=WHAT),
+        option("Class names in the order of their label values, separated by commas.", metavar="NAME,…", group=WHAT),
     ] = None,
     start: Annotated[
         Path | None,
@@ -39,14 +44,14 @@ def segmenter(
     ] = None,
     teacher: Annotated[
         Path | None,
-        option("A segmenter whose word on the photos is learned, too.", metavar="FILE", group=WHAT),
+        option("Segmenter whose predictions on the photos are learned as well.", metavar="FILE", group=WHAT),
     ] = None,
     terms: Terms = "not stated",
     device: Device = "auto",
     restart: Restart = False,
     quiet: Quiet = False,
 ) -> None:
-    """Train or fine-tune a DeepLabV3. Goes on where an interrupted run stopped."""
+    """Train or fine-tune a DeepLabV3. An interrupted run is resumed."""
     from segnst.cli.training_progress import TrainingLines
     from segnst.errors import UsageError
     from segnst.train.segmenter import train_segmenter
@@ -57,7 +62,7 @@ def segmenter(
     report = None if quiet else TrainingLines("segmenter")
     if recipe is not None:
         if data:
-            raise UsageError("A recipe names its data itself; give either --recipe or --data.")
+            raise UsageError("A recipe already names its data: give either --recipe or --data.")
         print(train_from_recipe(recipe, out, device=device, restart=restart, report=report))
         return
     names = [c.strip() for c in classes.split(",")] if classes else None
@@ -83,12 +88,14 @@ def instances(
     settings: InstanceSettings,
     data: Annotated[
         list[Path],
-        option("PNGImages with PedMasks, or photos with COCO JSON. Repeat it.", "--data", metavar="DIR", group=WHAT),
+        option(
+            "PNGImages/ with PedMasks/, or photos with COCO JSON. Can be repeated.", "--data", metavar="DIR", group=WHAT
+        ),
     ],
     out: RunFolder = Path("work/instances"),
     classes: Annotated[
         str | None,
-        option("Names, the first for what is no object. Default: what the data say.", metavar="NAME,…", group=WHAT),
+        option("Class names, first that of the background. Default: those of the data.", metavar="NAME,…", group=WHAT),
     ] = None,
     start: Annotated[
         str,
@@ -97,7 +104,7 @@ def instances(
     network: Annotated[
         str,
         option(
-            "With --start none: maskrcnn_resnet50_fpn_v2, or maskrcnn_small to try things out.",
+            "With --start none: maskrcnn_resnet50_fpn_v2, or maskrcnn_small for quick trials.",
             metavar="NAME",
             group=WHAT,
         ),
@@ -108,7 +115,10 @@ def instances(
     offline: Offline = False,
     quiet: Quiet = False,
 ) -> None:
-    """Train Mask R-CNN on your own objects, for --segmenter OUT/best.safetensors. Goes on where a run stopped."""
+    """Train Mask R-CNN on your own objects, to use as --segmenter OUT/best.safetensors.
+
+    An interrupted run is resumed.
+    """
     from segnst.catalog import fetch_named
     from segnst.cli.training_progress import TrainingLines
     from segnst.train.instances import train_instances
@@ -141,10 +151,12 @@ def features(
     ],
     out: Out = Path(),
     work: Work = Path("work"),
-    teacher: Annotated[str, option("VGG19: vgg19 (fetched), or a file.", metavar="NAME|FILE", group=WHAT)] = "vgg19",
+    teacher: Annotated[
+        str, option("Weights of VGG19: vgg19 (fetched), or a file.", metavar="NAME|FILE", group=WHAT)
+    ] = "vgg19",
     deep_teacher: Annotated[
         str | None,
-        option("An encoder for the layers beyond the teacher's last.", metavar="FILE", group=WHAT),
+        option("Encoder for the layers that --teacher lacks.", metavar="FILE", group=WHAT),
     ] = None,
     terms: Terms = "not stated",
     restart: Restart = False,
@@ -152,7 +164,7 @@ def features(
     offline: Offline = False,
     quiet: Quiet = False,
 ) -> None:
-    """Distil a small perceptual network from VGG19. Goes on where an interrupted run stopped."""
+    """Distill a small perceptual network from VGG19. An interrupted run is resumed."""
     from segnst.cli.training_progress import TrainingLines
     from segnst.train.features import train_features
 

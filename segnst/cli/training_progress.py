@@ -11,11 +11,12 @@ if TYPE_CHECKING:
 
 
 class TrainingLines:
-    """A listener of a run: a line every few iterations, and one for each validation.
+    """A listener of a run that prints a line every few iterations, and one for each validation.
 
-    name    what is trained; every  iterations between two lines
-    sums    which losses are shown together under which name, by the beginnings of their names (default: each alone)
-    recent  share of the past in the running mean of what is shown; 0 shows each iteration as it was
+    name    what is trained
+    every   number of iterations between two lines
+    sums    names under which losses are added up, and how the names of these losses begin (default: each alone)
+    recent  weight of the past in the running mean of each loss; 0 shows the losses of the iteration itself
     """
 
     def __init__(

@@ -29,7 +29,7 @@ class OptimizeOptions:
     paintings: tuple[str, ...] = ()
     styles: tuple[str, ...] = setting(
         (),
-        "Which region gets which painting (instead of paintings for the whole frame). Repeat it.",
+        "Which region gets which painting (instead of paintings for the whole frame). Can be repeated.",
         metavar="REGION[,REGION]=PAINTING[*W][+PAINTING…][@STRENGTH]",
         group=WHAT,
         options=("-s", "--style"),
@@ -53,7 +53,7 @@ class OptimizeOptions:
     segmenter: str = restated(Settings, "segmenter", "deeplab")
     flow: str = restated(Settings, "flow", "dis", help="Optical flow of a video: dis or raft.")
     edge: str = restated(Settings, "edge", "guided")
-    start: float | None = restated(Settings, "start", None, help="First second of a video.")
+    start: float | None = restated(Settings, "start", None, help="Time in a video at which to start.")
     end: float | None = restated(Settings, "end", None)
     device: str = restated(Settings, "device", "auto")
     offline: bool = restated(Settings, "offline", False)

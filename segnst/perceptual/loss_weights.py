@@ -1,4 +1,7 @@
-"""Which layers and terms a picture is optimized for (segnst.perceptual.objective). Nothing here imports torch."""
+"""The layers and weights of the losses of an optimized picture (segnst.perceptual.objective).
+
+Nothing here imports torch.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,10 @@ LOSSES = "Losses"
 
 
 def parse_layers(text: str) -> LayerWeights:
-    """``relu3_1:0.5,relu4_1`` -> layers and weights (1 where none is given). Raises UsageError."""
+    """Return the layers and weights that a text such as ``relu3_1:0.5,relu4_1`` lists. Raises UsageError.
+
+    A layer without a number has the weight 1.
+    """
     layers: dict[str, float] = {}
     for part in filter(None, (p.strip() for p in text.split(","))):
         name, colon, weight = part.partition(":")
@@ -30,36 +36,37 @@ def parse_layers(text: str) -> LayerWeights:
 
 @dataclass(frozen=True)
 class LossWeights:
-    """Layers and weights of the terms; only the ratios of the four weights decide the picture.
+    """Layers and weights of the loss terms. Only the ratios of the four weights matter.
 
-    content_layers, style_layers  ((name, weight), …); empty: the first of ``CONTENT_LAYERS``, all of ``STYLE_LAYERS``
-               (segnst.perceptual.objective), as far as the encoder has them
-    normalize  divide each channel by its mean activation first (Gatys 2016, section 2), here over the positions of the
-               content and the paintings instead of ImageNet's
+    content_layers, style_layers  ((name, weight), …); if empty, the first of ``CONTENT_LAYERS`` or all of
+               ``STYLE_LAYERS`` (segnst.perceptual.objective) that the encoder has
+    normalize  first divide each channel by its mean activation (Gatys 2016, section 2); the mean is over the content
+               and the paintings instead of ImageNet
+
     Raises UsageError for a value that its field does not allow.
     """
 
     content_layers: LayerWeights = setting(
         (),
-        "Layers that hold the content. Default: relu4_2, or the deepest that is there before it.",
+        "Layers that the content loss compares. Default: relu4_2, or the deepest before it that the encoder has.",
         metavar="LAYER[:WEIGHT],…",
         group=LOSSES,
         parse=parse_layers,
     )
     style_layers: LayerWeights = setting(
         (),
-        "Layers that hold the style. Default: relu1_1 to relu5_1, as far as they are there.",
+        "Layers that the style loss compares. Default: those of relu1_1 to relu5_1 that the encoder has.",
         metavar="LAYER[:WEIGHT],…",
         group=LOSSES,
         parse=parse_layers,
     )
     content_weight: float = setting(
-        1e3, "Weight of the content; only its ratio to the other weights counts.", metavar="X", group=LOSSES, min=0
+        1e3, "Weight of the content; only its ratio to the other weights matters.", metavar="X", group=LOSSES, min=0
     )
     style_weight: float = setting(1e4, "Weight of the style.", metavar="X", group=LOSSES, min=0)
-    tv_weight: float = setting(100.0, "Weight of total variation: more is smoother.", metavar="X", group=LOSSES, min=0)
-    temporal_weight: float = setting(2e4, "Weight of steadiness, in a video.", metavar="X", group=LOSSES, min=0)
-    normalize: bool = setting(False, "Divide activations by their means, as the paper does.", group=LOSSES)
+    tv_weight: float = setting(100.0, "Weight of total variation; more is smoother.", metavar="X", group=LOSSES, min=0)
+    temporal_weight: float = setting(2e4, "Weight of steadiness in a video.", metavar="X", group=LOSSES, min=0)
+    normalize: bool = setting(False, "Divide each channel by its mean activation (Gatys 2016).", group=LOSSES)
 
     def __post_init__(self) -> None:
         check(self)

@@ -1,4 +1,4 @@
-"""How a picture is optimized (segnst.style.optimization). Nothing here imports torch."""
+"""The settings of optimizing a picture (segnst.style.optimization). Nothing here imports torch."""
 
 from __future__ import annotations
 
@@ -14,32 +14,34 @@ OPTIMIZING = "Optimizing"
 
 @dataclass(frozen=True)
 class OptimizeSettings:
-    """How a picture is optimized, and what for (see segnst.perceptual.objective).
+    """How a picture is optimized, and for which losses (segnst.perceptual.objective).
 
-    steps        evaluations of loss and gradient over all scales
-    frame_steps  of every frame of a video but a shot's first, which starts from the warped last; None: a quarter
+    steps        number of evaluations of loss and gradient, over all scales
+    frame_steps  the same for each frame of a video that starts from the warped previous frame, that is, for all but the
+                 first of a shot; None: a quarter of ``steps``
     init         what the first picture starts from
-    scales       sizes, each twice the one before; 0: as many as leave the smallest ``SMALLEST_SCALE`` px or more, at
-                 most three (segnst.style.optimization)
-    learning_rate  of Adam, in units of RGB, falling to a tenth
-    style_scale  size of the painting against the picture (long sides): larger, larger strokes
+    scales       number of sizes, each twice the one before; 0: up to three, as long as the smallest has at least
+                 ``SMALLEST_SCALE`` px (segnst.style.optimization)
+    learning_rate  learning rate of Adam in units of RGB; it falls to a tenth
+    style_scale  size of the painting relative to the picture (long sides); larger gives larger strokes
+
     Raises UsageError for a value that its field does not allow.
     """
 
-    steps: int = setting(300, "Evaluations of loss and gradient.", metavar="N", group=OPTIMIZING, min=1)
+    steps: int = setting(300, "Number of evaluations of loss and gradient.", metavar="N", group=OPTIMIZING, min=1)
     frame_steps: int | None = setting(
         None,
-        "Steps of a video's later frames. Default: a quarter of --steps.",
+        "Steps for each later frame of a video. Default: a quarter of --steps.",
         metavar="N",
         group=OPTIMIZING,
         min=1,
     )
-    optimizer: Literal["lbfgs", "adam"] = setting("lbfgs", "How the picture is improved.", group=OPTIMIZING)
-    init: Literal["content", "style", "noise"] = setting("content", "What to start from.", group=OPTIMIZING)
+    optimizer: Literal["lbfgs", "adam"] = setting("lbfgs", "Optimizer of the picture.", group=OPTIMIZING)
+    init: Literal["content", "style", "noise"] = setting("content", "Picture to start from.", group=OPTIMIZING)
     pooling: Literal["max", "avg"] = setting("max", "Pooling in the perceptual network.", group=OPTIMIZING)
     scales: int = setting(
         0,
-        "Coarse to fine in this many sizes; 0: by the picture's size.",
+        "Number of sizes to paint at, from coarse to fine; 0: depends on the picture.",
         metavar="N",
         group=OPTIMIZING,
         min=0,
@@ -48,7 +50,7 @@ class OptimizeSettings:
     learning_rate: float = setting(0.02, "Learning rate of Adam.", metavar="X", group=OPTIMIZING, above=0)
     style_scale: float = setting(
         1.0,
-        "Size of the painting against the picture: a larger one gives larger strokes.",
+        "Size of the painting relative to the picture; larger gives larger strokes.",
         metavar="X",
         group=OPTIMIZING,
         min=0.1,

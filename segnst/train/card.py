@@ -1,4 +1,4 @@
-"""Model cards, written beside every trained file: a description, facts and tables."""
+"""Model cards, which are written next to every trained file: a description, facts and tables."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from segnst.train.run_folder import History
 
 @dataclass(frozen=True)
 class Table:
-    """Column names, rows of as many values, and a title; floats are shown with ``digits`` decimals."""
+    """A table of column names, rows of as many values, and a title; floats get ``digits`` decimals."""
 
     columns: Sequence[str]
     rows: Sequence[Sequence[object]]
@@ -21,7 +21,7 @@ class Table:
     digits: int = 4
 
     def text(self) -> str:
-        """As Markdown."""
+        """The table in Markdown."""
         rows = [[f"{v:.{self.digits}f}" if isinstance(v, float) else str(v) for v in row] for row in self.rows]
         lines = [" | ".join(row) for row in (self.columns, *rows)]
         lines = [f"| {line} |" for line in lines]
@@ -35,18 +35,18 @@ def today() -> str:
 
 
 def last_losses(history: History, count: int, title: str = "") -> Table:
-    """The mean of the last ``count`` values of each loss."""
+    """A table of the mean of each loss over its last ``count`` values."""
     means = [(name, sum(v for _, v in points[-count:]) / len(points[-count:])) for name, points in history.items()]
     return Table(("term", "value"), means, title)
 
 
 def section(name: str, about: str, facts: Mapping[str, str], tables: Sequence[Table], *, level: int = 1) -> str:
-    """The text of a card, or of a section of one: a header, sentences, a line for each fact, tables."""
+    """The Markdown of a card or of a section of it: header ``name``, description ``about``, a list of facts, tables."""
     listed = "\n".join(f"- {key}: {value}" for key, value in facts.items())
     parts = [f"{'#' * level} {name}", about, listed, *(t.text() for t in tables)]
     return "\n\n".join(p for p in parts if p) + "\n"
 
 
 def write_card(weights: Path, about: str, facts: Mapping[str, str], *tables: Table) -> None:
-    """Write the card of a weights file beside it, as ``.md`` and under its name. Raises OutputError."""
+    """Write the card of a weights file next to it, under the same name with ``.md``. Raises OutputError."""
     write_text(weights.with_suffix(".md"), section(weights.stem, about, facts, tables))

@@ -181,15 +181,15 @@ def train_collection(
     metadata: dict[str, Any] = {"settings": json.dumps(asdict(settings)), "terms": terms, "date": today()}
     members = [m for _, m, _ in listed]
     write_collection(path, net, members, metadata, anything.rows if anything else None)
-    also = ", and an encoder that makes a style of any picture" if free else ""
+    also = ", and an encoder that turns any picture into a style" if free else ""
     about = (
         f"{len(members)} styles in one network ({net.architecture}, segnst.style) with conditional instance norm "
         f"(Dumoulin 2017), width {settings.width}{also}. {today()}."
     )
-    taught = f", taught by `{teacher.stem}`" if teacher else ""
+    taught = f", with the teacher `{teacher.stem}`" if teacher else ""
     begun = f"{f'`{init.stem}`' if init else 'nothing'}{taught}; {run.iteration} iterations"
     facts = facts_of(photos, data, features, deep_features, begun, terms, settings)
     styles = Table(("style", "painting", "file"), [(m.name, m, f"`{p.name}`") for p, m, _ in listed])
-    title = "Mean of the last 200 iterations, weighted, relative to the targets' energy:"
+    title = "Mean weighted losses of the last 200 iterations, relative to the targets' energy:"
     write_card(path, about, facts, styles, last_losses(run.history, 200, title))
     return path

@@ -188,7 +188,7 @@ def train_features(
         "Settings": f"`{json.dumps(asdict(settings))}`",
     }
     rows = [(n, f"{layers[n][0].shape[0]} of {layers[n][1].shape[0]}", c, g) for n, (c, g) in table.items()]
-    title = "Against its teachers on 8 crops that it was not fitted on, relative to the teacher's energy:"
+    title = "Differences from the teachers on 8 crops that were not used for fitting, relative to the teacher's energy:"
     write_card(path, about, facts, Table(("layer", "rank", "features", "Gram matrix"), rows, title))
     return path
 

@@ -148,7 +148,9 @@ def train_style(
     about = f"{title or painting.name}, as a transformer network (Johnson 2016) of width {settings.width}. {today()}."
     facts = {"Painting": f"`{painting.name}`"}
     facts |= facts_of(photos, data, features, deep_features, f"`{init.stem}`" if init else "nothing", terms, settings)
-    losses = last_losses(run.history, 50, "Mean of the last 50 iterations, weighted, relative to the targets' energy:")
+    losses = last_losses(
+        run.history, 50, "Mean weighted losses of the last 50 iterations, relative to the targets' energy:"
+    )
     write_card(path, about, facts, losses)
     return path
 
@@ -261,11 +263,13 @@ def add_style(
     # the section of a style that is replaced is removed
     text = re.sub(rf"\n## {re.escape(member.name)}\n.*?(?=\n## |\Z)", "", text, flags=re.DOTALL)
     about = (
-        f"{member}, {'learned again on' if exists else 'added to'} the frozen trunk, beginning as "
+        f"{member}, {'trained again on' if exists else 'added to'} the frozen trunk, starting from the style "
         f"`{collection.names[start]}`: {run.iteration} iterations, {minutes:.1f} minutes. "
         f"Painting: `{painting.name}`. Terms: {member.terms or 'not stated'}."
     )
-    losses = last_losses(run.history, 50, "Mean of the last 50 iterations:")
+    losses = last_losses(
+        run.history, 50, "Mean weighted losses of the last 50 iterations, relative to the targets' energy:"
+    )
     added = section(member.name, about, {}, [losses], level=2)
     write_text(card, f"{text.rstrip()}\n\n{added}")
     return into

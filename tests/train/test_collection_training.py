@@ -156,7 +156,7 @@ def test_a_narrow_network_learns_from_a_wide_one(material: Path, paintings: Path
     wide = collect(material, replace(SETTINGS, width=8), work="wide")
     settings = replace(SETTINGS, iterations=40, warmup=40, temporal_weight=0.0)
     narrow = collect(material, settings, work="narrow", teacher=wide, out=material / "light")
-    assert "taught by `many`" in narrow.with_suffix(".md").read_text()
+    assert "with the teacher `many`" in narrow.with_suffix(".md").read_text()
     far = [v for _, v in json.loads((material / "narrow/many/history.json").read_text())["teacher"]]
     assert sum(far[-8:]) < 0.7 * sum(far[:8])
     with pytest.raises(WeightsError, match="other styles"):
@@ -192,7 +192,7 @@ def test_a_style_is_added_and_the_others_stay(material: Path, paintings: Path) -
     assert load_collection(path).names == ("one", "two", "three")
     assert load_collection(path).members[2].title == "Third"
     card = path.with_suffix(".md").read_text()
-    assert card.count("## three") == 1 and "learned again on the frozen trunk" in card
+    assert card.count("## three") == 1 and "trained again on the frozen trunk" in card
     with pytest.raises(UsageError, match="width"):
         add_style(paintings / "2.png", [material / "photos"], Member("x"), path, settings=replace(settings, width=8))
 
