@@ -96,7 +96,9 @@ class Settings:
         complete="edge",
     )
     stabilize: bool = setting(True, "Keep the paint from flickering.", group=STEADINESS)
-    stability: float = setting(0.9, "How strongly; 1 is the steadiest.", metavar="X", group=STEADINESS, min=0, max=1)
+    stability: float = setting(
+        0.9, "How strongly flicker is suppressed; 1 is the steadiest.", metavar="X", group=STEADINESS, min=0, max=1
+    )
     fast: bool = setting(
         False,
         "Faster, with less quality: a narrower network for the bundled styles, and segmentation at one scale only.",

@@ -74,7 +74,7 @@ def stability(
     output: Annotated[
         Path | None,
         option(
-            "Write PATH.json, PATH.md and plots; if PATH is a folder, stability.json and so on in it.",
+            "File X.json, to which X.md and plots are added, or a folder for stability.json and so on.",
             "-o",
             "--output",
             metavar="PATH",

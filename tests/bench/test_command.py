@@ -87,7 +87,7 @@ def test_saved_results_are_not_replaced_by_worse_ones(stability: Run, material: 
     Path("kept.json").write_text(text)
     code, _, err = _call(stability, material, "--against", "kept.json", "-o", "kept.json")
     assert code == 1
-    assert "kept.json was left as it is" in err
+    assert "kept.json was not changed" in err
     assert Path("kept.json").read_text() == text
     assert not Path("kept.md").exists()
 

@@ -152,7 +152,7 @@ def test_json_on_stdout_and_quiet(front: Bench, material: Path) -> None:
     ("arguments", "exit_code", "said"),
     [
         (("--lbfgs", "2"), 2, "no painting to measure against"),
-        (("--list", "x.toml", "--lbfgs", "2"), 2, "name the folder PAINTINGS"),
+        (("--list", "x.toml", "--lbfgs", "2"), 2, "needs the folder PAINTINGS"),
         (("{}/paintings",), 2, "nothing to measure"),
         (
             ("--painting", "red={}/paintings/rad.png", "--lbfgs", "2"),
@@ -164,7 +164,7 @@ def test_json_on_stdout_and_quiet(front: Bench, material: Path) -> None:
         (("{}/paintings", "--lbfgs", "some"), 2, "--lbfgs takes numbers of steps"),
         (("{}/paintings", "--lbfgs", "0,2"), 2, "--lbfgs takes numbers of steps"),
         (("{}/paintings", "--lbfgs", "2", "--lbfgs-on", "rde"), 2, "no painting 'rde'. Did you mean 'red'"),
-        (("{}/paintings", "--lbfgs-on", "red"), 2, "give --lbfgs"),
+        (("{}/paintings", "--lbfgs-on", "red"), 2, "needs --lbfgs"),
         (("{}/paintings", "--collection", "{}/other.safetensors"), 1, "No style of"),
         (("{}/paintings", "--collection", "{}/none.safetensors"), 1, "does not exist"),
         (("{}/paintings", *("--collection", "{}/mine.safetensors") * 2), 2, "methods are called 'mine'"),

@@ -1,4 +1,4 @@
-"""The material of the study commands, for options that need a picture, a clip or a network."""
+"""The fixture ``material`` of the study tests, for options that need a picture, a clip or a network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every option that names something to read, given what cannot be read: one sentence, nothing written, no waiting."""
+"""Options that name a file to read, given files that cannot be read: a clear message, no output and no hang."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ STUDY = (
     "1",
 )
 
-# BAD stands for the file; with "dir", a folder is what is asked for, or fine as well
+# BAD stands for the file; with "dir", the option takes a folder, or takes one as well
 COMMANDS: dict[str, tuple[str, ...]] = {
     "style INPUT dir": ("style", "BAD", "-o", "out.mp4", "-s", "original"),
     "style -s": (*PAINT, "-s", "BAD"),
@@ -66,7 +66,7 @@ KINDS = ("missing", "empty", "folder", "pipe", "unreadable", "long")
 
 
 def make(kind: str) -> str:
-    """Something in the current folder that cannot be read; its name."""
+    """Create something that cannot be read in the current folder, and return its name."""
     path = Path("bad.png")
     if kind == "empty":
         path.write_bytes(b"")
@@ -95,7 +95,7 @@ def test_what_cannot_be_read(run: Run, material: Path, option: str, kind: str) -
     code, out, err = run(*(part.replace("BAD", bad) for part in COMMANDS[option]))
     said = [line for line in err.splitlines() if line.startswith("segnst: ") and "warning:" not in line]
     assert code in (1, 2), (out, err)
-    assert "should not happen" not in err and "Traceback" not in err, err
+    assert "an unexpected error" not in err and "Traceback" not in err, err
     assert len(said) == 1, err
     assert len(said[0]) < 900
     assert {p.name for p in Path().iterdir()} - before <= {"results"}, "something was written"

@@ -1,4 +1,4 @@
-"""What is refused before any work, and how it is said."""
+"""Input that is refused before any work, and the messages."""
 
 from __future__ import annotations
 

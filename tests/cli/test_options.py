@@ -1,4 +1,4 @@
-"""Options say the same as the settings and the functions behind them; help and completion serve those who type."""
+"""Options agree with the settings and functions behind them; ``--help`` is readable and the shell completes values."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ from segnst.train.style import add_style, train_style
 from segnst.video.codecs import ALIASES
 from tests.conftest import Run
 
-# the functions and dataclasses behind each command; what both name must have one default
+# the functions and dataclasses behind each command; parameters of the same name must have the same default
 BEHIND: dict[str, tuple[Callable[..., Any], ...]] = {
     "style": (style_file,),
     "optimize": (optimize_file, FilmOptions),
@@ -71,10 +71,10 @@ BEHIND: dict[str, tuple[Callable[..., Any], ...]] = {
     "models pull": (),
     "doctor": (),
 }
-# where a command means something else by a name
+# (command, option) whose function has a parameter of the same name with another meaning
 DIFFERENT = {
-    ("train instances", "start"),  # a name that the command fetches
-    ("train segmenter", "iterations"),  # a recipe has its own
+    ("train instances", "start"),  # the command also takes names of weights to fetch
+    ("train segmenter", "iterations"),  # a recipe states its own number
 }
 
 
@@ -129,7 +129,7 @@ def test_a_command_and_the_function_behind_it_have_one_default(name: str) -> Non
         if settings is not None and settings.default not in (None, inspect.Parameter.empty):
             owner = COMMANDS[name].callback.settings[0][0]
             assert dataclasses.asdict(settings.default).keys() == dataclasses.asdict(owner()).keys()
-            if function is not add_style:  # of its own settings (AddedStyleSettings)
+            if function is not add_style:  # it has other settings (AddedStyleSettings)
                 assert settings.default == owner()
     if BEHIND[name]:
         assert compared, "nothing to compare: is it the right function?"

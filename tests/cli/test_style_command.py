@@ -1,4 +1,4 @@
-"""`segnst style` as a user calls it: what it makes, and what it says when it cannot."""
+"""`segnst style` as a user calls it: its outputs and its error messages."""
 
 from __future__ import annotations
 
