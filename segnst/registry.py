@@ -39,7 +39,7 @@ SELECTORS: dict[str, str] = {
     "sam_vit_b": "segnst.segmentation.objects.sam:load",
 }
 
-# load(name, *, device, offline) -> Tracker without marks as yet, or None if it is not available; name or NAME:FOLDER
+# load(name, *, device, offline) -> Tracker that has no marks yet, or None if not available; name may be NAME:FOLDER
 TRACKERS = {
     "sam2": "segnst.segmentation.objects.sam2_video:load",
 }

@@ -145,7 +145,7 @@ def option(
     complete: str | tuple[str, ...] | None = None,
     **more: Any,
 ) -> Any:
-    """Return an option, as typer reads it, that belongs to no settings.
+    """Return an ordinary option for typer, which stands for no field of settings.
 
     group, complete  as in :class:`segnst.setting.Setting`
     more             other arguments of ``typer.Option``, such as ``min``

@@ -182,7 +182,7 @@ def train_features(
         f"{path.stat().st_size / 1e6:.2f} MB. {today()}."
     )
     facts = {
-        "Teacher": f"`{names[0]}`" + (f", beyond its last layer `{names[1]}`" if deep else ""),
+        "Teacher": f"`{names[0]}`" + (f"; for the layers beyond its last, `{names[1]}`" if deep else ""),
         "Photos": f"{settings.photos} crops from {len(photos.paths)} in {', '.join(f'`{d.name}`' for d in data)}",
         "Terms": terms,
         "Settings": f"`{json.dumps(asdict(settings))}`",

@@ -218,5 +218,5 @@ class InstanceTraining(GradientTraining):
                 "training": f"batch {s.batch}, learning rate {s.lr:g}, seed {s.seed}; {len(self.train)} photos",
                 "classes": ", ".join(r.name for r in self.regions[1:]),
             },
-            Table((f"measured on {len(self.held)} photos {where}", "value"), list(values.items()), digits=3),
+            Table((f"measured on {len(self.held)} photos that were {where}", "value"), list(values.items()), digits=3),
         )
