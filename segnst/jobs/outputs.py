@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from segnst.errors import OutputError
 from segnst.files import PICTURE_SUFFIXES
 from segnst.plan import short_name
+from segnst.temporaries import folders_made
 from segnst.video.images import is_still
 from segnst.video.paths import VIDEO_FORMATS, check_output
 
@@ -71,20 +72,9 @@ def folder_for(output: Path) -> Iterator[None]:
     Raises OutputError.
     """
     missing = [parent for parent in (output.parent, *output.parent.parents) if not parent.exists()]
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        _remove_empty(missing)
-        raise OutputError(f"The folder {output.parent} cannot be made ({error.strerror}).") from error
-    try:
+    with folders_made(missing):
+        try:
+            output.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"The folder {output.parent} cannot be made ({error.strerror}).") from error
         yield
-    except BaseException:
-        _remove_empty(missing)
-        raise
-
-
-def _remove_empty(folders: Sequence[Path]) -> None:
-    """Remove those folders that exist and are empty. The innermost folder must come first."""
-    for folder in folders:
-        with suppress(OSError):
-            folder.rmdir()

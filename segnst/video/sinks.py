@@ -30,8 +30,6 @@ class StillSink:
         self._path = path
         self._reader = reader
         self._done = False
-        # Made now, so that a forbidden folder is found before the work.
-        temporary.touch(exist_ok=False)
 
     def write(self, rgb: torch.Tensor, pts: int, duration: int) -> None:
         del pts, duration
@@ -70,7 +68,6 @@ class FolderSink:
         self._names = stems if info.kind == "frames" and len(set(stems)) == len(stems) else []
         if info.of_type("audio"):
             self.warnings.append("A folder of frames holds no sound; it was dropped.")
-        temporary.mkdir()
 
     def write(self, rgb: torch.Tensor, pts: int, duration: int) -> None:
         del duration
