@@ -57,6 +57,10 @@ def finish() -> None:
     """The run is over, one way or the other; signals that come while Python ends change nothing any more."""
     _state.finished = True
     _state.over.set()
+    if threading.current_thread() is threading.main_thread():
+        for number in SIGNALS:
+            if signal.getsignal(number) is _take:  # Python would give it back its deadly default as it ends
+                signal.signal(number, signal.SIG_IGN)
 
 
 def finished() -> bool:

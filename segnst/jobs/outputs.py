@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import combinations
 from pathlib import Path
 
-from segnst.errors import OutputError
+from segnst.config import Settings
+from segnst.errors import OutputError, UsageError
 from segnst.files import PICTURE_SUFFIXES
-from segnst.plan import short_name
+from segnst.plan import parse_plan, short_name
 from segnst.temporaries import folders_made
 from segnst.video.images import is_still
 from segnst.video.paths import VIDEO_FORMATS, check_output
@@ -62,6 +64,41 @@ def output_path(
     output = default or default_output(path, styles or ("original",))
     # The folder of the default may not exist yet; ``folder_for`` creates it.
     return check_output(output, path, overwrite=overwrite) if output.parent.exists() else output
+
+
+def check_apart(outputs: Mapping[str, str | Path | None], given: Iterable[str | Path | None] = ()) -> None:
+    """Raise UsageError where two outputs (by what they are called) are one, and OutputError where an output is a file
+    or folder that was given, or a folder that holds one: not even --overwrite is meant for those.
+    """
+    named = {called: Path(path) for called, path in outputs.items() if path is not None}
+    for (called, path), (other, second) in combinations(named.items(), 2):
+        if _place(path) == _place(second):
+            raise UsageError(f"{called} and {other} are both {second}; give each a name of its own.")
+    for path in named.values():
+        for each in given:
+            if each is not None and Path(each).exists() and is_or_holds(path, Path(each)):
+                raise OutputError(f"The output {path} would replace {each}, which was given; choose another name.")
+
+
+def is_or_holds(path: Path, given: Path) -> bool:
+    """Whether ``path`` is the file or folder that was given, by any name, or a folder above it."""
+    if path.exists() and path.samefile(given):
+        return True
+    return path.is_dir() and path.resolve() in given.resolve().parents
+
+
+def _place(path: Path) -> str:
+    return os.path.realpath(path)
+
+
+def given_files(settings: Settings) -> tuple[str, ...]:
+    """What the settings name that may be a file or folder of the user's: masks, strokes, weights."""
+    named = (settings.masks, settings.masks_override, settings.foreground, settings.background)
+    styles = parse_plan(settings.styles).styles if settings.styles else ()
+    weights = [settings.segmenter, settings.segmenter.removeprefix("files:")]
+    weights += [*styles, *(style.rpartition(":")[0] for style in styles)]
+    # a folder that happens to have the name of a style is no checkpoint
+    return (*(each for each in named if each), *(each for each in weights if Path(each).suffix or os.sep in each))
 
 
 @contextmanager

@@ -64,16 +64,19 @@ def _old(folder: Path, output: str) -> Iterator[tuple[Path, bytes]]:
     yield path, b"old"
 
 
-SENT = [*((signal.SIGINT, times) for times in range(1, 6)), (signal.SIGTERM, 1), (signal.SIGHUP, 1)]
+SENT = [
+    *((signal.SIGINT, times, "o.mp4") for times in range(1, 6)),
+    (signal.SIGTERM, 1, "o.mp4"),
+    (signal.SIGHUP, 1, "o.mp4"),
+    (signal.SIGINT, 5, "o.gif"),
+    (signal.SIGINT, 5, "frames"),
+]
 
 
-@pytest.mark.parametrize("output", ["o.mp4", "o.gif", "frames"])
-@pytest.mark.parametrize(("number", "times"), SENT, ids=lambda v: v.name if isinstance(v, signal.Signals) else str(v))
+@pytest.mark.parametrize(("number", "times", "output"), SENT, ids=lambda v: getattr(v, "name", str(v)))
 def test_a_signal_ends_the_command_and_leaves_nothing(
     material: Path, tmp_path: Path, number: signal.Signals, times: int, output: str
 ) -> None:
-    if output != "o.mp4" and times > 1 and times < 5:
-        pytest.skip("once and five times are enough for this kind of output")
     ((old, content),) = _old(tmp_path, output)
     before = sorted(tmp_path.rglob("*"))
     process = _start(tmp_path, *_style(material, "long.mp4", output))
@@ -89,7 +92,7 @@ def test_a_signal_ends_the_command_and_leaves_nothing(
     assert old.read_bytes() == content
 
 
-@pytest.mark.parametrize("wait", [0.05, 0.1, 0.2, 0.4, 0.8, 1.6])
+@pytest.mark.parametrize("wait", [0.3, 0.6, 1.5])
 def test_a_signal_while_the_command_loads_is_told_in_the_same_words(
     material: Path, tmp_path: Path, wait: float
 ) -> None:
@@ -99,9 +102,7 @@ def test_a_signal_while_the_command_loads_is_told_in_the_same_words(
         process.send_signal(signal.SIGINT)
     _, err = process.communicate()
     assert not list(tmp_path.iterdir())
-    if process.returncode != -signal.SIGINT:  # Python itself was not ready yet
-        assert "Traceback" not in err or "segnst" not in err
-        assert process.returncode == 130 or "Traceback" in err
+    assert str(ROOT / "segnst" / "cli") not in err, "a traceback in Python's own beginning cannot be helped"
 
 
 @pytest.mark.parametrize("output", ["o.mp4", "frames"])
