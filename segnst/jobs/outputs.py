@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import combinations
 from pathlib import Path
@@ -66,9 +66,9 @@ def output_path(
     return check_output(output, path, overwrite=overwrite) if output.parent.exists() else output
 
 
-def check_apart(outputs: Mapping[str, str | Path | None], given: Iterable[str | Path | None] = ()) -> None:
+def check_apart(outputs: Mapping[str, str | Path | None], given: Sequence[str | Path | None] = ()) -> None:
     """Raise UsageError where two outputs (by what they are called) are one, and OutputError where an output is a file
-    or folder that was given, or a folder that holds one: not even --overwrite is meant for those.
+    or folder that was given, lies in one already, or is a folder that holds one: not even --overwrite is meant for those.
     """
     named = {called: Path(path) for called, path in outputs.items() if path is not None}
     for (called, path), (other, second) in combinations(named.items(), 2):
@@ -76,7 +76,9 @@ def check_apart(outputs: Mapping[str, str | Path | None], given: Iterable[str | 
             raise UsageError(f"{called} and {other} are both {second}; give each a name of its own.")
     for path in named.values():
         for each in given:
-            if each is not None and Path(each).exists() and is_or_holds(path, Path(each)):
+            if each is None or not Path(each).exists():
+                continue
+            if is_or_holds(path, Path(each)) or (path.exists() and is_or_holds(Path(each), path)):
                 raise OutputError(f"The output {path} would replace {each}, which was given; choose another name.")
 
 
