@@ -67,8 +67,9 @@ def output_path(
 
 
 def check_apart(outputs: Mapping[str, str | Path | None], given: Sequence[str | Path | None] = ()) -> None:
-    """Raise UsageError where two outputs (by what they are called) are one, and OutputError where an output is a file
-    or folder that was given, lies in one already, or is a folder that holds one: not even --overwrite is meant for those.
+    """Raise UsageError where two outputs (by what they are called) are one, and OutputError for what was given.
+
+    Not even --overwrite is meant for an output that is a file or folder that was given, lies in one, or holds one.
     """
     named = {called: Path(path) for called, path in outputs.items() if path is not None}
     for (called, path), (other, second) in combinations(named.items(), 2):

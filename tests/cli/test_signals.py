@@ -32,11 +32,17 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def _heed() -> None:
+    """In the child: a shell may have started the tests in the background, where Ctrl-C is ignored."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 def _start(folder: Path, *arguments: str | Path) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "segnst", *map(str, arguments)],
         cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}, preexec_fn=_heed,
     )  # fmt: skip
 
 
@@ -50,9 +56,10 @@ def _hidden(folder: Path) -> list[Path]:
 
 def _at_work(process: subprocess.Popen[str], folder: Path) -> None:
     """Wait until the command has begun to write."""
-    while not any((p.is_dir() and any(p.iterdir())) or (p.is_file() and p.stat().st_size) for p in _hidden(folder)):
+    while not _hidden(folder):
         assert process.poll() is None, process.communicate()[1]
         time.sleep(0.01)
+    time.sleep(0.2)  # in the midst of the frames
 
 
 def _old(folder: Path, output: str) -> Iterator[tuple[Path, bytes]]:
@@ -151,6 +158,7 @@ def test_a_command_that_does_not_come_back_is_ended_by_a_second_signal(tmp_path:
     process = subprocess.Popen(
         [sys.executable, "-c", code],
         cwd=tmp_path, text=True, stderr=subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(ROOT)},
+        preexec_fn=_heed,
     )  # fmt: skip
     while len(_hidden(tmp_path)) < 2:
         time.sleep(0.01)
