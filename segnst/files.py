@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from segnst import temporaries
 from segnst.errors import OutputError, ResourceError, SegnstError
 
 # The kinds of pictures that are read and written as frames, photos, paintings and outputs.
@@ -20,62 +20,49 @@ PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff",
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
-_STEM_BYTES = 120  # bytes kept of the stem; file systems allow 255 in all, and the token and the suffix need some
-
-
-def hidden_name(path: Path) -> Path:
-    """A name in the folder of ``path`` that is hidden, cannot be guessed and has the same suffix; nothing is created.
-
-    The suffix stays because many writers choose the kind of file by it. ``path`` may name a folder as well.
-    """
-    stem = os.fsencode(path.stem)[:_STEM_BYTES].decode(errors="ignore")
-    suffix = path.suffix if len(path.suffix) <= 12 else ""
-    return path.with_name(f".{stem}.segnst-{secrets.token_hex(6)}{suffix}")
 
 
 @contextmanager
-def written_whole(path: str | os.PathLike[str], *, durable: bool = False) -> Iterator[Path]:
-    """Give a temporary file to write into; at the end it becomes ``path``, replacing what is there.
+def written_whole(path: str | os.PathLike[str], *, durable: bool = False, replace: bool = True) -> Iterator[Path]:
+    """Give a temporary file to write into; at the end it becomes ``path``.
 
-    The temporary file is always a new one (never reached through an existing link), with the permissions that this
-    process gives to new files. It is removed when anything is raised, KeyboardInterrupt included; ``path`` then stays
-    as it was. The caller decides beforehand whether ``path`` may be replaced.
+    The temporary file is created new (never through a link that somebody laid there) with the permissions that a
+    new file gets from this process, and keeps them. It is removed when anything is raised, KeyboardInterrupt
+    included; ``path`` then stays as it was. Write into the file itself: another one under its name has no lock and
+    could be taken for one whose process is gone.
 
     durable  wait until the content is on the disk before the renaming, so that a power cut cannot leave it empty
+    replace  what is there (a link, not what it points at); otherwise FileExistsError is raised in that case
     Raises OSError, and whatever the caller raises.
     """
     path = Path(path)
-    temporary = hidden_name(path)
-    handle = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
-    mode = os.fstat(handle).st_mode & 0o777
-    os.close(handle)
+    temporary = temporaries.create(path)
     try:
         yield temporary
-        temporary.chmod(mode)  # safetensors replaces the file by one that only its owner may read
         if durable:
             with temporary.open("rb+") as file:
                 os.fsync(file.fileno())
-        temporary.replace(path)
+        temporaries.put(temporary, path, replace=replace)
     finally:
-        temporary.unlink(missing_ok=True)
+        temporaries.remove(temporary)
 
 
-def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
-    """Write a file, completely or not at all; an existing file is replaced.
+def write_bytes(path: str | os.PathLike[str], data: bytes, *, replace: bool = True) -> None:
+    """Write a file, whole or not at all; what is there is replaced, unless ``replace`` is false.
 
     Raises OutputError where it cannot be written and ResourceError where the disk is full.
     """
     path = Path(path)
     try:
-        with written_whole(path) as temporary:
+        with written_whole(path, replace=replace) as temporary:
             temporary.write_bytes(data)
     except OSError as error:
         raise output_error(error, path) from error
 
 
-def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """Write a UTF-8 text file, completely or not at all. Raises as :func:`write_bytes` does."""
-    write_bytes(path, text.encode())
+def write_text(path: str | os.PathLike[str], text: str, *, replace: bool = True) -> None:
+    """Write a UTF-8 text file, whole or not at all. Raises as :func:`write_bytes` does."""
+    write_bytes(path, text.encode(), replace=replace)
 
 
 def reason(error: BaseException) -> str:
@@ -93,6 +80,8 @@ def output_error(error: BaseException, path: Path) -> SegnstError:
         return ResourceError(f"The disk is full: {path} could not be completed and was not kept.")
     if isinstance(error, MemoryError) or number == errno.ENOMEM:
         return ResourceError(f"Memory ran out while writing {path}; try a smaller --max-size.")
+    if isinstance(error, FileExistsError):
+        return OutputError(f"{path} exists already; choose another name or allow --overwrite.")
     if number in _FORBIDDEN:
         return OutputError(f"{path} may not be written: permission denied.")
     return OutputError(f"{path} cannot be written ({reason(error)}).")

@@ -64,9 +64,12 @@ def _cell(picture: Tensor, title: str, width: int) -> np.ndarray:
     return np.vstack((head, pixels))
 
 
-def write_sheet(path: Path, rows: Sequence[Sequence[tuple[str, Tensor]]], width: int = 320) -> Path:
+def write_sheet(
+    path: Path, rows: Sequence[Sequence[tuple[str, Tensor]]], width: int = 320, *, replace: bool = True
+) -> Path:
     """Write rows of (title, picture [3,H,W]) as one PNG; each picture is scaled to ``width`` px.
 
+    replace  what is there by now
     Raises OutputError when the file cannot be written, ResourceError when the disk is full.
     """
     drawn = []
@@ -80,5 +83,5 @@ def write_sheet(path: Path, rows: Sequence[Sequence[tuple[str, Tensor]]], width:
     ok, data = cv2.imencode(".png", cv2.cvtColor(np.vstack(drawn), cv2.COLOR_RGB2BGR))
     if not ok:
         raise OutputError(f"The contact sheet {path} cannot be drawn.")
-    write_bytes(path, data.tobytes())
+    write_bytes(path, data.tobytes(), replace=replace)
     return path

@@ -257,7 +257,7 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, st
     Raises WeightsError when it cannot be written.
     """
     import torch
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     tensors = {
         k: v.detach().cpu().to(torch.float16 if half and v.is_floating_point() else v.dtype).contiguous()
@@ -265,6 +265,9 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, st
     }
     try:
         with written_whole(path) as temporary:
-            save_file(tensors, temporary, {k: v if isinstance(v, str) else json.dumps(v) for k, v in metadata.items()})
+            # not save_file: it would put a file of its own there, with other permissions and without the lock
+            temporary.write_bytes(
+                save(tensors, {k: v if isinstance(v, str) else json.dumps(v) for k, v in metadata.items()})
+            )
     except OSError as error:
         raise WeightsError(f"{path} cannot be written ({error.strerror or error}).") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from segnst.cli.app import main
+from segnst.interrupts import SIGNALS
 
 Run = Callable[..., tuple[int, str, str]]
 SHARED = Path(__file__).resolve().parents[2] / "shared"
@@ -29,8 +31,11 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
 
     def call(*arguments: str | Path) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["segnst", *map(str, arguments)])
+        handlers = {number: signal.getsignal(number) for number in SIGNALS}
         with pytest.raises(SystemExit) as leave:
             main()
+        for number, handler in handlers.items():  # the command is over here, but this process is not
+            signal.signal(number, handler)
         out = capsys.readouterr()
         return int(leave.value.code or 0), out.out, out.err
 

@@ -10,7 +10,8 @@ from safetensors import safe_open
 from torch import ones
 
 from segnst.errors import OutputError
-from segnst.files import hidden_name, write_bytes, write_text, written_whole
+from segnst.files import write_bytes, write_text, written_whole
+from segnst.temporaries import hidden_name
 from segnst.weights import write_tensors
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import traceback
 import warnings
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 import typer
 
+from segnst import interrupts, temporaries
 from segnst.cli import (
     bench,
     bench_front,
@@ -21,6 +23,7 @@ from segnst.cli import (
     inspect,
     optimize,
     segment,
+    streams,
     style,
     train,
     train_segmentation,
@@ -98,10 +101,6 @@ def _global_options_first(arguments: list[str]) -> list[str]:
     return [*arguments[found:end], *arguments[:found], *arguments[end:]]
 
 
-def _interrupt(signum: int, frame: object) -> NoReturn:
-    raise KeyboardInterrupt
-
-
 def _tell_warnings() -> None:
     """Print warnings of segnst as one line, without the place in the code."""
     usual = warnings.showwarning
@@ -116,40 +115,81 @@ def _tell_warnings() -> None:
 
 
 def main() -> None:
-    """Run the command line. Exit codes: 0 done, 1 failure, 2 wrong usage, 130 after Ctrl-C."""
-    # a terminated run cleans up just as an interrupted one
-    signal.signal(signal.SIGTERM, _interrupt)
+    """Run the command line. Exit codes: 0 done, 1 failure, 2 wrong usage, 130 after Ctrl-C, SIGTERM or SIGHUP."""
+    streams.prepare()
+    temporaries.begin()
+    interrupts.install(_leave_at_once)
     _tell_warnings()
     keep_freed_memory()
     try:
-        code = app(_global_options_first(sys.argv[1:]), standalone_mode=False)
-        if code == INTERRUPTED:  # typer turns the interrupt into this exit code
-            raise KeyboardInterrupt
-        sys.exit(code if isinstance(code, int) else 0)
-    except SegnstError as error:
+        code = _run()
+        streams.flush()
+    except KeyboardInterrupt:
+        code = _interrupted()
+    except Exception as error:  # noqa: BLE001 - the last line of defense: no traceback for users
+        # what a library makes of an interrupt that it met is no failure of its own
+        code = _interrupted() if interrupts.received() else _failed(error)
+    interrupts.finish()
+    sys.exit(code)
+
+
+def _run() -> int:
+    code = app(_global_options_first(sys.argv[1:]), standalone_mode=False)
+    if code == INTERRUPTED:  # typer turns the interrupt into this exit code
+        raise KeyboardInterrupt
+    return code if isinstance(code, int) else 0
+
+
+def _interrupted() -> int:
+    """Clean up what is left and say how things stand."""
+    left = temporaries.remove_all()
+    kept = temporaries.finished()
+    if left:
+        say = f"could not be removed: {_listed(left)}"
+    elif kept:
+        say = f"what was complete by then stays: {_listed(kept)}"
+    else:
+        say = "nothing was left behind"
+    if not interrupts.finished():
+        print(f"segnst: interrupted; {say}.", file=sys.stderr, flush=True)
+        interrupts.finish()
+    return INTERRUPTED
+
+
+def _listed(paths: Sequence[Path]) -> str:
+    more = f" and {len(paths) - 3} more" if len(paths) > 3 else ""
+    return ", ".join(map(str, paths[:3])) + more
+
+
+def _leave_at_once() -> NoReturn:
+    """End without the main thread, which has not come back in time."""
+    _interrupted()
+    os._exit(INTERRUPTED)
+
+
+def _failed(error: Exception) -> int:
+    """Say what went wrong; the exit code."""
+    if isinstance(error, SegnstError):
         print(f"segnst: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
-    except (KeyboardInterrupt, typer.Abort):
-        print("segnst: interrupted; nothing was left behind.", file=sys.stderr)
-        sys.exit(INTERRUPTED)
-    except BrokenPipeError:
-        # the reader of stdout has gone; keep Python from failing again when it flushes at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
-    except OSError as error:  # a full disk, a bad name or a missing permission that no command handles
+        return error.exit_code
+    if isinstance(error, typer.Abort):
+        return _interrupted()
+    if isinstance(error, BrokenPipeError):  # the reader of stdout has gone
+        streams.silence(sys.stdout)
+        return 1
+    if isinstance(error, OSError):  # a full disk, a bad name or a missing permission that no command handles
         where = f"{short(str(error.filename))}: " if error.filename else ""
         print(f"segnst: {where}{error.strerror or error}.", file=sys.stderr)
-        sys.exit(1)
-    except Exception as error:  # noqa: BLE001 - the last line of defense: no traceback for users
-        show = getattr(error, "show", None)  # click's usage errors print themselves
-        if show is not None:
-            show()
-            sys.exit(getattr(error, "exit_code", 2))
-        if os.environ.get("SEGNST_DEBUG"):
-            traceback.print_exc()
-        print(
-            f"segnst: an unexpected error: {type(error).__name__}: {error}\n"
-            "Please report it, together with the traceback that SEGNST_DEBUG=1 prints.",
-            file=sys.stderr,
-        )
-        sys.exit(1)
+        return 1
+    show = getattr(error, "show", None)  # click's usage errors print themselves
+    if show is not None:
+        show()
+        return int(getattr(error, "exit_code", 2))
+    if os.environ.get("SEGNST_DEBUG"):
+        traceback.print_exc()
+    print(
+        f"segnst: an unexpected error: {type(error).__name__}: {error}\n"
+        "Please report it, together with the traceback that SEGNST_DEBUG=1 prints.",
+        file=sys.stderr,
+    )
+    return 1

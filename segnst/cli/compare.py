@@ -10,6 +10,7 @@ import typer
 from segnst.cli.from_settings import Given, option, with_options
 from segnst.cli.options import Overwrite, Quiet, ReportJson
 from segnst.cli.printer import Printer, print_json
+from segnst.cli.streams import print_path
 from segnst.config import FILES, WHAT
 from segnst.study.settings import CompareOptions
 
@@ -53,4 +54,4 @@ def compare(
         print_json(report, indent=1)
     elif not quiet:
         for path in report.files:
-            print(path)
+            print_path(path)

@@ -10,6 +10,7 @@ import typer
 from segnst.cli.from_settings import Given, like, option, with_options
 from segnst.cli.options import Overwrite, Quiet, ReportJson
 from segnst.cli.printer import Printer, print_json
+from segnst.cli.streams import print_path
 from segnst.config import FILES, WHAT, Settings
 from segnst.study.settings import EdgesSettings, InspectSettings
 
@@ -66,4 +67,4 @@ def inspect(
     if json:
         print_json(report)
     elif not quiet:
-        print(report.output)
+        print_path(report.output)

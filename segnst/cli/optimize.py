@@ -12,6 +12,7 @@ import typer
 from segnst.cli.from_settings import Only, option, with_options
 from segnst.cli.options import Quiet
 from segnst.cli.printer import Printer, print_json
+from segnst.cli.streams import print_path
 from segnst.config import FILES
 from segnst.jobs.optimize_settings import OptimizeOptions
 from segnst.perceptual.loss_weights import LossWeights
@@ -51,7 +52,7 @@ def _tell(report: OptimizeReport | SweepReport | ReconstructReport, as_json: boo
             file=sys.stderr,
         )
         for path in (report.output, *report.files):
-            print(path)
+            print_path(path)
 
 
 @with_options

@@ -12,6 +12,7 @@ import typer
 from segnst.cli.from_settings import Only, like, option, with_options
 from segnst.cli.options import Quiet, ReportJson
 from segnst.cli.printer import Printer, print_json
+from segnst.cli.streams import print_path
 from segnst.config import FILES, WHAT, Settings
 from segnst.jobs.segment_settings import DetectSettings, SegmentSettings
 
@@ -73,4 +74,4 @@ def segment(
         if report.table:
             print(report.table, file=sys.stderr)
         print(f"{report.frames} label maps", file=sys.stderr)
-        print(report.output)
+        print_path(report.output)

@@ -12,6 +12,7 @@ import typer
 from segnst.cli.from_settings import Given, option, with_options
 from segnst.cli.options import Overwrite, Quiet, ReportJson
 from segnst.cli.printer import Printer, print_json
+from segnst.cli.streams import print_path
 from segnst.config import FILES, RUNNING, WHAT, Settings, read_plan_file
 
 
@@ -88,13 +89,13 @@ def style(
     elif quiet:
         return
     elif preview:
-        print(shown.output)
+        print_path(shown.output)
     else:
         per_frame = ", ".join(f"{name} {1000 * seconds:.0f}" for name, seconds in report.stages.items())
         print(f"{report.frames} frames in {report.seconds:.1f} s (ms a frame: {per_frame})", file=sys.stderr)
-        print(report.output)
+        print_path(report.output)
         if sheet:
-            print(sheet)
+            print_path(sheet)
 
 
 def _readable(facts: dict[str, Any]) -> str:

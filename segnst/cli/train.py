@@ -10,6 +10,7 @@ import typer
 from segnst.cli.from_settings import Given, Without, option, with_options
 from segnst.cli.help import GroupedCommand
 from segnst.cli.options import Device, Features, Offline, Quiet
+from segnst.cli.streams import print_path
 from segnst.config import FILES, RUNNING, WHAT
 from segnst.train.settings import LOSSES, TRAINING, AddedStyleSettings, CollectionSettings, StyleSettings
 
@@ -127,7 +128,7 @@ def style(
             deep_features=deep_features, init=init, title=title, terms=terms, device=device, restart=restart,
             offline=offline, report=report, stop_at=stop_at, overwrite=overwrite,
         )  # fmt: skip
-    print(path)
+    print_path(path)
 
 
 @app.command(cls=GroupedCommand)
@@ -190,4 +191,4 @@ def collection(
         device=device, restart=restart, overwrite=overwrite, stop_at=stop_at, offline=offline,
         report=None if quiet else TrainingLines(target.name, sums=SHOWN),
     )  # fmt: skip
-    print(path)
+    print_path(path)

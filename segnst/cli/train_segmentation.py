@@ -7,6 +7,7 @@ from typing import Annotated
 
 from segnst.cli.from_settings import option, with_options
 from segnst.cli.options import Device, Offline, Quiet, names_of
+from segnst.cli.streams import print_path
 from segnst.cli.train import Data, Out, Replace, Restart, Terms, Work
 from segnst.config import FILES, WHAT
 from segnst.train.settings import FeatureSettings, InstanceSettings, SegmenterSettings
@@ -80,7 +81,7 @@ def segmenter(
         card={"terms": terms},
         report=report,
     )
-    print(path)
+    print_path(path)
 
 
 @with_options
@@ -138,7 +139,7 @@ def instances(
         card={"terms": terms},
         report=None if quiet else TrainingLines("instances"),
     )
-    print(path)
+    print_path(path)
 
 
 @with_options
@@ -174,4 +175,4 @@ def features(
         settings=settings, terms=terms, restart=restart, overwrite=overwrite, offline=offline,
         report=None if quiet else TrainingLines(target.name, every=1, recent=0.0),
     )  # fmt: skip
-    print(path)
+    print_path(path)

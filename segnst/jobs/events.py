@@ -16,6 +16,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from segnst import interrupts
 from segnst.errors import Cancelled, SegnstWarning
 
 if TYPE_CHECKING:  # the command line prints events without having loaded torch
@@ -124,7 +125,8 @@ class Context:
         return self._cancelled.is_set()
 
     def check(self) -> None:
-        """Raise Cancelled if the job was cancelled. A job calls this wherever it can stop."""
+        """Called by a job wherever it may stop. Raises Cancelled, and KeyboardInterrupt after a signal to end."""
+        interrupts.check()
         if self.cancelled:
             raise Cancelled("The job was cancelled; nothing was left behind.")
 

@@ -19,7 +19,7 @@ from segnst.errors import SegnstError, UsageError
 from segnst.jobs.events import Context, JobReport, Stage
 from segnst.jobs.optimize_film import Film, FilmOptions, write_curves
 from segnst.jobs.optimize_settings import OptimizeOptions
-from segnst.jobs.outputs import folder_for, output_path
+from segnst.jobs.outputs import check_apart, folder_for, output_path
 from segnst.perceptual.encoders import Encoder, load_encoder
 from segnst.perceptual.objective import choose_layers
 from segnst.pipeline import Pipeline, State, compose
@@ -136,6 +136,7 @@ def optimize_file(
     target = output_path(path, output, plan.styles, overwrite=overwrite)
     film = film.beside(target)
     film.check(overwrite)
+    check_apart({"--output": target, **film.outputs()}, [path, *plan.styles])
     began = time.perf_counter()
     context.stage("open the input")
     if not path.exists():
@@ -146,7 +147,7 @@ def optimize_file(
             raise UsageError("--every, --gif and --mp4 record the steps of a still; leave them out for a video.")
         with context.loading() as said:
             run = _Run(plan, settings, film, moving, context)
-        with folder_for(target), run.film:
+        with folder_for(target), run.film.beside(target):
             more, frames = _paint(run, reader, target, overwrite)
             made = run.film.write(overwrite)
     if film.curves is not None:

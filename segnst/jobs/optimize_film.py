@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
-import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import TracebackType
 
 from torch import Tensor
 
 from segnst.errors import OutputError, UsageError
-from segnst.files import write_text
+from segnst.files import output_error, write_text
 from segnst.style.optimization import Losses
+from segnst.temporaries import put_folder, temporary_folder
 from segnst.train.curves import draw_curves
-from segnst.video.paths import check_output
+from segnst.video.paths import check_folder, check_output
 from segnst.video.pictures import check_png, write_picture
 from segnst.video.read import open_reader
 from segnst.video.write import open_writer
@@ -50,6 +49,14 @@ class FilmOptions:
             return self
         return replace(self, folder=output.with_name(f"{output.stem}_steps"))
 
+    def outputs(self) -> dict[str, Path | None]:
+        """All that is written, by what it is called."""
+        beside = self.curves.with_suffix(".json") if self.curves is not None else None
+        return {
+            "the folder of the steps": self.folder, "--gif": self.gif, "--mp4": self.mp4,
+            "--curves": self.curves, "the values of --curves": beside,
+        }  # fmt: skip
+
     def check(self, overwrite: bool) -> None:
         """Check that everything can be written. Raises OutputError, UsageError."""
         if self.every is not None and self.every < 1:
@@ -74,7 +81,7 @@ def check_output_json(path: Path, overwrite: bool) -> None:
 
 
 class Film:
-    """Collects the pictures of some steps in a temporary folder, which the context manager removes at its end.
+    """Collects the pictures of some steps; it leaves nothing behind that was not asked for.
 
     finish  turns an optimized picture [1,3,h,w] into the picture that the output would show
     """
@@ -86,16 +93,19 @@ class Film:
         self._last: tuple[int, Tensor] | None = None
         self._temporary: Path | None = None
 
-    def __enter__(self) -> Film:
-        if self.wanted:
-            self._temporary = Path(tempfile.mkdtemp(prefix="segnst-film-"))
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._temporary is not None:
-            shutil.rmtree(self._temporary, ignore_errors=True)
+    @contextmanager
+    def beside(self, output: Path) -> Iterator[None]:
+        """Keep the pictures in a temporary folder beside the output, as long as this lasts. Raises OutputError."""
+        if not self.wanted:
+            yield
+            return
+        place = self.options.folder or output.with_name(f"{output.stem}_steps")
+        with ExitStack() as stack:
+            try:
+                self._temporary = stack.enter_context(temporary_folder(place))
+            except OSError as error:
+                raise output_error(error, place) from error
+            yield
 
     def __call__(self, step: int, picture: Tensor) -> None:
         """Receive the picture [1,3,h,w] after a step (from 1), and keep it if the options ask for it."""
@@ -131,9 +141,9 @@ class Film:
                         writer.write(clip)
                 made.append(path)
         if self.options.folder is not None:
-            if self.options.folder.is_dir():
-                shutil.rmtree(self.options.folder)
-            shutil.copytree(self._temporary, self.options.folder)
+            names = {p.name for p in self._temporary.iterdir()}
+            check_folder(self.options.folder, names, overwrite=overwrite)
+            put_folder(self._temporary, self.options.folder)
             made.append(self.options.folder)
         return made
 

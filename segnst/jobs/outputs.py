@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import combinations
 from pathlib import Path
 
-from segnst.errors import OutputError
+from segnst.config import Settings
+from segnst.errors import OutputError, UsageError
 from segnst.files import PICTURE_SUFFIXES
-from segnst.plan import short_name
+from segnst.plan import parse_plan, short_name
+from segnst.temporaries import folders_made
 from segnst.video.images import is_still
 from segnst.video.paths import VIDEO_FORMATS, check_output
 
@@ -63,6 +66,44 @@ def output_path(
     return check_output(output, path, overwrite=overwrite) if output.parent.exists() else output
 
 
+def check_apart(outputs: Mapping[str, str | Path | None], given: Sequence[str | Path | None] = ()) -> None:
+    """Raise UsageError where two outputs (by what they are called) are one, and OutputError for what was given.
+
+    Not even --overwrite is meant for an output that is a file or folder that was given, lies in one, or holds one.
+    """
+    named = {called: Path(path) for called, path in outputs.items() if path is not None}
+    for (called, path), (other, second) in combinations(named.items(), 2):
+        if _place(path) == _place(second):
+            raise UsageError(f"{called} and {other} are both {second}; give each a name of its own.")
+    for path in named.values():
+        for each in given:
+            if each is None or not Path(each).exists():
+                continue
+            if is_or_holds(path, Path(each)) or (path.exists() and is_or_holds(Path(each), path)):
+                raise OutputError(f"The output {path} would replace {each}, which was given; choose another name.")
+
+
+def is_or_holds(path: Path, given: Path) -> bool:
+    """Whether ``path`` is the file or folder that was given, by any name, or a folder above it."""
+    if path.exists() and path.samefile(given):
+        return True
+    return path.is_dir() and path.resolve() in given.resolve().parents
+
+
+def _place(path: Path) -> str:
+    return os.path.realpath(path)
+
+
+def given_files(settings: Settings) -> tuple[str, ...]:
+    """What the settings name that may be a file or folder of the user's: masks, strokes, weights."""
+    named = (settings.masks, settings.masks_override, settings.foreground, settings.background)
+    styles = parse_plan(settings.styles).styles if settings.styles else ()
+    weights = [settings.segmenter, settings.segmenter.removeprefix("files:")]
+    weights += [*styles, *(style.rpartition(":")[0] for style in styles)]
+    # a folder that happens to have the name of a style is no checkpoint
+    return (*(each for each in named if each), *(each for each in weights if Path(each).suffix or os.sep in each))
+
+
 @contextmanager
 def folder_for(output: Path) -> Iterator[None]:
     """Create the missing parent folders of ``output``, and remove those that are still empty after an error.
@@ -71,20 +112,9 @@ def folder_for(output: Path) -> Iterator[None]:
     Raises OutputError.
     """
     missing = [parent for parent in (output.parent, *output.parent.parents) if not parent.exists()]
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        _remove_empty(missing)
-        raise OutputError(f"The folder {output.parent} cannot be created ({error.strerror}).") from error
-    try:
+    with folders_made(missing):
+        try:
+            output.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"The folder {output.parent} cannot be created ({error.strerror}).") from error
         yield
-    except BaseException:
-        _remove_empty(missing)
-        raise
-
-
-def _remove_empty(folders: Sequence[Path]) -> None:
-    """Remove those folders that exist and are empty. The innermost folder must come first."""
-    for folder in folders:
-        with suppress(OSError):
-            folder.rmdir()

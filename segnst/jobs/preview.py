@@ -14,7 +14,7 @@ from segnst.assembly import Parts, build, memory_advice, weights_used
 from segnst.config import Settings
 from segnst.errors import InputError, OutputError
 from segnst.jobs.events import Context, JobReport
-from segnst.jobs.outputs import folder_for, output_path
+from segnst.jobs.outputs import check_apart, folder_for, given_files, output_path
 from segnst.pipeline import State
 from segnst.plan import ORIGINAL, parse_plan, short_name
 from segnst.sheet import card, layer_picture, write_sheet
@@ -58,12 +58,19 @@ def survey(
 ) -> Survey:
     """Say what a run would do and cost, measured by styling one frame. Writes nothing.
 
-    Raises the errors that the run would raise up to its first frame, and Cancelled.
+    Raises what the run would raise before its first frame; an output that exists is a warning.
     """
     context = context or Context()
     path = Path(input)
     plan = parse_plan(settings.styles)
-    target = output_path(path, output, plan.styles, overwrite=overwrite)
+    target = output_path(path, output, plan.styles, overwrite=True)
+    check_apart({"--output": target}, given_files(settings))
+    refused = None
+    if not overwrite:
+        try:
+            output_path(path, output, plan.styles)
+        except OutputError as error:
+            refused = f"{error} A run would end here."
     context.stage("open the input")
     with _open(path, settings) as reader:
         with context.loading() as said:
@@ -79,7 +86,7 @@ def survey(
             styled, _ = parts.pipeline.frame(frame.rgb, State())
             cost = time.perf_counter() - began
         context.thumbnail(0, styled.rgb)
-        warnings = [*said, *reader.warnings]
+        warnings = [*([refused] if refused else []), *said, *reader.warnings]
         for warning in warnings:
             context.warn(warning)
         return Survey(
@@ -178,6 +185,7 @@ def preview_sheet(
     names = "_".join(short_name(s) for s in plan.styles) or ORIGINAL
     default = Path("results") / f"{path.stem}_{names}_preview.png"
     target = output_path(path, output, plan.styles, overwrite=overwrite, default=default)
+    check_apart({"--output": target}, given_files(settings))
     context.stage("open the input")
     with _open(path, settings) as reader:
         with context.loading() as said:
@@ -187,7 +195,7 @@ def preview_sheet(
         raise InputError(f"{path} has no frame to preview.")
     context.stage("draw the contact sheet")
     with folder_for(target):
-        write_sheet(target, rows)
+        write_sheet(target, rows, replace=overwrite)
     return PreviewReport(target, len(rows), weights_used(parts), asdict(settings), said)
 
 
@@ -240,4 +248,4 @@ def styles_sheet(
     for name in names:
         context.stage(f"paint in {name}")
         cells.append((name, pipeline.stylizer.paint(rgb, name)[0].cpu()))  # type: ignore[attr-defined]
-    write_sheet(target, [cells[k : k + 4] for k in range(0, len(cells), 4)], width=320)
+    write_sheet(target, [cells[k : k + 4] for k in range(0, len(cells), 4)], width=320, replace=overwrite)

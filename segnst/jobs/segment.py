@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -20,7 +19,8 @@ from segnst.device import choose_device
 from segnst.errors import InputError, OutputError, UsageError, did_you_mean
 from segnst.jobs.events import Context, JobReport
 from segnst.jobs.mask_files import FORMATS, Segmented, overlay
-from segnst.jobs.outputs import folder_for
+from segnst.jobs.mask_folder import check_mask_folder, fill
+from segnst.jobs.outputs import folder_for, given_files
 from segnst.jobs.segment_settings import SegmentSettings
 from segnst.masks.label_map import label_map
 from segnst.segmentation.alignment import Run
@@ -28,6 +28,7 @@ from segnst.segmentation.base import AnySegmenter, SegmenterCarry
 from segnst.segmentation.from_settings import load_segmenter, segmenter_for
 from segnst.segmentation.objects.selection import is_selection
 from segnst.stabilize.cuts import is_cut
+from segnst.temporaries import temporary_folder
 from segnst.types import Clip, Region
 from segnst.video.read import Reader, open_reader
 
@@ -118,6 +119,7 @@ def segment_file(
             overwrite=overwrite,
             context=context,
             finish=finish,
+            given=[Path(each) for each in given_files(source)],
         )
     warnings = [*said, *written.warnings]
     for warning in warnings:
@@ -142,21 +144,18 @@ def segment_to_folder(
     overwrite: bool = False,
     context: Context | None = None,
     finish: Callable[[Path], None] = lambda folder: None,
+    given: Sequence[Path] = (),
 ) -> Written:
     """Write the masks of all frames or photos into a folder.
 
-    The format "indexed" writes PNGs whose pixel values are class indices. They are named by frame number
-    (``000000.png``), or by the stem of each photo or frame file.
-
-    input    a video, a still, or a folder of photos of any sizes (with ``reader``: of frames of one size)
-    output   folder, created if missing; all files are moved into it at the end, when they are complete
-    formats  keys of ``segnst.jobs.mask_files.FORMATS``
-    reader   reader of the input, if it is already open; a folder is then read as a sequence
-    cut      detects scene cuts: (rgb, carry) -> (whether a scene begins, carry)
-    finish   called with the folder before it is complete, and may add files
-
-    Raises UsageError (unknown format), InputError (nothing to segment), OutputError (``output`` has PNGs already, or
-    cannot be written), Cancelled.
+    input    a video, a still, or a folder of photos of any sizes (of frames, with ``reader``)
+    output   made if missing; the files appear in it together, when all are done
+    formats  of ``segnst.jobs.mask_files.FORMATS``
+    reader   of the input, where it is to be read as a sequence or was looked at before
+    cut      says where a scene begins: (rgb, carry) -> (whether, carry)
+    given    files and folders that the segmenter reads, which are not replaced even with ``overwrite``
+    finish   may put more into the folder before it is complete
+    Raises InputError (nothing to segment), OutputError (``output`` holds label maps, or cannot be written).
     """
 
     def look(name: str, clip: Clip, carry: Any) -> tuple[Segmented, Any]:
@@ -166,7 +165,7 @@ def segment_to_folder(
 
     report = masks_to_folder(
         input, output, look, segmenter, formats=formats, reader=reader, cut=cut, overwrite=overwrite, context=context,
-        finish=finish,
+        finish=finish, given=given,
     )  # fmt: skip
     report.warnings += segmenter.notes(report.carry)
     return report
@@ -184,6 +183,7 @@ def masks_to_folder(
     overwrite: bool = False,
     context: Context | None = None,
     finish: Callable[[Path], None] = lambda folder: None,
+    given: Sequence[Path] = (),
 ) -> Written:
     """The same as :func:`segment_to_folder`, except that ``look`` computes the masks of each frame."""
     context = context or Context()
@@ -192,10 +192,9 @@ def masks_to_folder(
     if unknown is not None:
         near = did_you_mean(unknown, FORMATS)
         raise UsageError(f"There is no format '{unknown}'.{near} Known: {', '.join(FORMATS)}.")
-    _check_output(input, output, overwrite)
+    check_mask_folder(input, output, overwrite, given)
     report = Written()
     sequence = reader is not None or not input.is_dir()
-    scratch: Path | None = None
     with ExitStack() as opened:
         if sequence and reader is None:
             reader = opened.enter_context(open_reader(input))
@@ -205,7 +204,7 @@ def masks_to_folder(
             if first is None:
                 raise InputError(f"{input} holds nothing to segment.")
             opened.enter_context(folder_for(output))
-            scratch = Path(tempfile.mkdtemp(dir=output.parent, prefix=f".{output.name}."))
+            scratch = opened.enter_context(temporary_folder(output))
             carry = scene = None
             context.stage("frames")
             with ExitStack() as stack:
@@ -227,33 +226,19 @@ def masks_to_folder(
                 for export in exports:
                     export.finish()
             finish(scratch)
+            existed = output.exists()
             output.mkdir(exist_ok=True)
-            _into_place(scratch, output)
+            try:
+                fill(output, scratch, overwrite=overwrite, given=given)
+            except BaseException:
+                if not existed:
+                    shutil.rmtree(output, ignore_errors=True)
+                raise
         except OSError as error:
             raise OutputError(f"The label maps cannot be written to {output} ({error.strerror or error}).") from error
-        finally:
-            if scratch is not None:
-                shutil.rmtree(scratch, ignore_errors=True)
         report.warnings += reader.warnings if reader is not None else []
     report.carry = carry
     return report
-
-
-def _into_place(scratch: Path, output: Path) -> None:
-    for item in sorted(scratch.iterdir()):
-        target = output / item.name
-        if target.is_dir():
-            shutil.rmtree(target)
-        item.replace(target)
-
-
-def _check_output(input: Path, output: Path, overwrite: bool) -> None:
-    if output.exists() and not output.is_dir():
-        raise OutputError(f"{output} is a file; name a folder for the label maps.")
-    if output.is_dir() and input.exists() and input.samefile(output):
-        raise OutputError("The label maps must not go into the folder that the photos come from.")
-    if output.is_dir() and not overwrite and any(p.suffix == ".png" for p in output.rglob("*")):
-        raise OutputError(f"{output} contains PNGs already. Choose another folder or pass --overwrite.")
 
 
 def _photos(folder: Path) -> Iterator[tuple[str, Clip, int | None]]:

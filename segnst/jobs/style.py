@@ -14,7 +14,7 @@ from segnst.assembly import Parts, build, memory_advice, versions, weights_used
 from segnst.config import Settings
 from segnst.errors import UsageError
 from segnst.jobs.events import Context, Event, Frames, JobReport, Listener, Stage
-from segnst.jobs.outputs import folder_for, output_path
+from segnst.jobs.outputs import check_apart, folder_for, given_files, output_path
 from segnst.pipeline import State
 from segnst.plan import parse_plan
 from segnst.sheet import write_sheet
@@ -61,10 +61,10 @@ class _Samples:
         if len(self.kept) == 2 * self.count:
             self.kept, self.step = self.kept[::2], 2 * self.step
 
-    def write(self, path: Path) -> None:
+    def write(self, path: Path, *, replace: bool) -> None:
         rows = [[(f"frame {n}", source) for n, source, _ in self.kept[k : k + 4]] for k in range(0, len(self.kept), 4)]
         results = [[("styled", styled) for _, _, styled in self.kept[k : k + 4]] for k in range(0, len(self.kept), 4)]
-        write_sheet(path, [row for pair in zip(rows, results, strict=True) for row in pair], width=400)
+        write_sheet(path, [row for pair in zip(rows, results, strict=True) for row in pair], width=400, replace=replace)
 
 
 def style_file(
@@ -89,6 +89,7 @@ def style_file(
     target = output_path(path, output, styles, overwrite=overwrite)
     if sheet is not None:
         check_output(sheet, path, overwrite=overwrite)
+    check_apart({"--output": target, "--sheet": sheet}, given_files(settings))
     began = time.perf_counter()
     context.stage("open the input")
     reader = open_reader(path, start=settings.start, end=settings.end, max_size=settings.max_size, fps=settings.fps)
@@ -108,8 +109,8 @@ def style_file(
             )
             frames, state, waited = _frames(parts, reader, writer, samples, context)
     if samples and sheet is not None:
-        context.tell(Stage("draw the contact sheet"))  # not context.stage: the output is complete, too late to cancel
-        samples.write(Path(sheet))
+        context.tell(Stage("draw the contact sheet"))  # the output is complete, so there is nothing to cancel any more
+        samples.write(Path(sheet), replace=overwrite)
     warnings = [
         *said,
         *reader.warnings,

@@ -16,7 +16,7 @@ from segnst.errors import SegnstError
 from segnst.jobs.events import Context, JobReport, Stage
 from segnst.jobs.optimize import load_features
 from segnst.jobs.optimize_film import Film, FilmOptions, write_curves
-from segnst.jobs.outputs import folder_for, output_path
+from segnst.jobs.outputs import check_apart, folder_for, output_path
 from segnst.perceptual.loss_weights import LossWeights
 from segnst.perceptual.objective import STYLE_LAYERS, Objective, StyleRegion
 from segnst.study.settings import ReconstructSettings
@@ -61,6 +61,7 @@ def reconstruct_file(
     out = output_path(path, output, (), overwrite=overwrite, default=default)
     film = film.beside(out)
     film.check(overwrite)
+    check_apart({"--output": out, **film.outputs()}, [path])
     began = time.perf_counter()
     where = choose_device(settings.device)
     with context.loading() as said:
@@ -93,7 +94,7 @@ def reconstruct_file(
         context.thumbnail(0, picture.detach())
         context.step(0, how.steps, losses)
 
-    with folder_for(out), keep, memory_advice(f"{rgb.shape[-1]}x{rgb.shape[-2]}"):
+    with folder_for(out), keep.beside(out), memory_advice(f"{rgb.shape[-1]}x{rgb.shape[-2]}"):
         context.stage("steps")
         try:
             result = optimize(build, start, how, watch=watch)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -17,7 +18,9 @@ FLAT = 1e-3  # variance of luminance below which a window counts as flat, with n
 
 
 def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
-    """[B,C,H,W] -> [B,C,*size], antialiased."""
+    """[B,C,H,W] -> [B,C,*size] of the same type, antialiased."""
+    if x.device.type == "cpu" and x.dtype != torch.float32:  # torch has no antialiasing of 16 bits on CPUs
+        return resize(x.float(), size).to(x.dtype)
     return F.interpolate(x, size, mode="bilinear", antialias=True)
 
 

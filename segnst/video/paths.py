@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Collection
 from pathlib import Path
 
 from segnst.errors import OutputError, did_you_mean
@@ -15,6 +17,8 @@ _OTHERS = {
     ".avi", ".wmv", ".flv", ".mpg", ".mpeg", ".vob", ".ts", ".mts", ".m2ts", ".ogv", ".3gp", ".mxf", ".dv",
     ".heic", ".avif", ".jxl", ".jp2", ".apng", ".psd",
 }  # fmt: skip
+# What segnst calls the frames that it puts into a folder, where they have no names of their own.
+_FRAME = re.compile(r"(frame|step)_[0-9]{5,}\.png")
 
 
 def is_folder_output(output: str | os.PathLike[str]) -> bool:
@@ -67,12 +71,27 @@ def _check_existing(path: Path, folder: bool, overwrite: bool, input_path: Path 
         raise OutputError(f"{path} exists already and is not a folder; choose another name.")
     if input_path is not None and input_path.exists() and path.resolve() in input_path.resolve().parents:
         raise OutputError(f"The output folder {path} holds the input; choose another name.")
-    contents = list(path.iterdir())
-    if contents and not overwrite:
-        raise OutputError(f"The folder {path} exists already and is not empty; choose another or allow --overwrite.")
-    # A folder is replaced as a whole, so anything but frames in it would be lost.
-    for each in contents:
-        if each.suffix.lower() != ".png" or not each.is_file():
+    names: set[str] = set()
+    if input_path is not None and input_path.is_dir():
+        names = {f"{p.stem}.png" for p in input_path.iterdir()}  # frames keep the names that they come with
+    check_folder(path, names, overwrite=overwrite)
+
+
+def check_folder(path: Path, names: Collection[str], *, overwrite: bool) -> None:
+    """Raise OutputError unless a folder of frames called ``names`` may take the place of ``path``.
+
+    A folder is replaced as a whole, so anything but frames of an earlier run in it would be lost.
+    """
+    if not path.is_dir():
+        if os.path.lexists(path):
+            raise OutputError(f"{path} exists already and is not a folder; choose another name.")
+        return
+    for each in sorted(path.iterdir()):
+        if not overwrite:
+            raise OutputError(
+                f"The folder {path} exists already and is not empty; choose another or allow --overwrite."
+            )
+        if not (each.name in names or _FRAME.fullmatch(each.name)) or not each.is_file():
             raise OutputError(
                 f"The folder {path} also holds {each.name}, which --overwrite would delete; choose another."
             )

@@ -30,8 +30,6 @@ class StillSink:
         self._path = path
         self._reader = reader
         self._done = False
-        # The file is created now, so that a folder without write permission is found before any work.
-        temporary.touch(exist_ok=False)
 
     def write(self, rgb: torch.Tensor, pts: int, duration: int) -> None:
         del pts, duration
@@ -72,7 +70,6 @@ class FolderSink:
         self._names = stems if info.kind == "frames" and len(set(stems)) == len(stems) else []
         if info.of_type("audio"):
             self.warnings.append("A folder of frames cannot hold sound; it was dropped.")
-        temporary.mkdir()
 
     def write(self, rgb: torch.Tensor, pts: int, duration: int) -> None:
         del duration

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -11,11 +10,12 @@ from typing import Protocol
 
 import torch
 
+from segnst import temporaries
 from segnst.errors import OutputError
-from segnst.files import PICTURE_SUFFIXES, hidden_name
+from segnst.files import PICTURE_SUFFIXES
 from segnst.types import Clip
 from segnst.video.guard import LIBRARY_ERRORS, writing
-from segnst.video.paths import VIDEO_FORMATS, check_output, is_folder_output
+from segnst.video.paths import VIDEO_FORMATS, check_folder, check_output, is_folder_output
 from segnst.video.read import Reader
 from segnst.video.threads import Consumer
 
@@ -52,12 +52,15 @@ class Writer:
     afterwards.
     """
 
-    def __init__(self, path: Path, temporary: Path, sink: Sink, reader: Reader, threaded: bool) -> None:
+    def __init__(
+        self, path: Path, temporary: Path, sink: Sink, reader: Reader, threaded: bool, overwrite: bool
+    ) -> None:
         self.path = path
         self.frames_written = 0
         self.warnings: list[str] = []
         self._temporary = temporary
         self._sink = sink
+        self._overwrite = overwrite
         self._reader = reader
         self._size = (reader.width, reader.height)
         self._time_base = reader.info.time_base
@@ -142,34 +145,18 @@ class Writer:
         with suppress(*LIBRARY_ERRORS):
             self._sink.abort()
         self.warnings = list(dict.fromkeys(self._sink.warnings))
-        _remove(self._temporary)
+        temporaries.remove(self._temporary)
 
     def _into_place(self) -> None:
-        if not self._temporary.is_dir():
-            self._temporary.replace(self.path)
-            return
-        if self.path.exists():
-            # A folder cannot be replaced in one step; the old one is out of the way only for a moment.
-            old = hidden_name(self.path)
-            self.path.rename(old)
-            try:
-                self._temporary.rename(self.path)
-            except OSError:
-                old.rename(self.path)
-                raise
-            _remove(old)
+        if self.path.is_symlink():
+            points = self.path.readlink()
+            self._sink.warnings.append(f"{self.path} was a link; it was replaced, and {points} stays as it was.")
+        if self._temporary.is_dir():
+            # Something may have appeared in the folder since it was looked at.
+            check_folder(self.path, {p.name for p in self._temporary.iterdir()}, overwrite=self._overwrite)
+            temporaries.put_folder(self._temporary, self.path)
         else:
-            self._temporary.rename(self.path)
-
-
-def _remove(path: Path) -> None:
-    try:
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
-    except OSError:
-        pass
+            temporaries.put(self._temporary, self.path, replace=self._overwrite)
 
 
 def open_writer(
@@ -199,7 +186,8 @@ def open_writer(
 
     info = reader.info
     path = check_output(output, info.path, overwrite=overwrite)
-    temporary = hidden_name(path)
+    with writing(path):
+        temporary = temporaries.create(path, folder=is_folder_output(output))
     suffix = path.suffix.lower()
     sink: Sink
     try:
@@ -220,6 +208,6 @@ def open_writer(
                     temporary, VIDEO_FORMATS[suffix], reader, codec=codec, crf=crf, preset=preset, audio=audio
                 )
     except BaseException:
-        _remove(temporary)
+        temporaries.remove(temporary)
         raise
-    return Writer(path, temporary, sink, reader, threaded)
+    return Writer(path, temporary, sink, reader, threaded=threaded, overwrite=overwrite)

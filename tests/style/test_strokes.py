@@ -29,6 +29,15 @@ def test_painting_happens_at_the_other_scale() -> None:
     assert torch.equal(at_stroke_size(paint, rgb, None, 1)[0], rgb)
 
 
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16])
+def test_paint_of_16_bits_is_resized_too(kind: torch.dtype) -> None:
+    rgb = texture(64, 96)[None]
+    for size in (0.5, 2):
+        out, _ = at_stroke_size(lambda rgb, soft: (rgb.to(kind), None), rgb, None, size)
+        assert out.shape == rgb.shape
+        assert (out.float() - rgb).abs().mean() < 0.05
+
+
 def test_enlarged_paint_keeps_its_strokes_and_the_sources_edges() -> None:
     guide = torch.zeros(1, 1, 64, 64)
     guide[..., 33:] = 1  # an edge that falls between pixels of the reduced picture
