@@ -57,7 +57,7 @@ def segment(
     from segnst.jobs.segment_objects import detect_file
 
     if detect is None and (sam or detector):
-        raise UsageError("--sam and --detector need --detect with names, such as --detect person,dog --sam.")
+        raise UsageError("--sam and --detector need --detect NAMES, such as --detect person,dog --sam.")
     with Printer(quiet) as printer:
         if detect is not None:
             wanted = DetectSettings(
