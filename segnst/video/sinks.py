@@ -69,7 +69,7 @@ class FolderSink:
         stems = [path.stem for path in info.files]
         self._names = stems if info.kind == "frames" and len(set(stems)) == len(stems) else []
         if info.of_type("audio"):
-            self.warnings.append("A folder of frames cannot hold sound; it was dropped.")
+            self.warnings.append("A folder of frames holds no sound; it was dropped.")
 
     def write(self, rgb: torch.Tensor, pts: int, duration: int) -> None:
         del duration
@@ -100,7 +100,7 @@ class GifSink:
         self.warnings: list[str] = []
         info = reader.info
         if info.of_type("audio"):
-            self.warnings.append("A GIF cannot hold sound; it was dropped.")
+            self.warnings.append("A GIF holds no sound; it was dropped.")
         self._base = info.time_base
         self._first: int | None = None
         self._last = -1

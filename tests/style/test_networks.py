@@ -127,7 +127,7 @@ def test_lengstrom_layout(tmp_path: Path) -> None:
 
 def test_other_files_are_refused_with_their_name(tmp_path: Path) -> None:
     write_tensors(tmp_path / "vgg.safetensors", {"features.0.weight": torch.zeros(4, 3, 3, 3)}, {})
-    with pytest.raises(WeightsError, match=r"vgg\.safetensors is not a transformer network"):
+    with pytest.raises(WeightsError, match=r"vgg\.safetensors is not a known kind of transformer network"):
         load_style(str(tmp_path / "vgg.safetensors"))
     state = _Public("deconv").state_dict()
     del state["res2.in1.weight"]
