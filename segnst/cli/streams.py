@@ -9,6 +9,8 @@ from __future__ import annotations
 import codecs
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -53,6 +55,8 @@ def prepare() -> None:
             setattr(sys, name, stream)
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="segnst")
+    if not isinstance(sys.stdout, _Asked):
+        sys.stdout = _Asked(sys.stdout)
     if not isinstance(sys.stderr, _Forgiving):
         sys.stderr = _Forgiving(sys.stderr)
 
@@ -77,8 +81,14 @@ def silence(stream: TextIO) -> None:
 
 def flush() -> None:
     """Make sure that what was printed on stdout has arrived. Raises OutputError, or BrokenPipeError."""
-    try:
+    with _asked_for():
         sys.stdout.flush()
+
+
+@contextmanager
+def _asked_for() -> Iterator[None]:
+    try:
+        yield
     except BrokenPipeError:
         raise
     except OSError as error:
@@ -86,9 +96,27 @@ def flush() -> None:
         raise OutputError(f"stdout cannot be written ({reason(error)}), so what was asked for is lost.") from error
 
 
+class _Asked:
+    """stdout, where what cannot be written is a failure that is told in a sentence."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with _asked_for():
+            return self._stream.write(text)
+
+    def flush(self) -> None:
+        with _asked_for():
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
 def print_path(path: object) -> None:
     """Say on stdout what was written. The work is done and in its file, so it stays a success if nobody reads this."""
     try:
         print(path, flush=True)
-    except OSError:
+    except (OSError, OutputError):
         silence(sys.stdout)
