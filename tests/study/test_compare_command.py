@@ -38,6 +38,6 @@ def test_an_unknown_method_is_suggested_before_any_work(run: Run, material: Path
         "compare", material / "photo.png", "--painting", material / "red.png", "-o", "study", "--methods",
         "stary_night", "--features", material / "vgg.safetensors",
     )  # fmt: skip
-    assert code == 1
+    assert code == 2, "as for every name that is not known"
     assert "Did you mean 'starry_night'" in err
     assert not list(Path().iterdir())

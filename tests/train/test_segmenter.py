@@ -89,7 +89,7 @@ def test_unusable_data_says_what_is_wrong(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="does not exist"):
         train(tmp_path / "gone")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match="no pairs"):
+    with pytest.raises(InputError, match="holds no training data"):
         train(tmp_path / "empty")
     with pytest.raises(InputError, match="value 5, but there are only 2 classes"):
         train(toys(tmp_path / "five", value=5))
