@@ -91,19 +91,25 @@ def parse_selections(settings: Settings, size: tuple[int, int], scale: float = 1
     size   (H, W) of the frames that the reader yields;  scale  their pixels per pixel of the input
 
     A point belongs to that box of its object in which it lies, or, if it lies in none, to all boxes of the object.
-    Raises UsageError (cannot be read, contradictory) and InputError (the file of a stroke).
+    Raises UsageError (cannot be read, outside the frame, contradictory) and InputError (the file of a stroke).
     """
     default = At.parse(settings.at) if settings.at else At()
+    # of the input, because what users typed is checked, and named, as they typed it
+    frame = (round(size[1] / scale), round(size[0] / scale))
     groups: dict[tuple[str, At], _Group] = {}
     for text in settings.box:
         name, (x, y, width, height), at = _split(text, "--box", 4, default)
         if width <= 0 or height <= 0:
             raise UsageError(f"--box '{text}' has no area: it is x,y,width,height.")
+        if not (x < frame[0] and y < frame[1] and x + width > 0 and y + height > 0):
+            raise UsageError(f"--box '{text}' lies outside the frame of {frame[0]}x{frame[1]} px.")
         box = (x * scale, y * scale, width * scale, height * scale)
         groups.setdefault((name, at), _Group()).boxes.append(box)
     for texts, option, belongs in ((settings.point, "--point", True), (settings.not_point, "--not-point", False)):
         for text in texts:
             name, (x, y), at = _split(text, option, 2, default)
+            if not (0 <= x < frame[0] and 0 <= y < frame[1]):
+                raise UsageError(f"{option} '{text}' lies outside the frame of {frame[0]}x{frame[1]} px.")
             groups.setdefault((name, at), _Group()).points.append((x * scale, y * scale, belongs))
     strokes = [read_stroke(Path(path), size) if path else None for path in (settings.foreground, settings.background)]
     if any(s is not None for s in strokes):
