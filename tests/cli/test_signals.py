@@ -146,7 +146,7 @@ def test_a_command_that_does_not_come_back_is_ended_by_a_second_signal(tmp_path:
     code = (
         "import sys, time, threading; from pathlib import Path\n"
         "from segnst import temporaries; from segnst.cli import app\n"
-        "def stuck(**_):\n"
+        "def stuck(*_, **__):\n"
         "    temporaries.create(Path('x.mp4')); temporaries.create(Path('frames'), folder=True)\n"
         "    while True:\n"
         "        try:\n"
@@ -161,6 +161,7 @@ def test_a_command_that_does_not_come_back_is_ended_by_a_second_signal(tmp_path:
         preexec_fn=_heed,
     )  # fmt: skip
     while len(_hidden(tmp_path)) < 2:
+        assert process.poll() is None, process.communicate()[1]
         time.sleep(0.01)
     for _ in range(2):
         process.send_signal(signal.SIGINT)
