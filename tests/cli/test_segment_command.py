@@ -64,7 +64,7 @@ def test_check_draws_where_two_segmenters_disagree(run: Run, tmp_path: Path) -> 
     [
         (("--segmenter", "grabcut"), "add --box"),
         (("--box", "1,2,3"), "--box takes"),
-        (("--box", "900,900,20,20"), "holds less than"),
+        (("--box", "900,900,20,20"), "lies outside the frame"),
         (("--segmenter", "kmeans:1"), "2 to 32"),
         (("--format", "psd", "--segmenter", "kmeans:2"), "no format 'psd'"),
         (("--masks", "nothing"), "do not exist"),
