@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from segnst.errors import WeightsError
+from segnst.files import written_whole
 from segnst.masks.classes import STREET, VOC, VOC_TO_STREET
 from segnst.segmentation.networks.deeplab import DeepLabSegmenter, load
 from segnst.segmentation.networks.deeplab_network import DeepLab
@@ -138,10 +139,8 @@ class Teachers:
             if image is None:
                 continue
             groups, labels = self.ask(cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
-            partial = target.with_suffix(".part")
-            with partial.open("wb") as file:
+            with written_whole(target) as partial, partial.open("wb") as file:
                 np.savez_compressed(file, groups=groups, labels=labels, names=np.array(list(self.shared)))
-            partial.replace(target)
             new += 1
         return new
 
