@@ -7,8 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from segnst.filters import LUMA
-from segnst.flow.base import consistency, motion_boundary
-from segnst.flow.warp import inside, warp
+from segnst.flow.warp import warp
 
 BANDS = ("fine", "middle", "coarse")
 
@@ -16,11 +15,6 @@ BANDS = ("fine", "middle", "coarse")
 def luminance(rgb: Tensor) -> Tensor:
     """[B,3,H,W] -> [B,1,H,W] (BT.601)."""
     return (rgb * rgb.new_tensor(LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
-
-
-def valid_pixels(flow: Tensor, back: Tensor) -> Tensor:
-    """1 where an error counts (Lai 2018): forward and backward flow agree, no motion boundary, inside the frame."""
-    return consistency(flow, back) * (1 - motion_boundary(flow)) * inside(flow)
 
 
 def squared_difference(current: Tensor, previous: Tensor, flow: Tensor) -> Tensor:

@@ -27,11 +27,6 @@ SMALL_FORMAT = "segnst-features"
 LEAST = 2  # positions that a layer must have along each side
 
 
-def vgg_layers(blocks: Iterable[int]) -> tuple[str, ...]:
-    """Names of all rectified layers of a VGG with the given convolutions per block."""
-    return tuple(f"relu{b}_{k}" for b, n in enumerate(blocks, 1) for k in range(1, n + 1))
-
-
 Pooling = Literal["max", "avg"]
 
 

@@ -6,8 +6,6 @@ layer and painting. This departs from the papers, whose weights depend on all th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor
 
@@ -37,11 +35,6 @@ def content_loss(features: Tensor, target: Tensor) -> Tensor:
 def gram_loss(features: Tensor, target: Tensor) -> Tensor:
     """Mean square difference of Gram matrices (Gatys 2016, eq. 4) over the mean square of the target [1,C,C]."""
     return (gram(features) - target).square().mean() / target.square().mean().clamp_min(1e-8)
-
-
-def style_loss(features: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """``gram_loss`` of each layer in ``targets``."""
-    return {layer: gram_loss(features[layer], target) for layer, target in targets.items()}
 
 
 def instance_normalized(features: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from segnst import registry
 from segnst.errors import InputError, PlanError, SegnstWarning, WeightsError, did_you_mean
+from segnst.files import PICTURE_SUFFIXES
 from segnst.pixels import IMAGENET_MEAN, IMAGENET_STD
 from segnst.style.collection import FORMAT as COLLECTION
 from segnst.style.collection import Collection, load_collection, members_of
@@ -209,6 +210,11 @@ def load_style(style: str, *, fast: bool = False) -> StyleWeights:
     Raises WeightsError when its file is missing, broken or of an unknown kind, PlanError when no style has the name.
     """
     path, member = locate_style(style, fast=fast)
+    if path.suffix.lower() in PICTURE_SUFFIXES:
+        raise WeightsError(
+            f"{path} is a picture. A painting must be learned first: segnst train style {path} --data PHOTOS "
+            "--name mine; then give mine.safetensors as the style."
+        )
     if member is not None or read_metadata(path).get("format") == COLLECTION:
         return _load_member(path, member)
     tensors, metadata = read_tensors(path)

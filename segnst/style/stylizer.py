@@ -103,7 +103,8 @@ class PlanStylizer(Stylizer[Carry]):
         self.members = {name: s for name, s in styles.items() if isinstance(s, InCollection)}
         networks = {name: self._ready(s) for name, s in styles.items() if isinstance(s, nn.Module)}
         self.collections = {str(m.collection.path): m.collection for m in self.members.values()}
-        self.trunks = {path: self._ready(c.net) for path, c in self.collections.items()}
+        for collection in self.collections.values():
+            self._ready(collection.net)
         super().__init__([self._amount(e) for e in plan.entries], networks)
         if scale.tile != "off" and self.networks:
             alone = next(iter(self.networks))

@@ -28,10 +28,6 @@ class Orientation:
     hflip: bool = False
     vflip: bool = False
 
-    @property
-    def trivial(self) -> bool:
-        return not (self.transpose or self.hflip or self.vflip)
-
     def size(self, size: Size) -> Size:
         return (size[1], size[0]) if self.transpose else size
 

@@ -120,13 +120,6 @@ class MediaInfo:
         """The duration in seconds: counted, else as the header says."""
         return self.counted.duration if self.counted is not None else self.header.duration
 
-    @property
-    def rotation(self) -> int:
-        o = self.orientation
-        if not o.transpose:
-            return 180 if o.vflip else 0
-        return 90 if o.hflip else 270
-
     def of_type(self, kind: str) -> tuple[StreamSummary, ...]:
         """The streams of one type: audio, subtitle, data, attachment or video."""
         return tuple(stream for stream in self.streams if stream.type == kind)
