@@ -20,7 +20,7 @@ from segnst.train.world import random_of
 LEAST = 192  # px: the smallest height and width of a style picture
 WIDTHS = (224, 448)  # px: how wide pictures are before they are cropped
 REUSE = 4  # number of steps that each picture is used in
-PATTERNS = 0.1  # share of pictures that are drawn patterns
+PATTERNS = 0.05  # share of pictures that are drawn patterns
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,7 @@ class StyleSettings:
         min=32,
         unit="px",
     )
-    learning_rate: float = setting(2e-3, "Learning rate of Adam.", metavar="X", group=TRAINING, min=0)
+    learning_rate: float = setting(2e-3, "Learning rate of the convolutions.", metavar="X", group=TRAINING, min=0)
     style_rate: float = setting(
         1.0, "Factor on the learning rate for scales and shifts.", metavar="X", group=TRAINING, min=0
     )
@@ -147,8 +147,8 @@ class CollectionSettings(StyleSettings):
     iterations: int = restated(StyleSettings, "iterations", 4000)
     batch: int = restated(StyleSettings, "batch", 2)
     crop: int = restated(StyleSettings, "crop", 256)
-    learning_rate: float = restated(StyleSettings, "learning_rate", 1e-3)
-    style_rate: float = restated(StyleSettings, "style_rate", 3.0)
+    learning_rate: float = restated(StyleSettings, "learning_rate", 1.5e-3)
+    style_rate: float = restated(StyleSettings, "style_rate", 0.7)
     identity_steps: int = restated(StyleSettings, "identity_steps", 200)
     temporal_from: float = restated(StyleSettings, "temporal_from", 0.65)
     free_share: float = restated(StyleSettings, "free_share", 0.5)

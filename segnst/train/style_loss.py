@@ -17,6 +17,8 @@ from segnst.perceptual.spots import spots
 from segnst.train.settings import StyleSettings
 
 STRIDE = 8  # px after which patterns of the upsampling repeat
+ROOT_AT = 0.03  # difference of Gram matrices at which its root has the gradient of the difference itself
+EXCESS = 4.0  # ratio of energies
 
 
 @dataclass(frozen=True)
@@ -151,8 +153,18 @@ class StyleLoss:
 
 
 def _apart(features: Tensor, target: Tensor) -> Tensor:
-    """Mean square difference of Gram matrices of features [B,C,h,w] from targets [B,C,C], over their energy: [B]."""
-    return (gram(features) - target).square().mean((1, 2)) / target.square().mean((1, 2)).clamp_min(1e-8)
+    """Mean square difference of Gram matrices of features [B,C,h,w] from targets [B,C,C], over their energy: [B].
+
+    Its gradient is that of ``2 sqrt(ROOT_AT * difference)``, because a batch mixes styles that have been learned with
+    others that have not, and the square of the latter would drown the former. For the same reason, the energy is that
+    of the painted picture over ``EXCESS`` where that is larger, which happens with pictures that are nearly blank.
+    """
+    painted = gram(features)
+    energy = target.square().mean((1, 2)).clamp_min(1e-8)
+    energy = torch.maximum(energy, painted.detach().square().mean((1, 2)) / EXCESS)
+    apart = (painted - target).square().mean((1, 2)) / energy
+    root = 2 * (ROOT_AT * apart + 1e-8).sqrt()
+    return apart.detach() + root - root.detach()
 
 
 def lattice(painted: Tensor) -> Tensor:

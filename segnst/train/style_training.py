@@ -13,6 +13,7 @@ from torch import Tensor
 
 from segnst.device import mixed_precision
 from segnst.style.conditional import ConditionalNetwork
+from segnst.train import muon
 from segnst.train.free_styles import FreeStyles
 from segnst.train.motion import motion_term
 from segnst.train.photos import Photos
@@ -23,7 +24,6 @@ from segnst.train.world import random_of
 
 RISE = 0.1  # share of the training in which the learning rate rises
 LOWEST = (0.04, 1e-4)  # learning rate at the beginning and at the end, as shares of the highest
-BETAS = (0.9, 0.99)  # of Adam; the second is below its default, so that the average follows the changing styles
 MOVED = 8  # how many pictures of a batch, at most, the temporal term uses
 
 
@@ -70,12 +70,8 @@ class StyleTraining(GradientTraining):
         self.net, self.loss, self.photos, self.options = net, loss, photos, settings
         self.shown, self.warmup, self.teacher, self.free = shown, warmup, teacher, free
         self.paintings = len(loss.content)
-        owned = [p for n, p in net.named_parameters() if n.endswith(("gamma", "beta")) and p.requires_grad]
-        trunk = [p for n, p in net.named_parameters() if not n.endswith(("gamma", "beta")) and p.requires_grad]
-        groups = [{"params": owned, "lr": settings.learning_rate * settings.style_rate}]
-        groups += [{"params": trunk, "lr": settings.learning_rate}] if trunk else []
-        groups += [{"params": list(free.rows.parameters()), "lr": settings.learning_rate}] if free else []
-        optimizer = torch.optim.Adam(groups, betas=BETAS)
+        encoder = free.rows.parameters() if free else ()
+        optimizer = muon.optimizer(net, settings.learning_rate, settings.style_rate, encoder)
         self.rates = [float(group["lr"]) for group in optimizer.param_groups]
         known = {
             **asdict(settings),
