@@ -18,7 +18,7 @@ ${PYTHON:-python3} -m segnst train collection .gpu/paintings --list recipes/pain
     --features .gpu/networks/vgg19_to_relu3_4.safetensors \
     --deep-features .gpu/networks/vgg19_distilled_to_relu4_1.safetensors \
     --minutes "${MINUTES:-8}" --batch "${BATCH:-32}" --crop 256 --cheap "${CHEAP:-300}" --warmup 40 \
-    --learning-rate "${RATE:-2e-3}" --style-rate 2 --style-weight "${STYLE:-20}" \
+    --learning-rate "${RATE:-2e-3}" --style-rate 0.7 --style-weight "${STYLE:-20}" --lattice-weight 2000 --spot-weight 8000 \
     --temporal-weight 3 --temporal-from 0.5 --identity-steps 400 \
     --terms "paintings in the public domain; photos as listed in the card (research and personal use)" \
     --device "${DEVICE:-cuda}" --out "$out" --work "$out/runs" --overwrite "$@"
