@@ -5,31 +5,40 @@ Grammar, the same on the command line, in a plan file and in Python::
     REGION[,REGION…]=STYLE[*W][+STYLE[*W]…][@STRENGTH]
     REGION[,REGION…]=SECONDS:STYLE…,SECONDS:STYLE…[@STRENGTH]
 
-split at the first ``=`` and the last ``@``. STYLE is a bundled name, the path of a checkpoint, one style of a
-collection (``PATH:NAME``), or ``original``; without ``REGION=`` it is the whole frame. ``background`` is everything
+split at the first ``=`` and the last ``@``. STYLE is a bundled name, the path of a picture or of a checkpoint, one style
+of a collection (``PATH:NAME``), or ``original``; without ``REGION=`` it is the whole frame. ``background`` is everything
 that no other entry names, and stays original if no entry names it. The second form fades from one mix to the next
 between the given times, in seconds from the first frame of the run.
+
+The names of files may contain any of ``= @ + * , :``. Where a stretch of an entry is the name of a file that exists, it
+is read as that name, and the longest such stretch counts: with a file ``red+blue.jpg`` in the folder, ``red+blue.jpg`` is
+that picture and no mix.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
 from segnst.errors import PlanError
+from segnst.files import PICTURE_SUFFIXES
+from segnst.untrusted import is_file
 
 BACKGROUND = "background"
 ORIGINAL = "original"
+KEY = re.compile(r"\s*\d+(\.\d+)?\s*:")  # the beginning of a fade: its first second
+MARKS = re.compile(r"[=@+*,:]")  # what separates the parts of an entry
+MOST_PIECES = 16  # into which the name of a file may fall at these marks
 
 
 def short_name(style: str) -> str:
     """What files and reports call a style: a bundled name, NAME of ``PATH:NAME``, or the stem of a file's name."""
     file, colon, name = style.rpartition(":")
     if colon and Path(file).suffix:
-        return name
+        return Path(name).stem if Path(name).suffix.lower() in PICTURE_SUFFIXES else name
     path = Path(style)
     return path.stem if path.suffix or len(path.parts) > 1 else style
 
@@ -132,37 +141,102 @@ def _number(text: str, what: str, entry: str) -> float:
         raise PlanError(f"In '{entry}', {what} must be a number, got '{text}'.") from None
 
 
+def names_file(style: str) -> bool:
+    """Whether a style's text names a file that exists: ``PATH``, or ``PATH:NAME``."""
+    file, _, name = style.rpartition(":")
+    return _exists(style) or (_exists(file) and (_exists(name) or not MARKS.search(name)))
+
+
+def _exists(text: str) -> bool:
+    try:
+        return bool(text) and is_file(Path(text).expanduser())
+    except RuntimeError:  # ~NOBODY
+        return False
+
+
+def _term(part: str) -> tuple[str, str | None]:
+    """A style and its weight as text, from ``STYLE*W`` or ``STYLE``."""
+    part = part.strip()
+    style, star, weight = part.rpartition("*")
+    return (part, None) if not star or names_file(part) else (style, weight)
+
+
+def _is_file_term(part: str) -> bool:
+    style, weight = _term(part)
+    return names_file(style) and not MARKS.search(weight or "")
+
+
+def _joined_files(pieces: Sequence[str], mark: str, names: Callable[[str], bool]) -> list[str]:
+    """Join neighboring pieces of a text that was split at ``mark``, where they belong to the name of a file."""
+    found, at = [], 0
+    while at < len(pieces):
+        longest = min(len(pieces), at + MOST_PIECES)
+        end = next((e for e in range(longest, at + 1, -1) if names(mark.join(pieces[at:e]))), at + 1)
+        found.append(mark.join(pieces[at:end]))
+        at = end
+    return found
+
+
+def _terms(mix: str) -> list[str]:
+    """The terms of a mix, separated by ``+``."""
+    return _joined_files(mix.split("+"), "+", _is_file_term)
+
+
+def _keys(fade: str) -> list[str]:
+    """The keys of a fade, separated by commas."""
+
+    def one_key(text: str) -> bool:
+        styles = [_term(term)[0] for term in _terms(text.partition(":")[2])] if KEY.match(text) else []
+        return bool(styles) and all(names_file(style) for style in styles if "," in style)
+
+    return _joined_files(fade.split(","), ",", one_key)
+
+
+def _strength(right: str, text: str) -> tuple[str, float]:
+    """Separate ``@STRENGTH`` from a mix or fade."""
+    mix, at, tail = right.rpartition("@")
+    # A path may contain '@': what follows the last one is no strength where it contains '/' or belongs to a file's name.
+    if not at or "/" in tail:
+        return right, 1.0
+    mixes = [key.partition(":")[2] for key in _keys(right)] if KEY.match(right) else [right]
+    holder = [term for each in mixes for term in _terms(each) if "@" in term][-1]
+    if _is_file_term(holder):
+        return right, 1.0
+    return mix, _number(tail, "the strength after '@'", text)
+
+
+def _is_whole_frame(text: str) -> bool:
+    """Whether an entry that contains ``=`` has no region, because the sign is part of the first file's name."""
+    for mix in (text, text.rpartition("@")[0]):
+        style = _term(_terms(mix)[0])[0]
+        if "=" in style and names_file(style):
+            return True
+    return False
+
+
 def parse_entry(text: str) -> Entry:
     """Read one entry. Raises PlanError saying what is wrong with it."""
     left, equals, right = text.partition("=")
-    if not equals:
-        left, right = "", text
+    if not equals or _is_whole_frame(text):
+        left, equals, right = "", "", text
     names = tuple(part.strip().lower() for part in left.split(",")) if equals else ()
     if not all(names):
         raise PlanError(f"In '{text}', a region's name is missing before '='. Example: car=starry_night")
     if len(set(names)) < len(names):
         raise PlanError(f"In '{text}', a region is named twice.")
-    mix, at, tail = right.rpartition("@")
-    # a path may contain '@': what follows the last one is a strength unless it contains '/'
-    if at and "/" not in tail:
-        strength = _number(tail, "the strength after '@'", text)
-    else:
-        mix, strength = right, 1.0
+    mix, strength = _strength(right, text)
     if not 0 <= strength <= 1:
         raise PlanError(f"In '{text}', the strength must lie between 0 (the source) and 1 (the full style).")
-    if KEY.match(mix):
+    if KEY.match(mix) and not names_file(mix.strip()):
         fade = _fade(mix, text)
         every = _joined([term for _, terms in fade for term in terms])
         return Entry(names, every, strength, fade)
     return Entry(names, _mix(mix, text), strength)
 
 
-KEY = re.compile(r"\s*\d+(\.\d+)?\s*:")  # the beginning of a fade: its first second
-
-
 def _fade(text: str, entry: str) -> tuple[tuple[float, Mix], ...]:
     keys = []
-    for part in text.split(","):
+    for part in _keys(text):
         if not KEY.match(part):
             raise PlanError(f"In '{entry}', '{part}' should be SECONDS:STYLE. Example: 0:starry_night,3:the_scream")
         seconds, _, mix = part.partition(":")
@@ -174,9 +248,9 @@ def _fade(text: str, entry: str) -> tuple[tuple[float, Mix], ...]:
 
 def _mix(mix: str, text: str) -> Mix:
     terms = []
-    for part in mix.split("+"):
-        style, star, weight = part.strip().rpartition("*")
-        style, share = (style, _number(weight, "the weight after '*'", text)) if star else (part.strip(), 1.0)
+    for part in _terms(mix):
+        style, weight = _term(part)
+        share = _number(weight, "the weight after '*'", text) if weight is not None else 1.0
         if not style:
             raise PlanError(f"In '{text}', the style is missing. Example: car=starry_night")
         if not 0 < share < float("inf"):

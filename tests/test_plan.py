@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from segnst.errors import PlanError, did_you_mean
@@ -82,4 +84,50 @@ def test_fades_are_keys_in_time() -> None:
 
 def test_short_names_of_styles() -> None:
     names = {"rose": "rose", "a/b.pth": "b", "c.safetensors:rose": "rose", "d/c.safetensors:rose": "rose"}
+    names |= {"my rose.jpg": "my rose", "c.safetensors:a/my rose.jpg": "my rose", "c.safetensors:v1.2": "v1.2"}
     assert {style: short_name(style) for style in names} == names
+
+
+@pytest.mark.parametrize(
+    ("text", "styles", "strength"),
+    [
+        ("car=my rose.jpg", ["my rose.jpg"], 1),
+        ("car=my rose.jpg@0.6", ["my rose.jpg"], 0.6),
+        ("car=red+blue.jpg", ["red+blue.jpg"], 1),
+        ("car=red+blue.jpg*3+great_wave@0.5", ["red+blue.jpg", "great_wave"], 0.5),
+        ("car=great_wave+red+blue.jpg", ["great_wave", "red+blue.jpg"], 1),
+        ("car=red+blue.jpg+me@home.png+my rose.jpg", ["red+blue.jpg", "me@home.png", "my rose.jpg"], 1),
+        ("car=me@home.png", ["me@home.png"], 1),
+        ("car=me@home.png@0.5", ["me@home.png"], 0.5),
+        ("car=night@0.6", ["night@0.6"], 1),
+        ("car=2*3.png*2+great_wave", ["2*3.png", "great_wave"], 1),
+        ("car=a=b.png@0.5", ["a=b.png"], 0.5),
+        ("a=b.png", ["a=b.png"], 1),
+        ("a=b.png*2+me@home.png@0.5", ["a=b.png", "me@home.png"], 0.5),
+        ("1: one, two.png", ["1: one, two.png"], 1),
+        ("car=0:one, two.png,3:red+blue.jpg+great_wave@0.5", ["one, two.png", "red+blue.jpg", "great_wave"], 0.5),
+        ("car=0:my rose.jpg,3:me@home.png", ["my rose.jpg", "me@home.png"], 1),
+        ("car=it@s.safetensors:roses@0.5", ["it@s.safetensors:roses"], 0.5),
+        ("car=it@s.safetensors:roses+great_wave", ["it@s.safetensors:roses", "great_wave"], 1),
+        ("car=it@s.safetensors:red+blue.jpg", ["it@s.safetensors:red+blue.jpg"], 1),
+    ],
+)
+def test_the_name_of_a_file_that_exists_is_read_whole(
+    text: str, styles: list[str], strength: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = ("my rose.jpg", "red+blue.jpg", "me@home.png", "night@0.6", "2*3.png", "a=b.png", "one, two.png")
+    for name in (*names, "1: one, two.png", "it@s.safetensors"):
+        (tmp_path / name).touch()
+    entry = parse_entry(text)
+    assert [t.style for t in entry.styles] == styles
+    assert entry.strength == strength
+    assert entry.regions == (("car",) if text.startswith("car=") else ())
+    assert [t.style for t in parse_entry(str(entry)).styles] == styles
+
+
+def test_marks_separate_where_no_file_has_the_name() -> None:
+    assert [t.style for t in parse_entry("car=red+blue.jpg").styles] == ["red", "blue.jpg"]
+    with pytest.raises(PlanError, match="strength after '@'"):
+        parse_entry("car=me@home.png")
+    parse_entry("+".join(["a,b"] * 3000))
