@@ -1,4 +1,4 @@
-"""Puts the bundled weights of ``models/`` into the wheel as ``segnst/models``; all else is in pyproject.toml."""
+"""Puts the bundled weights and paintings of ``models/`` into the wheel; all else is in pyproject.toml."""
 
 import shutil
 from pathlib import Path
@@ -15,6 +15,7 @@ class BuildWithModels(build_py):
         for path in sorted(Path("models").iterdir()):
             if path.suffix in {".safetensors", ".md"}:
                 shutil.copy2(path, target)
+        shutil.copytree(Path("models") / "paintings", target / "paintings", dirs_exist_ok=True)
 
 
 setup(cmdclass={"build_py": BuildWithModels})

@@ -20,7 +20,7 @@ from segnst.segmentation.base import AnySegmenter
 from segnst.segmentation.from_settings import segmenter_for
 from segnst.stabilize.masks import Edge
 from segnst.stabilize.output import BlendStabilizer
-from segnst.style.checkpoints import StyleWeights, load_style
+from segnst.style.checkpoints import StyleWeights, load_styles
 from segnst.style.stylizer import PlanStylizer, Scale
 from segnst.video.read import Reader
 from segnst.weights import sha256
@@ -61,7 +61,7 @@ def build(settings: Settings, reader: Reader | None = None) -> Parts:
     regions = [name.strip().lower() for name in settings.keep_colors_of.split(",") if name.strip()]
     keep_colors = layers_that_keep_colors(plan, settings.keep_colors, regions)
     flow_loader = registry.get(registry.FLOWS, settings.flow, "optical flow")
-    styles = tuple(load_style(name, fast=settings.fast) for name in plan.styles)
+    styles = load_styles(plan.styles, fast=settings.fast)
     painters = {name: style.painter for name, style in zip(plan.styles, styles, strict=True)}
     segmenter = None
     if not plan.whole_frame:
@@ -81,8 +81,12 @@ def build(settings: Settings, reader: Reader | None = None) -> Parts:
 
 
 def weights_used(parts: Parts) -> dict[str, dict[str, str]]:
-    """{name: {path, sha256}} of styles and segmenter."""
-    used = {s.name: {"path": str(s.path), "sha256": s.sha256} for s in parts.styles}
+    """{name: {path, sha256}} of styles, pictures that serve as styles and their collections, and the segmenter."""
+    used = {s.name: {"path": str(s.path), "sha256": s.sha256} for s in parts.styles if s.picture is None}
+    for style in parts.styles:
+        if style.picture is not None:
+            used[style.picture.path.name] = {"path": str(style.picture.path), "sha256": style.picture.sha256}
+            used[style.path.stem] = {"path": str(style.path), "sha256": style.sha256}
     files = parts.segmenter.weights if parts.segmenter is not None else {}
     used |= {name: {"path": str(path), "sha256": sha256(path)} for name, path in files.items()}
     return used

@@ -17,6 +17,8 @@ from segnst.errors import OutputError, ResourceError, SegnstError
 
 # The kinds of pictures that are read and written as frames, photos, paintings and outputs.
 PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"})
+# These are read as well, as styles for example.
+READ_SUFFIXES = PICTURE_SUFFIXES | {".gif", ".avif", ".heic", ".heif", ".jp2", ".pgm", ".ppm", ".pnm"}
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}

@@ -5,14 +5,14 @@ Grammar, the same on the command line, in a plan file and in Python::
     REGION[,REGION…]=STYLE[*W][+STYLE[*W]…][@STRENGTH]
     REGION[,REGION…]=SECONDS:STYLE…,SECONDS:STYLE…[@STRENGTH]
 
-split at the first ``=`` and the last ``@``. STYLE is a bundled name, the path of a picture or of a checkpoint, one style
-of a collection (``PATH:NAME``), or ``original``; without ``REGION=`` it is the whole frame. ``background`` is everything
-that no other entry names, and stays original if no entry names it. The second form fades from one mix to the next
-between the given times, in seconds from the first frame of the run.
+split at the first ``=`` and the last ``@``. STYLE is a bundled name, the path of a picture or of a checkpoint, one
+style of a collection (``PATH:NAME``), or ``original``; without ``REGION=`` it is the whole frame. ``background`` is
+everything that no other entry names, and stays original if no entry names it. The second form fades from one mix to the
+next between the given times, in seconds from the first frame of the run.
 
 The names of files may contain any of ``= @ + * , :``. Where a stretch of an entry is the name of a file that exists, it
-is read as that name, and the longest such stretch counts: with a file ``red+blue.jpg`` in the folder, ``red+blue.jpg`` is
-that picture and no mix.
+is read as that name, and the longest such stretch counts: with a file ``red+blue.jpg`` in the folder,
+``red+blue.jpg`` is that picture and no mix.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from segnst.errors import PlanError
-from segnst.files import PICTURE_SUFFIXES
+from segnst.files import READ_SUFFIXES
 from segnst.untrusted import is_file
 
 BACKGROUND = "background"
@@ -38,7 +38,7 @@ def short_name(style: str) -> str:
     """What files and reports call a style: a bundled name, NAME of ``PATH:NAME``, or the stem of a file's name."""
     file, colon, name = style.rpartition(":")
     if colon and Path(file).suffix:
-        return Path(name).stem if Path(name).suffix.lower() in PICTURE_SUFFIXES else name
+        return Path(name).stem if Path(name).suffix.lower() in READ_SUFFIXES else name
     path = Path(style)
     return path.stem if path.suffix or len(path.parts) > 1 else style
 
@@ -195,7 +195,7 @@ def _keys(fade: str) -> list[str]:
 def _strength(right: str, text: str) -> tuple[str, float]:
     """Separate ``@STRENGTH`` from a mix or fade."""
     mix, at, tail = right.rpartition("@")
-    # A path may contain '@': what follows the last one is no strength where it contains '/' or belongs to a file's name.
+    # A path may contain '@': what follows the last one is no strength if it contains '/' or belongs to a file's name.
     if not at or "/" in tail:
         return right, 1.0
     mixes = [key.partition(":")[2] for key in _keys(right)] if KEY.match(right) else [right]

@@ -59,8 +59,8 @@ FLOWS = {
 
 # load(tensors, metadata) -> network from RGB [B,3,H,W] in [0,1] to the same, or None if the file is of another kind
 STYLE_CHECKPOINTS = {
-    "segnst": "segnst.style.checkpoints:load_own",
-    "examples": "segnst.style.checkpoints:load_examples",
+    "segnst": "segnst.style.transformer_files:load_own",
+    "examples": "segnst.style.transformer_files:load_examples",
     "lengstrom": "segnst.style.lengstrom:load",
 }
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from segnst.errors import OutputError
@@ -52,6 +53,19 @@ def card(lines: Sequence[str], size: tuple[int, int]) -> Tensor:
             cv2.LINE_AA,
         )
     return from_bytes(picture)
+
+
+def fitted(picture: Tensor, size: tuple[int, int]) -> Tensor:
+    """A picture [3,H,W] of any shape as large as it fits into ``size`` (height, width), with a white margin.
+
+    Small pictures are enlarged to twice their size at most, because more would only be blurred.
+    """
+    height, width = picture.shape[-2:]
+    scale = min(size[0] / height, size[1] / width, 2.0)
+    inner = (min(size[0], max(1, round(height * scale))), min(size[1], max(1, round(width * scale))))
+    scaled = F.interpolate(picture[None].float().cpu(), inner, mode="bilinear", antialias=True)[0].clamp(0, 1)
+    top, left = (size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2
+    return F.pad(scaled, (left, size[1] - inner[1] - left, top, size[0] - inner[0] - top), value=1.0)
 
 
 def _cell(picture: Tensor, title: str, width: int) -> np.ndarray:

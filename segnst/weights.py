@@ -151,6 +151,15 @@ def safetensors_metadata(path: Path) -> dict[str, str]:
         raise WeightsError(f"{path} is not a readable safetensors file ({first_line(error)}).") from error
 
 
+def holds_tensor(path: Path, name: str) -> bool:
+    """Whether a safetensors file has a tensor of this name; only the header is read. Raises WeightsError."""
+    from safetensors import safe_open
+
+    safetensors_metadata(path)
+    with safe_open(path, framework="pt") as file:
+        return name in file.keys()  # noqa: SIM118
+
+
 def read_metadata(path: Path) -> dict[str, str]:
     """Metadata of a safetensors file; empty if the file is missing or of another kind."""
     try:

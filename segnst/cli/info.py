@@ -29,19 +29,37 @@ def _print(facts: Any, json: bool, text: str) -> None:
 def styles(
     photo: Annotated[Path | None, typer.Argument(metavar="[PHOTO]", help="Picture to paint for --sheet.")] = None,
     sheet: Annotated[Path | None, option("Write a sheet that shows PHOTO in every style.", metavar="PNG")] = None,
+    style: Annotated[
+        list[str] | None,
+        option(
+            "Also show this style on the sheet, such as a picture of yours. Can be repeated.",
+            "-s",
+            "--style",
+            metavar="STYLE",
+        ),
+    ] = None,
     fast: Annotated[bool, option("Use the narrower network, which is faster.", "--fast")] = False,
     overwrite: Annotated[bool, option("Replace a sheet that exists.", "--overwrite")] = False,
     json: Json = False,
 ) -> None:
     """List the styles that can be used by name; with --sheet, also paint a photo in all of them."""
     from segnst.errors import UsageError
-    from segnst.style.checkpoints import known_styles
+    from segnst.style.checkpoints import known_styles, picture_collection
 
+    if style and sheet is None:
+        raise UsageError("--style is for the sheet: segnst styles photo.jpg --sheet all.png --style painting.jpg")
     if (photo is None) != (sheet is None):
         raise UsageError("To draw the styles, give both: segnst styles photo.jpg --sheet all.png")
     known = known_styles(fast=fast)
     rows = [
-        {"name": s.name, "title": s.title, "width": s.width, "collection": s.collection, "path": str(s.path)}
+        {
+            "name": s.name,
+            "title": s.title,
+            "width": s.width,
+            "collection": s.collection,
+            "path": str(s.path),
+            "painting": str(s.painting) if s.painting else None,
+        }
         for s in known.values()
     ]
     lines = [f"{s.name:24} {s.title}{'' if s.collection else ' (a network of its own)'}" for s in known.values()]
@@ -49,7 +67,12 @@ def styles(
         from segnst.jobs.preview import styles_sheet
 
         with Printer() as printer:
-            styles_sheet(photo, sheet, list(known), fast=fast, overwrite=overwrite, context=printer.context)
+            names = list(dict.fromkeys([*known, *(style or ())]))
+            styles_sheet(photo, sheet, names, fast=fast, overwrite=overwrite, context=printer.context)
+    folders = dict.fromkeys(str(s.painting.parent) for s in known.values() if s.painting)
+    lines += [f"\nSmall pictures of the paintings are in {folder}." for folder in folders]
+    if picture_collection(fast=fast) is not None:
+        lines.append("Any picture can be a style as well: -s car=painting.jpg")
     _print(rows, json, "\n".join(lines) or "no styles are bundled")
 
 

@@ -12,17 +12,19 @@ from torch import Tensor
 
 from segnst.assembly import Parts, build, memory_advice, weights_used
 from segnst.config import Settings
+from segnst.device import choose_device
 from segnst.errors import InputError, OutputError
 from segnst.jobs.events import Context, JobReport
 from segnst.jobs.outputs import check_apart, folder_for, given_files, output_path
 from segnst.pipeline import State
-from segnst.plan import ORIGINAL, parse_plan, short_name
-from segnst.sheet import card, layer_picture, write_sheet
+from segnst.plan import ORIGINAL, Entry, Plan, StyleTerm, parse_plan, short_name
+from segnst.sheet import card, fitted, layer_picture, write_sheet
 from segnst.stabilize.cuts import is_cut
-from segnst.style.checkpoints import StyleWeights
+from segnst.style.checkpoints import StyleWeights, load_styles, painting_of
 from segnst.style.stylizer import PlanStylizer
 from segnst.types import Clip
 from segnst.video.paths import check_output
+from segnst.video.pictures import read_picture
 from segnst.video.read import Reader, open_reader
 
 
@@ -106,17 +108,16 @@ def survey(
 
 
 def _painting(style: StyleWeights, like: Tensor) -> Tensor:
-    """The painting next to the checkpoint (``segnst train style`` puts it there), or else a card with its title."""
-    import cv2
-
-    from segnst.pixels import from_bytes
-
-    beside = style.path.with_suffix(".jpg")
-    picture = cv2.imread(str(beside)) if beside.is_file() else None
-    if picture is not None:
-        return from_bytes(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB))
+    """The user's picture, the style's painting, or else a card with its title, in the shape of [1,3,H,W]."""
+    size = (like.shape[-2], like.shape[-1])
+    if style.picture is not None:
+        return fitted(style.picture.rgb[0], size)
+    bundled = painting_of(style.path, style.name, style.metadata)
+    for path in (style.path.with_suffix(".jpg"), bundled):
+        if path is not None and path.is_file():
+            return fitted(read_picture(path)[0], size)
     title = style.metadata.get("title") or style.path.name
-    return card([style.name, *(part.strip() for part in title.split(","))], (like.shape[-2], like.shape[-1]))
+    return card([style.name, *(part.strip() for part in title.split(","))], size)
 
 
 def _row(parts: Parts, number: int, rgb: Tensor, state: State) -> list[tuple[str, Tensor]]:
@@ -229,6 +230,8 @@ def styles_sheet(
 ) -> None:
     """Draw a PNG of a picture, or of a video's first frame, with the whole frame painted in each style.
 
+    The painting of each style, or the user's picture, stands next to what is painted after it.
+
     Raises InputError, OutputError, WeightsError, Cancelled.
     """
     context = context or Context()
@@ -241,11 +244,16 @@ def styles_sheet(
         frame: Clip | None = next(iter(reader), None)
     if frame is None:
         raise InputError(f"{path} has no frame.")
+    plan = Plan((Entry((), tuple(StyleTerm(name) for name in names)),))
     with context.loading():
-        pipeline = build(Settings(styles=(f"{'+'.join(names)}",), fast=fast)).pipeline
-    cells = [(path.name, frame.rgb[0])]
-    rgb = frame.rgb.to(pipeline.device)
-    for name in names:
+        styles = load_styles(names, fast=fast)
+        painters = {name: style.painter for name, style in zip(names, styles, strict=True)}
+        stylizer = PlanStylizer(plan, painters, choose_device("auto"))
+    cells = []
+    rgb = frame.rgb.to(stylizer.device)
+    for name, style in zip(names, styles, strict=True):
         context.stage(f"paint in {name}")
-        cells.append((name, pipeline.stylizer.paint(rgb, name)[0].cpu()))  # type: ignore[attr-defined]
-    write_sheet(target, [cells[k : k + 4] for k in range(0, len(cells), 4)], width=320, replace=overwrite)
+        painted = stylizer.paint(rgb, name)[0].cpu()
+        cells += [(f"painting: {style.name}", _painting(style, rgb)), (style.name, painted)]
+    rows = [[(path.name, frame.rgb[0])], *(cells[k : k + 4] for k in range(0, len(cells), 4))]
+    write_sheet(target, rows, width=320, replace=overwrite)

@@ -1,42 +1,45 @@
-"""Load transformer networks from checkpoints: segnst's own kind and two common PyTorch kinds.
-
-The two other kinds have the same layers as our network, so their weights are loaded into it. The value ranges of their
-input and output are folded into the first and the last convolution. The biases of convolutions before an instance
-normalization are dropped, because the normalization subtracts them with the mean.
-"""
+"""Find and load styles: networks of one style, styles of collections, and pictures."""
 
 from __future__ import annotations
 
-import re
+import contextlib
 import warnings
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 
 from segnst import registry
 from segnst.errors import InputError, PlanError, SegnstWarning, WeightsError, did_you_mean
-from segnst.files import PICTURE_SUFFIXES
-from segnst.pixels import IMAGENET_MEAN, IMAGENET_STD
 from segnst.style.collection import FORMAT as COLLECTION
 from segnst.style.collection import Collection, load_collection, members_of
 from segnst.style.conditional import OneStyle
+from segnst.style.pictures import StylePicture, is_picture, read_style_picture, row_of
 from segnst.style.stylizer import InCollection
-from segnst.style.transformer import GAIN, MOST_WIDTH, TransformerNetwork, check_blocks, down_of, width_of
+from segnst.style.transformer import MOST_WIDTH
+from segnst.style.transformer_files import FORMAT
 from segnst.untrusted import check_regular, first_line, is_file, printable, short, whole
-from segnst.weights import bundled_dir, filled, home_dir, read_metadata, read_tensors, safetensors_metadata, sha256
+from segnst.weights import (
+    bundled_dir,
+    holds_tensor,
+    home_dir,
+    read_metadata,
+    read_tensors,
+    safetensors_metadata,
+    sha256,
+)
 
-FORMAT = "segnst-johnson"  # metadata key "format" of our own files
+GROWN_FROM = "grown_from"  # metadata key: SHA-256 of the bundled collection of which a file is a copy with more styles
 
 
 @dataclass(frozen=True, slots=True)
 class StyleWeights:
     """A loaded style: its network, the file it came from, and the metadata of that file.
 
-    member  the style's entry in a collection, if it is from one; ``net`` is then the network for that style alone
+    member   the style's entry in a collection, if it is from one; ``net`` is then the network for that style alone
+    picture  the user's picture that the style is made of, if it is; ``path`` is then that of the collection
     """
 
     name: str
@@ -45,6 +48,7 @@ class StyleWeights:
     sha256: str
     metadata: dict[str, str]
     member: InCollection | None = None
+    picture: StylePicture | None = None
 
     @property
     def painter(self) -> nn.Module | InCollection:
@@ -58,6 +62,7 @@ class Listed:
 
     width       channels of its network's first convolution
     collection  whether the file is a collection
+    painting    a small picture of the painting, if there is one (``painting_of``)
     """
 
     name: str
@@ -65,53 +70,19 @@ class Listed:
     title: str
     width: int
     collection: bool
+    painting: Path | None = None
 
 
-def load_own(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> nn.Module | None:
-    """A network from segnst's own checkpoints, written by ``segnst train style``; None for other checkpoints."""
-    if "conv1.conv.weight" not in tensors:
-        return None
-    blocks = {k.split(".")[1] for k in tensors if k.startswith("residuals.")}
-    check_blocks(len(blocks))
-    width, down = width_of(tensors, "conv1.conv.weight"), down_of(tensors)
-    return filled(lambda: TransformerNetwork(width, len(blocks), down=down), tensors)
+def style_files() -> tuple[list[Path], list[Path]]:
+    """The weights files of ``models/``, and those of ``$SEGNST_HOME``.
 
-
-def load_examples(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> nn.Module | None:
-    """A network from a checkpoint of one of two public projects; None for other checkpoints.
-
-    These are fast_neural_style of pytorch/examples (RGB 0..255) and gordicaleksa's feedforward (ImageNet-normalized
-    RGB). The names of the last layers distinguish them: ``deconv*`` and ``up*``. The keys ``running_*`` of old
-    checkpoints are ignored.
+    A copy of a bundled collection to which ``segnst train style`` has added a style (``GROWN_FROM``) takes its place.
     """
-    kind = next((k for k in ("deconv", "up") if f"{k}3.conv2d.weight" in tensors), None)
-    if kind is None or "conv1.conv2d.weight" not in tensors:
-        return None
-    blocks = {k.split(".")[0] for k in tensors if re.match(r"res\d+\.", k)}
-    check_blocks(len(blocks))
-    width = width_of(tensors, "conv1.conv2d.weight")
-    pairs = {"conv1": ("conv1", "in1"), "conv2": ("conv2", "in2"), "conv3": ("conv3", "in3")}
-    pairs |= {"up1": (f"{kind}1", "in4"), "up2": (f"{kind}2", "in5")}
-    for k in range(len(blocks)):
-        pairs[f"residuals.{k}.first"] = (f"res{k + 1}.conv1", f"res{k + 1}.in1")
-        pairs[f"residuals.{k}.second"] = (f"res{k + 1}.conv2", f"res{k + 1}.in2")
-    state = {}
-    for ours, (conv, norm) in pairs.items():
-        state[f"{ours}.conv.weight"] = tensors[f"{conv}.conv2d.weight"].float()
-        state[f"{ours}.norm.weight"] = tensors[f"{norm}.weight"].float()
-        state[f"{ours}.norm.bias"] = tensors[f"{norm}.bias"].float()
-    if kind == "deconv":
-        mean, std = torch.zeros(3), torch.full((3,), 1 / 255)
-    else:
-        mean, std = torch.tensor(IMAGENET_MEAN), torch.tensor(IMAGENET_STD)
-    # Our network receives 2 rgb - 1, theirs (rgb - mean) / std. Only the scale is folded into the weights: the first
-    # instance normalization removes the constant part.
-    state["conv1.conv.weight"] = state["conv1.conv.weight"] / (2 * std[None, :, None, None])
-    # The output of our network is 0.5 + GAIN * out, that of theirs is out * std + mean.
-    weight, bias = tensors[f"{kind}3.conv2d.weight"].float(), tensors[f"{kind}3.conv2d.bias"].float()
-    state["out.weight"] = weight * std[:, None, None, None] / GAIN
-    state["out.bias"] = (bias * std + mean - 0.5) / GAIN
-    return filled(lambda: TransformerNetwork(width, len(blocks), upsampling="nearest"), state)
+    bundled, own = (sorted(folder.glob("*.safetensors")) for folder in (bundled_dir(), home_dir()))
+    grown = {origin: path for path in own if (origin := read_metadata(path).get(GROWN_FROM))}
+    if grown:
+        bundled = [grown.get(sha256(path), path) for path in bundled]
+    return bundled, [path for path in own if path not in bundled]
 
 
 def known_styles(*, fast: bool = False) -> dict[str, Listed]:
@@ -123,7 +94,7 @@ def known_styles(*, fast: bool = False) -> dict[str, Listed]:
     """
     singles: dict[str, Listed] = {}
     members: dict[str, Listed] = {}
-    for path in (p for folder in (bundled_dir(), home_dir()) for p in sorted(folder.glob("*.safetensors"))):
+    for path in (p for folder in style_files() for p in folder):
         try:
             found = _listed(path)
         except (WeightsError, ValueError) as error:
@@ -140,6 +111,25 @@ def known_styles(*, fast: bool = False) -> dict[str, Listed]:
     return {**members, **singles}
 
 
+def picture_collection(*, fast: bool = False) -> Path | None:
+    """The collection that paints as pictures do: one that has an encoder, and is bundled if any bundled one has.
+
+    fast  take the one with the narrowest network, instead of the widest
+
+    Returns None where no collection has an encoder.
+    """
+    for files in style_files():
+        able: list[tuple[int, Path]] = []
+        for path in files:
+            with contextlib.suppress(WeightsError, ValueError):  # ``known_styles`` warns of unreadable files
+                width = next((style.width for style in _listed(path) if style.collection), 0)
+                if width and holds_tensor(path, "encoder.base"):
+                    able.append((width if fast else -width, path))
+        if able:
+            return min(able, key=lambda found: found[0])[1]
+    return None
+
+
 def _listed(path: Path) -> list[Listed]:
     """The styles in a weights file; empty if it holds something else. Raises WeightsError, ValueError."""
     metadata = safetensors_metadata(path)
@@ -149,22 +139,44 @@ def _listed(path: Path) -> list[Listed]:
     width = whole(metadata.get("width", 0), "its width", 0, MOST_WIDTH)
     if kind == FORMAT:
         return [Listed(path.stem, path, printable(metadata.get("title", "")), width, False)]
-    return [Listed(m.name, path, str(m), width, True) for m in members_of(metadata)]
+    members = members_of(metadata)
+    return [Listed(m.name, path, str(m), width, True, painting_of(path, m.name, metadata)) for m in members]
 
 
-def locate_style(style: str, *, fast: bool = False) -> tuple[Path, str | None]:
-    """The file for a style's name or path, and the style's name in it if the file is a collection.
+def painting_of(path: Path, name: str, metadata: Mapping[str, str]) -> Path | None:
+    """The small picture of a style's painting next to its collection, or None: the bundled ones have them."""
+    folder = bundled_dir() if metadata.get(GROWN_FROM) else path.parent
+    painting = folder / "paintings" / f"{name}.webp"
+    return painting if is_file(painting) else None
 
-    ``style`` is the name of a known style, a path, or ``PATH:NAME`` for one style of a collection.
-    Raises PlanError for an unknown name (it suggests the nearest one), WeightsError if the file does not exist.
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a style is found: its file, and for a collection the name of the style in it, or the user's picture."""
+
+    path: Path
+    name: str | None = None
+    picture: Path | None = None
+
+
+def locate_style(style: str, *, fast: bool = False) -> Place:
+    """Find the file of a style.
+
+    ``style`` is the name of a known style, the path of a checkpoint or of a picture, or ``PATH:NAME`` for one style of
+    a collection, where NAME may be the path of a picture as well.
+    Raises PlanError for an unknown name (it suggests the nearest one), WeightsError if the file does not exist or no
+    collection can paint as a picture.
     """
     path = _expanded(style)
     if is_file(path):
-        return path, None
+        return _for_picture(path, fast) if is_picture(path) else Place(path)
     file, colon, name = style.rpartition(":")
     if colon and is_file(_expanded(file)):
-        return _expanded(file), name
+        within = _expanded(name)
+        return Place(_expanded(file), name, within if is_picture(within) else None)
     if path.suffix or len(path.parts) > 1:
+        if is_picture(path):
+            return _for_picture(path, fast)
         try:
             check_regular(_expanded(file or style), "style checkpoint")
         except InputError as error:
@@ -173,9 +185,20 @@ def locate_style(style: str, *, fast: bool = False) -> tuple[Path, str | None]:
     if style not in known:
         raise PlanError(
             f"There is no style '{short(style)}'.{did_you_mean(style[:100], known)} "
-            f"Known: {', '.join(known) or 'none'}. A path to a checkpoint works too."
+            f"Known: {', '.join(known) or 'none'}. A path to a picture or to a checkpoint works too."
         )
-    return known[style].path, style if known[style].collection else None
+    return Place(known[style].path, style if known[style].collection else None)
+
+
+def _for_picture(picture: Path, fast: bool) -> Place:
+    path = picture_collection(fast=fast)
+    if path is None:
+        raise WeightsError(
+            f"{picture} is a picture, and no collection here has an encoder that makes a style of any picture. Install "
+            f"segnst again, or learn the painting: segnst train style {picture} --data PHOTOS --name mine; then give "
+            "mine.safetensors as the style."
+        )
+    return Place(path, None, picture)
 
 
 def _expanded(style: str) -> Path:
@@ -190,33 +213,71 @@ def _collection(path: Path, _changed: int) -> Collection:
     return load_collection(path)
 
 
-def _load_member(path: Path, name: str | None) -> StyleWeights:
-    collection = _collection(path, path.stat().st_mtime_ns)
+def _in_collection(collection: Collection, name: str | None) -> StyleWeights:
     if name not in collection.names:
         near = did_you_mean(name or "", collection.names)
+        file = collection.path
         raise WeightsError(
-            f"{path} is a collection of styles; choose one of them as {path.name}:STYLE.{near} "
+            f"{file} is a collection of styles; choose one of them as {file.name}:STYLE.{near} "
             f"It has: {', '.join(collection.names)}."
         )
     member = collection.members[collection.names.index(name)]
     net = OneStyle(collection.net, collection.code({name: 1.0})).eval().requires_grad_(False)
     metadata = collection.metadata | {"title": str(member), "style": name}
-    return StyleWeights(name, net, path, collection.sha256, metadata, InCollection(collection, name))
+    inside = InCollection(collection, name)
+    return StyleWeights(name, net, collection.path, collection.sha256, metadata, inside)
+
+
+def load_styles(styles: Sequence[str], *, fast: bool = False) -> tuple[StyleWeights, ...]:
+    """Load styles by name or path (``known_styles``, ``locate_style``).
+
+    Styles of one collection share one network. For each picture among them, that network has one style more.
+
+    Raises WeightsError when a file is missing, broken or of an unknown kind, PlanError when no style has a name, and
+    InputError for a picture that cannot be used.
+    """
+    places = [locate_style(style, fast=fast) for style in styles]
+    pictures: dict[Path, StylePicture] = {}
+    rows: dict[Path, dict[str, Tensor]] = {}
+    for place in places:
+        if place.picture is not None and place.picture not in pictures:
+            collection = _collection(place.path, place.path.stat().st_mtime_ns)
+            if place.name in collection.names:  # a style of the collection that is called like a picture
+                continue
+            picture = pictures[place.picture] = read_style_picture(place.picture)
+            rows.setdefault(place.path, {})[str(place.picture.absolute())] = row_of(collection, picture)
+
+    def collection_of(path: Path) -> Collection:
+        collection = _collection(path, path.stat().st_mtime_ns)
+        if path not in grown:
+            grown[path] = collection.with_styles(rows[path]) if path in rows else collection
+        return grown[path]
+
+    grown: dict[Path, Collection] = {}
+    return tuple(
+        _of_picture(collection_of(place.path), pictures[place.picture])
+        if place.picture in pictures
+        else _load(place, collection_of)
+        for place in places
+    )
 
 
 def load_style(style: str, *, fast: bool = False) -> StyleWeights:
-    """Load a style by name or path (``known_styles``, ``locate_style``).
+    """Load one style. Raises as ``load_styles`` does."""
+    return load_styles([style], fast=fast)[0]
 
-    Raises WeightsError when its file is missing, broken or of an unknown kind, PlanError when no style has the name.
-    """
-    path, member = locate_style(style, fast=fast)
-    if path.suffix.lower() in PICTURE_SUFFIXES:
-        raise WeightsError(
-            f"{path} is a picture. A painting must be learned first: segnst train style {path} --data PHOTOS "
-            "--name mine; then give mine.safetensors as the style."
-        )
-    if member is not None or read_metadata(path).get("format") == COLLECTION:
-        return _load_member(path, member)
+
+def _of_picture(collection: Collection, picture: StylePicture) -> StyleWeights:
+    """The style of a collection that ``load_styles`` has made of a picture."""
+    style = _in_collection(collection, str(picture.path.absolute()))
+    metadata = style.metadata | {"title": picture.path.name, "style": picture.path.stem}
+    return replace(style, name=picture.path.stem, metadata=metadata, picture=picture)
+
+
+def _load(place: Place, collection_of: Callable[[Path], Collection]) -> StyleWeights:
+    path = place.path
+    if place.name is not None or read_metadata(path).get("format") == COLLECTION:
+        return _in_collection(collection_of(path), place.name)
     tensors, metadata = read_tensors(path)
     for name in registry.STYLE_CHECKPOINTS:
         loader = registry.get(registry.STYLE_CHECKPOINTS, name, "style checkpoint")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from segnst.errors import WeightsError
 from segnst.style.conditional import IDENTITY, ConditionalNetwork
-from segnst.style.networks import network_of
+from segnst.style.networks import network_of, with_added
 from segnst.style.row_encoder import RowEncoder, encoder_of
 from segnst.untrusted import first_line, parse_json, printable, rows, safe_name
 from segnst.weights import filled, read_tensors, sha256, write_tensors
@@ -57,6 +58,20 @@ class Collection:
             code[len(self.members) if name == IDENTITY else self.names.index(name)] += share
         return code / code.sum()
 
+    def with_styles(self, rows: Mapping[str, Tensor]) -> Collection:
+        """A copy with more styles, from their rows [R] by name (``ConditionalNetwork.rows``)."""
+        net = with_added(self.net, torch.stack(list(rows.values()))).eval().requires_grad_(False)
+        return replace(self, net=net, members=(*self.members, *(Member(name) for name in rows)))
+
+    def trunk(self) -> str:
+        """The SHA-256, in hex, of the weights that all styles share: rows fit every collection with the same trunk."""
+        digest = hashlib.sha256(self.net.architecture.encode())
+        for name, tensor in self.net.state_dict().items():
+            if not name.endswith(("gamma", "beta")):
+                digest.update(name.encode())
+                digest.update(tensor.cpu().half().contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
 
 def members_of(metadata: Mapping[str, str]) -> tuple[Member, ...]:
     """The members listed in a file's metadata. Raises WeightsError."""
@@ -81,6 +96,8 @@ def load_collection(path: Path) -> Collection:
         members = members_of(metadata)
         encoder = encoder_of(tensors)
         net = filled(lambda: network_of(tensors, metadata, len(members) + 1), tensors)
+        if encoder is not None and len(encoder.base) != net.rows().shape[1]:
+            raise WeightsError(f"its encoder makes rows of {len(encoder.base)} numbers, not {net.rows().shape[1]}")
     except (LookupError, RuntimeError, TypeError, ValueError, WeightsError) as error:
         raise WeightsError(f"{path} looks like a collection, but cannot be loaded: {first_line(error)}") from error
     net.eval().requires_grad_(False)

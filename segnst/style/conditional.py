@@ -161,11 +161,17 @@ class ConditionalNetwork(nn.Module, ABC):
         """The parameters of each style, [S,R]: scale and shift of every norm, in the order of ``norms``."""
         return torch.cat([part for _, layer in self.norms() for part in (layer.gamma, layer.beta)], 1)
 
+    def split_rows(self, rows: Tensor) -> Iterator[tuple[ConditionalConv, Tensor, Tensor]]:
+        """Each layer with the scales and the shifts [B,C] that rows [B,R] hold for it."""
+        layers = [layer for _, layer in self.norms()]
+        sizes = [n for layer in layers for n in (layer.gamma.shape[1], layer.beta.shape[1])]
+        parts = iter(rows.split(sizes, 1))  # type: ignore[no-untyped-call]
+        for layer in layers:
+            yield layer, next(parts), next(parts)
+
     def painted_by(self, rgb: Tensor, rows: Tensor) -> Tensor:
         """Paint each picture by its own row: rgb [B,3,H,W], rows [B,R] of styles that are not the identity."""
-        sizes = [n for _, layer in self.norms() for n in (layer.gamma.shape[1], layer.beta.shape[1])]
-        parts = rows.split(sizes, 1)  # type: ignore[no-untyped-call]
-        mine = {id(layer): parts[2 * k : 2 * k + 2] for k, (_, layer) in enumerate(self.norms())}
+        mine = {id(layer): (scale, shift) for layer, scale, shift in self.split_rows(rows)}
 
         def norm(layer: ConditionalConv, x: Tensor) -> Tensor:
             scale, shift = (part[..., None, None] for part in mine[id(layer)])

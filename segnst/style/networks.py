@@ -61,3 +61,13 @@ def with_rows(net: ConditionalNetwork, rows: Sequence[int], *, identity: bool) -
         layer.gamma, layer.beta = (nn.Parameter(p[list(rows)].clone()) for p in (layer.gamma, layer.beta))
         layer.identity = identity
     return result
+
+
+@torch.no_grad()
+def with_added(net: ConditionalNetwork, rows: Tensor) -> ConditionalNetwork:
+    """A copy of a network with more styles before its last one, from their rows [N,R] (``ConditionalNetwork.rows``)."""
+    last = net.styles - 1
+    result = with_rows(net, [*range(last), *([last] * len(rows)), last], identity=net.identity)
+    for layer, scale, shift in result.split_rows(rows):
+        layer.gamma[last:-1], layer.beta[last:-1] = scale.to(layer.gamma), shift.to(layer.beta)
+    return result

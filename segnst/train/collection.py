@@ -11,12 +11,12 @@ from typing import Any
 from segnst.errors import InputError, OutputError, WeightsError
 from segnst.files import PICTURE_SUFFIXES
 from segnst.perceptual.encoders import SMALL, load_encoder
-from segnst.style.checkpoints import load_own
 from segnst.style.collection import Member, load_collection, write_collection
 from segnst.style.conditional import ConditionalNetwork, ConditionalTransformer, from_single, widened
 from segnst.style.networks import new_network, with_rows
 from segnst.style.row_encoder import encoder_of
 from segnst.style.transformer import TransformerNetwork
+from segnst.style.transformer_files import load_own
 from segnst.train.card import Table, last_losses, today, write_card
 from segnst.train.free_styles import FreeStyles
 from segnst.train.run import Report, Run

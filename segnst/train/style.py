@@ -17,11 +17,11 @@ from segnst.device import choose_device
 from segnst.errors import InputError, OutputError, UsageError, WeightsError
 from segnst.files import write_text
 from segnst.perceptual.encoders import Encoder, load_encoder
-from segnst.style.checkpoints import FORMAT, load_own
 from segnst.style.collection import Collection, Member, load_collection, write_collection
 from segnst.style.conditional import ConditionalTransformer, from_single, to_single, widened
 from segnst.style.networks import with_rows
 from segnst.style.transformer import TransformerNetwork
+from segnst.style.transformer_files import FORMAT, load_own
 from segnst.train.card import last_losses, section, today, write_card
 from segnst.train.photos import Photos, read_photo, resize_short
 from segnst.train.run import Report, Run
