@@ -85,7 +85,10 @@ def weights_used(parts: Parts) -> dict[str, dict[str, str]]:
     used = {s.name: {"path": str(s.path), "sha256": s.sha256} for s in parts.styles if s.picture is None}
     for style in parts.styles:
         if style.picture is not None:
-            used[style.picture.path.name] = {"path": str(style.picture.path), "sha256": style.picture.sha256}
+            picture = style.picture
+            used[picture.path.name] = {"path": str(picture.path), "sha256": picture.sha256}
+            if picture.row is not None:
+                used[picture.path.name]["row"] = str(picture.row)
             used[style.path.stem] = {"path": str(style.path), "sha256": style.sha256}
     files = parts.segmenter.weights if parts.segmenter is not None else {}
     used |= {name: {"path": str(path), "sha256": sha256(path)} for name, path in files.items()}

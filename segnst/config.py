@@ -112,6 +112,22 @@ class Settings:
     stroke_size: float = setting(
         1.0, "Size of the strokes; 1 is the size that was trained.", metavar="X", group=LOOK, min=0.25, max=8
     )
+    refine: float = setting(
+        0.0,
+        "For pictures that are used as styles: first improve the style for so long, on frames of the input. It is kept "
+        "for later runs.",
+        metavar="SECONDS",
+        group=LOOK,
+        min=0,
+        unit="seconds",
+    )
+    refine_features: str | None = setting(
+        None,
+        "Perceptual network for --refine: a name or a file. Default: vgg19 if it is on this machine, else small.",
+        metavar="NAME|FILE",
+        group=LOOK,
+        complete="encoder",
+    )
     keep_colors: bool = setting(False, "Keep the colors of the input and paint only its luminance.", group=LOOK)
     keep_colors_of: str = setting(
         "", "The same, only for these regions, separated by commas.", metavar="REGION,…", group=LOOK

@@ -11,7 +11,7 @@ import sys
 import time
 from types import TracebackType
 
-from segnst.jobs.events import Context, Event, Frames, JobReport, Measured, Step, Warned
+from segnst.jobs.events import Context, Event, Frames, JobReport, Measured, Note, Stage, Step, Warned
 
 WIDTH = 30  # characters of the bar
 PAUSE = 0.2  # seconds between two updates of the line on a terminal
@@ -44,6 +44,11 @@ class Printer:
             print(f"segnst: warning: {event.message}", file=sys.stderr, flush=True)
         elif self.quiet:
             return
+        elif isinstance(event, Note):
+            self._end_line()
+            print(event.message, file=sys.stderr, flush=True)
+        elif isinstance(event, Stage):
+            self._steps = False
         elif isinstance(event, Frames):
             self._frames(event)
         elif isinstance(event, Step):

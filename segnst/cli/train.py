@@ -12,7 +12,8 @@ from segnst.cli.help import GroupedCommand
 from segnst.cli.options import Device, Features, Offline, Quiet
 from segnst.cli.streams import print_path
 from segnst.config import FILES, RUNNING, WHAT
-from segnst.train.settings import LOSSES, TRAINING, AddedStyleSettings, CollectionSettings, StyleSettings
+from segnst.perceptual.loss_weights import LOSSES
+from segnst.train.settings import TRAINING, AddedStyleSettings, CollectionSettings, StyleSettings
 
 app = typer.Typer(help="Train your own styles and segmenters.", no_args_is_help=True, rich_markup_mode=None)
 

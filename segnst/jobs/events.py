@@ -84,6 +84,13 @@ class Warned(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Note(Event):
+    """Something worth knowing about what is done or was done, in a sentence or two."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class Thumbnail(Event):
     """The reduced result of frame number ``frame`` (from 0).
 
@@ -162,6 +169,10 @@ class Context:
         if message not in self.warned:
             self.warned.append(message)
             self.tell(Warned(message))
+
+    def note(self, message: str) -> None:
+        """Tell something worth knowing."""
+        self.tell(Note(message))
 
     @property
     def shows(self) -> bool:

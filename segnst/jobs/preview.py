@@ -16,6 +16,7 @@ from segnst.device import choose_device
 from segnst.errors import InputError, OutputError
 from segnst.jobs.events import Context, JobReport
 from segnst.jobs.outputs import check_apart, folder_for, given_files, output_path
+from segnst.jobs.refine import refine_pictures
 from segnst.pipeline import State
 from segnst.plan import ORIGINAL, Entry, Plan, StyleTerm, parse_plan, short_name
 from segnst.sheet import card, fitted, layer_picture, write_sheet
@@ -189,6 +190,7 @@ def preview_sheet(
     check_apart({"--output": target}, given_files(settings))
     context.stage("open the input")
     with _open(path, settings) as reader:
+        refine_pictures(path, settings, context)
         with context.loading() as said:
             parts = build(settings, reader)
         rows = _rows(parts, reader, count, context)

@@ -15,6 +15,7 @@ from segnst.config import Settings
 from segnst.errors import UsageError
 from segnst.jobs.events import Context, Event, Frames, JobReport, Listener, Stage
 from segnst.jobs.outputs import check_apart, folder_for, given_files, output_path
+from segnst.jobs.refine import refine_pictures
 from segnst.pipeline import State
 from segnst.plan import parse_plan
 from segnst.sheet import write_sheet
@@ -94,6 +95,7 @@ def style_file(
     context.stage("open the input")
     reader = open_reader(path, start=settings.start, end=settings.end, max_size=settings.max_size, fps=settings.fps)
     with reader:
+        refine_pictures(path, settings, context)
         with context.loading() as said:
             parts = build(settings, reader)
         samples = _Samples() if sheet is not None else None

@@ -244,8 +244,10 @@ def load_styles(styles: Sequence[str], *, fast: bool = False) -> tuple[StyleWeig
             collection = _collection(place.path, place.path.stat().st_mtime_ns)
             if place.name in collection.names:  # a style of the collection that is called like a picture
                 continue
-            picture = pictures[place.picture] = read_style_picture(place.picture)
-            rows.setdefault(place.path, {})[str(place.picture.absolute())] = row_of(collection, picture)
+            picture = read_style_picture(place.picture)
+            row, kept = row_of(collection, picture)
+            pictures[place.picture] = replace(picture, row=kept)
+            rows.setdefault(place.path, {})[str(place.picture.absolute())] = row
 
     def collection_of(path: Path) -> Collection:
         collection = _collection(path, path.stat().st_mtime_ns)

@@ -15,7 +15,7 @@ from segnst.errors import InputError, SegnstWarning, WeightsError, did_you_mean
 from segnst.files import READ_SUFFIXES
 from segnst.perceptual.encoders import SMALL, Encoder, load_encoder
 from segnst.style.collection import Collection
-from segnst.style.kept_rows import kept_row
+from segnst.style.kept_rows import kept_row, place_of
 from segnst.style.row_encoder import description
 from segnst.untrusted import check_regular, is_file
 from segnst.video.images import is_still
@@ -38,11 +38,13 @@ class StylePicture:
     rgb     [1,3,H,W] in [0,1], upright, on white where the file is transparent, at the size at which pictures are
             described and strokes are learned
     sha256  of the file
+    row     the file of the style's refined row, or None where the style is as the encoder gives it
     """
 
     path: Path
     rgb: Tensor
     sha256: str
+    row: Path | None = None
 
 
 def is_picture(path: Path) -> bool:
@@ -115,8 +117,14 @@ def encoded_row(collection: Collection, picture: StylePicture) -> Tensor:
     return row
 
 
-def row_of(collection: Collection, picture: StylePicture) -> Tensor:
-    """The row [R] of a picture: one that was refined and kept, or else the encoder's. Raises WeightsError."""
-    encoded = encoded_row(collection, picture)
-    kept = kept_row(collection.trunk(), picture.sha256, len(encoded))
-    return encoded if kept is None else kept.row
+def row_of(collection: Collection, picture: StylePicture) -> tuple[Tensor, Path | None]:
+    """The row [R] of a picture: one that was refined and kept, with its file, or else the encoder's.
+
+    Raises WeightsError.
+    """
+    numbers = collection.net.rows().shape[1]
+    trunk = collection.trunk()
+    kept = None if collection.encoder is None else kept_row(trunk, picture.sha256, numbers)
+    if kept is not None:
+        return kept.row, place_of(trunk, picture.sha256)
+    return encoded_row(collection, picture), None

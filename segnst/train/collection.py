@@ -11,6 +11,7 @@ from typing import Any
 from segnst.errors import InputError, OutputError, WeightsError
 from segnst.files import PICTURE_SUFFIXES
 from segnst.perceptual.encoders import SMALL, load_encoder
+from segnst.perceptual.style_loss import Painting
 from segnst.style.collection import Member, load_collection, write_collection
 from segnst.style.conditional import ConditionalNetwork, ConditionalTransformer, from_single, widened
 from segnst.style.networks import new_network, with_rows
@@ -23,7 +24,6 @@ from segnst.train.run import Report, Run
 from segnst.train.run_folder import make_folder
 from segnst.train.settings import CollectionSettings, StyleSettings
 from segnst.train.style import facts_of, prepare, preview_pictures, read_painting
-from segnst.train.style_loss import Painting
 from segnst.train.style_training import StyleTraining
 from segnst.train.world import random_of
 from segnst.untrusted import first_line, is_file, read_toml, real, rows

@@ -11,10 +11,10 @@ import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from segnst.perceptual.encoders import Encoder
+from segnst.perceptual.style_loss import StyleLoss, Wanted
 from segnst.style.conditional import ConditionalNetwork
 from segnst.style.row_encoder import RowEncoder, description
 from segnst.train.photos import Photos
-from segnst.train.style_loss import StyleLoss, Wanted
 from segnst.train.world import random_of
 
 LEAST = 192  # px: the smallest height and width of a style picture

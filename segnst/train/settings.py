@@ -6,31 +6,23 @@ from dataclasses import dataclass
 from typing import Literal
 
 from segnst.errors import UsageError
+from segnst.perceptual.loss_weights import LOSSES
+from segnst.perceptual.style_terms import StyleTerms
 from segnst.setting import check, restated, setting
 
-LOSSES, TRAINING = "Losses", "Training"
+TRAINING = "Training"
 
 
 @dataclass(frozen=True)
-class StyleSettings:
+class StyleSettings(StyleTerms):
     """Everything that decides the result of training one style; written into the checkpoint and the card.
-
-    Losses are divided by the energy of their targets (segnst.perceptual.losses), so that the same weights suit every
-    painting. ``segnst bench front`` measures the content and style terms as ``content + style_weight * style``.
 
     architecture  network of a collection: painter (segnst.style.painter) or transformer
     down          side of the downsampling kernels of a transformer
     style_size    width in px to which the painting is scaled
-    style_layers, deep_layers  layers whose Gram matrices are compared: on the first encoder, and on a second one, which
-                  is for large strokes
     cheap         number of first iterations whose losses use the second encoder only. They cost a sixteenth and suffice
                   to find colors and strokes, but if there are too many, the network learns to fool that encoder.
-    structure_weight  weight of the difference between features after instance normalization. It preserves shapes, such
-                  as those of a face or a number plate, and leaves colors and contrast to the painting; the content
-                  term preserves all of them.
-    lattice_weight  weight of the penalty on the grid that upsampling leaves (segnst.train.style_loss.lattice)
-    spot_weight   weight of the penalty on bubbles on smooth surfaces (segnst.perceptual.spots); ``plain_share`` of the
-                  crops are such surfaces
+    plain_share   share of the crops that are smooth surfaces
     warmup        number of first iterations in which a network with random weights learns to reproduce the photo, with
                   ``repeat_weight``. This takes seconds; otherwise the network has to learn it through the style loss.
     temporal_from  share of the training after which the temporal term is added; if it is added earlier, it erases the
@@ -63,36 +55,8 @@ class StyleSettings:
     style_rate: float = setting(
         1.0, "Factor on the learning rate for scales and shifts.", metavar="X", group=TRAINING, min=0
     )
-    content_layer: str = setting(
-        "relu3_3", "Layer whose features the content loss compares.", metavar="LAYER", group=LOSSES
-    )
-    structure_layer: str = "relu3_4"
-    style_layers: tuple[str, ...] = setting(
-        ("relu1_1", "relu2_1", "relu3_1", "relu3_4"),
-        "Layers whose Gram matrices the style loss compares, separated by commas.",
-        metavar="LAYER,…",
-        group=LOSSES,
-    )
-    deep_layers: tuple[str, ...] = setting(
-        ("relu4_1",), "The same on the encoder of --deep-features.", metavar="LAYER,…", group=LOSSES
-    )
-    content_weight: float = setting(
-        1.0, "Weight of the content, which keeps shapes, colors and contrast.", metavar="X", group=LOSSES, min=0
-    )
-    structure_weight: float = setting(
-        0.0, "Weight of the structure, which keeps shapes only.", metavar="X", group=LOSSES, min=0
-    )
-    style_weight: float = setting(20.0, "Weight of the style.", metavar="X", group=LOSSES, min=0)
     cheap: int = setting(
         0, "First steps whose losses use --deep-features only, which is faster.", metavar="N", group=TRAINING, min=0
-    )
-    tv_weight: float = setting(0.0, "Weight of total variation; more is smoother.", metavar="X", group=LOSSES, min=0)
-    range_weight: float = 20.0
-    lattice_weight: float = setting(
-        300.0, "Weight of the penalty on the grid that upsampling leaves.", metavar="X", group=LOSSES, min=0
-    )
-    spot_weight: float = setting(
-        3000.0, "Weight of the penalty on bubbles on smooth surfaces.", metavar="X", group=LOSSES, min=0
     )
     plain_share: float = setting(
         0.06, "Share of the crops that are smooth surfaces.", metavar="X", group=TRAINING, min=0, max=1

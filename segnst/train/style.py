@@ -17,6 +17,7 @@ from segnst.device import choose_device
 from segnst.errors import InputError, OutputError, UsageError, WeightsError
 from segnst.files import write_text
 from segnst.perceptual.encoders import Encoder, load_encoder
+from segnst.perceptual.style_loss import Painting, StyleLoss
 from segnst.style.collection import Collection, Member, load_collection, write_collection
 from segnst.style.conditional import ConditionalTransformer, from_single, to_single, widened
 from segnst.style.networks import with_rows
@@ -27,7 +28,6 @@ from segnst.train.photos import Photos, read_photo, resize_short
 from segnst.train.run import Report, Run
 from segnst.train.run_folder import make_folder
 from segnst.train.settings import AddedStyleSettings, StyleSettings
-from segnst.train.style_loss import Painting, StyleLoss
 from segnst.train.style_training import StyleTraining
 from segnst.train.world import random_of
 from segnst.weights import read_tensors, write_tensors
@@ -55,7 +55,7 @@ class Lesson:
     def loss(self, paintings: Sequence[Painting]) -> StyleLoss:
         """The loss of these paintings."""
         there = [replace(p, rgb=p.rgb.to(self.device)) for p in paintings]
-        return StyleLoss(there, self.settings, self.encoder, self.deep)
+        return StyleLoss(there, self.settings, self.encoder, self.deep, cheap=self.settings.cheap > 0)
 
 
 def prepare(

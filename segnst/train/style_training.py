@@ -12,13 +12,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from segnst.device import mixed_precision
+from segnst.perceptual.style_loss import StyleLoss, Wanted
 from segnst.style.conditional import ConditionalNetwork
 from segnst.train import muon
 from segnst.train.free_styles import FreeStyles
 from segnst.train.motion import motion_term
 from segnst.train.photos import Photos
 from segnst.train.settings import StyleSettings
-from segnst.train.style_loss import StyleLoss, Wanted
 from segnst.train.training import GradientTraining
 from segnst.train.world import random_of
 

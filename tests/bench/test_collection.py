@@ -12,9 +12,9 @@ from segnst.bench.artifacts import bubbles, grid, plain_pictures
 from segnst.bench.collection import Alone, Judge, Picture, markdown, measure
 from segnst.perceptual.encoders import load_encoder
 from segnst.perceptual.spots import spots
+from segnst.perceptual.style_loss import lattice
 from segnst.style.collection import Member, load_collection, write_collection
 from segnst.style.conditional import to_single
-from segnst.train.style_loss import lattice
 from tests.clips import texture
 from tests.style.make import random_net
 

@@ -14,7 +14,7 @@ from segnst.errors import UsageError
 from segnst.perceptual.encoders import Encoder
 from segnst.perceptual.losses import gram, instance_normalized
 from segnst.perceptual.spots import spots
-from segnst.train.settings import StyleSettings
+from segnst.perceptual.style_terms import StyleTerms
 
 STRIDE = 8  # px after which patterns of the upsampling repeat
 ROOT_AT = 0.03  # difference of Gram matrices at which its root has the gradient of the difference itself
@@ -63,22 +63,29 @@ class StyleLoss:
     encoder  the perceptual network
     deep     a second one, for larger strokes and for structure; without it, ``deep_layers`` are left out and structure
              is compared on ``encoder``
+    cheap    whether all terms will also be computed with ``deep`` alone
     """
 
     def __init__(
-        self, paintings: Sequence[Painting], settings: StyleSettings, encoder: Encoder, deep: Encoder | None
+        self,
+        paintings: Sequence[Painting],
+        settings: StyleTerms,
+        encoder: Encoder,
+        deep: Encoder | None,
+        *,
+        cheap: bool = False,
     ) -> None:
         self.settings, self.encoder, self.deep = settings, encoder, deep
         encoder.check((*settings.style_layers, settings.content_layer))
         self.deep_layers = settings.deep_layers if deep else ()
         if deep:
             deep.check((*settings.deep_layers, settings.structure_layer))
-        if settings.cheap and not deep:
+        if cheap and not deep:
             raise UsageError("Cheap iterations need a second encoder: give --deep-features.")
         device = paintings[0].rgb.device
         self.dtype = training_dtype(device)
         self.targets = self._targets(paintings, encoder, settings.style_layers)
-        every = (*settings.style_layers, *self.deep_layers) if settings.cheap else self.deep_layers
+        every = (*settings.style_layers, *self.deep_layers) if cheap else self.deep_layers
         self.deep_targets = self._targets(paintings, deep, every) if deep else {}
         self.content = torch.tensor([p.content for p in paintings], device=device)
         self.style = torch.tensor([p.style for p in paintings], device=device)
