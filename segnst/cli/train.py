@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -79,7 +80,12 @@ def style(
     out: Out = Path(),
     into: Annotated[
         Path | None,
-        option("Add the style to this collection, whose trunk is kept; takes minutes.", metavar="FILE", group=WHAT),
+        option(
+            "Add the style to this collection, whose trunk is kept; takes minutes. The name of a bundled one, such as "
+            "collection, adds it to a copy in $SEGNST_HOME, which is used in its place.",
+            metavar="FILE|NAME",
+            group=WHAT,
+        ),
     ] = None,
     work: Work = Path("work"),
     features: Features = "vgg19",
@@ -107,7 +113,8 @@ def style(
     from segnst.cli.training_progress import TrainingLines
     from segnst.errors import InputError, UsageError
     from segnst.style.collection import Member
-    from segnst.train.style import add_style, train_style
+    from segnst.train.added_style import add_style
+    from segnst.train.style import train_style
 
     settings = given.build()
     target = Path(name.removesuffix(".safetensors"))
@@ -116,18 +123,25 @@ def style(
         raise InputError(f"The painting {painting} does not exist.")
     if into is not None and init is not None:
         raise UsageError("--init and --into cannot be combined, because --into keeps the trunk of the collection.")
+    if into is not None and "width" in given.explicit:
+        raise UsageError("--width and --into cannot be combined, because --into keeps the network of the collection.")
     report = None if quiet else TrainingLines(name, sums=SHOWN)
+
+    def tell(text: str) -> None:
+        if not quiet:
+            print(text, file=sys.stderr, flush=True)
+
     if into is not None:
         path = add_style(
             painting, data, Member(name, title=title, terms=terms), into, work=work,
             settings=AddedStyleSettings(**given.values), features=features, deep_features=deep_features, device=device,
-            restart=restart, offline=offline, report=report, stop_at=stop_at, overwrite=overwrite,
+            restart=restart, offline=offline, report=report, stop_at=stop_at, overwrite=overwrite, tell=tell,
         )  # fmt: skip
     else:
         path = train_style(
             painting, data, name, out=out, work=work, settings=settings, features=features,
             deep_features=deep_features, init=init, title=title, terms=terms, device=device, restart=restart,
-            offline=offline, report=report, stop_at=stop_at, overwrite=overwrite,
+            offline=offline, report=report, stop_at=stop_at, overwrite=overwrite, tell=tell,
         )  # fmt: skip
     print_path(path)
 

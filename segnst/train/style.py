@@ -1,11 +1,9 @@
-"""Training one style, as a separate network or as an addition to a collection (``segnst train style``)."""
+"""Training one style as a network of its own (``segnst train style``)."""
 
 from __future__ import annotations
 
 import json
-import re
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -14,22 +12,18 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from segnst.device import choose_device
-from segnst.errors import InputError, OutputError, UsageError, WeightsError
-from segnst.files import write_text
+from segnst.errors import OutputError, WeightsError
 from segnst.perceptual.encoders import Encoder, load_encoder
 from segnst.perceptual.style_loss import Painting, StyleLoss
-from segnst.style.collection import Collection, Member, load_collection, write_collection
 from segnst.style.conditional import ConditionalTransformer, from_single, to_single, widened
-from segnst.style.networks import with_rows
 from segnst.style.transformer import TransformerNetwork
 from segnst.style.transformer_files import FORMAT, load_own
-from segnst.train.card import last_losses, section, today, write_card
+from segnst.train.card import last_losses, today, write_card
 from segnst.train.photos import Photos, read_photo, resize_short
 from segnst.train.run import Report, Run
 from segnst.train.run_folder import make_folder
-from segnst.train.settings import AddedStyleSettings, StyleSettings
+from segnst.train.settings import StyleSettings
 from segnst.train.style_training import StyleTraining
-from segnst.train.world import random_of
 from segnst.weights import read_tensors, write_tensors
 
 
@@ -103,6 +97,7 @@ def train_style(
     save_seconds: float = 120.0,
     offline: bool = False,
     report: Report | None = None,
+    tell: Callable[[str], None] = lambda text: None,
 ) -> Path:
     """Train and write ``out/name.safetensors`` with its card ``out/name.md``; return the path.
 
@@ -114,6 +109,7 @@ def train_style(
     init           a style to start from, which learns a new style in half the time
     stop_at        end after this many iterations; the learning rate is still planned for ``iterations``
     report         called after every iteration
+    tell           called with sentences about what is done
     Raises InputError, OutputError (the style exists and ``overwrite`` is not set), UsageError (also when the loss
     is no longer finite), WeightsError.
     """
@@ -124,6 +120,11 @@ def train_style(
     make_folder(work / name)
     make_folder(out)
     dev, photos = lesson.device, lesson.photos
+    tell(
+        f"Training a network of its own for {painting.name} on {len(photos.paths)} photos, {settings.iterations} "
+        f"steps, with the perceptual network {lesson.encoder.name}. Checkpoint, curves and previews are in "
+        f"{work / name}; the same command resumes an interrupted run."
+    )
     loss = lesson.loss([Painting(name, read_painting(painting, settings))])
     net = _network(init, settings.width, settings.down).to(dev).train()
     warmup = 0 if init else settings.warmup
@@ -179,97 +180,3 @@ def preview_pictures(paths: Sequence[Path], photos: Photos, device: torch.device
     """The photos that the previews of a training show: ``paths``, or up to three of ``photos``."""
     chosen = paths or photos.paths[:: max(1, len(photos.paths) // 3)][:3]
     return [resize_short(read_photo(p), side)[None].to(device) for p in chosen]
-
-
-def _nearest(collection: Collection, loss: StyleLoss, photos: Tensor) -> int:
-    """The index of a collection's style that has the smallest loss for a new painting."""
-    codes = torch.eye(collection.net.styles, device=photos.device)[: len(collection.members)]
-    which = torch.zeros(len(photos), dtype=torch.long, device=photos.device)
-    totals = []
-    with torch.inference_mode():
-        for code in codes:
-            terms = loss(collection.net(photos, code.expand(len(photos), -1)), photos, loss.wanted(which))
-            totals.append(float(sum(v.mean() for v in terms.values())))
-    return totals.index(min(totals))
-
-
-def add_style(
-    painting: Path,
-    data: Sequence[Path],
-    member: Member,
-    into: Path,
-    *,
-    work: Path = Path("work"),
-    settings: StyleSettings = AddedStyleSettings(),  # noqa: B008 - frozen
-    features: str = "vgg19",
-    deep_features: str | None = None,
-    device: str = "auto",
-    restart: bool = False,
-    overwrite: bool = False,
-    stop_at: int | None = None,
-    preview_photos: Sequence[Path] = (),
-    save_seconds: float = 120.0,
-    offline: bool = False,
-    report: Report | None = None,
-) -> Path:
-    """Add a style to a collection, whose trunk and other styles stay as they are; return the path.
-
-    Only the new style's scales and shifts are trained; they start as those of the style that comes closest to it. A
-    style that is replaced keeps its title, painter and year if ``member`` has no title.
-    Raises as ``train_style`` does; OutputError when the collection has a style of this name and ``overwrite``
-    is not set.
-    """
-    collection = load_collection(into)
-    exists = member.name in collection.names
-    if exists and not overwrite:
-        raise OutputError(f"{into} has a style '{member.name}' already; choose another name or allow --overwrite.")
-    if exists and not member.title:
-        member = replace(collection.members[collection.names.index(member.name)], terms=member.terms)
-    if not painting.is_file():
-        raise InputError(f"The painting {painting} does not exist.")
-    if collection.net.width != settings.width:
-        raise UsageError(f"{into} has the width {collection.net.width}, not {settings.width}.")
-    folder = work / f"{into.stem}_{member.name}"
-    lesson = prepare(settings, data, features, deep_features, device, offline=offline)
-    make_folder(folder)
-    dev, photos = lesson.device, lesson.photos
-    loss = lesson.loss([Painting(member.name, read_painting(painting, settings))])
-    collection.net.to(dev)
-    batch = photos.crops(4, settings.crop, random_of(settings.seed, -1), plain=0.0).to(dev)
-    start = _nearest(collection, loss, batch)
-    net = with_rows(collection.net, [start], identity=False)
-    source = collection.net.state_dict()
-    owned = {k for k in source if k.endswith(("gamma", "beta"))}
-    for key, parameter in net.named_parameters():
-        parameter.requires_grad_(key in owned)
-    began = time.monotonic()
-    shown = preview_pictures(preview_photos, photos, dev)
-    training = StyleTraining(net.train(), loss, photos, settings, sources=[painting.name], shown=shown)
-    run = Run(training, folder, restart=restart, save_seconds=save_seconds)
-    run.go(stop_at=stop_at, report=report)
-    if not run.first_process:
-        return into
-    minutes = (time.monotonic() - began) / 60
-    at = collection.names.index(member.name) if exists else len(collection.members)
-    learned = net.state_dict()
-    rows = {k: torch.cat((v[:at], learned[k], v[at + exists :])) if k in owned else v for k, v in source.items()}
-    members = (*collection.members[:at], member, *collection.members[at + exists :])
-    places = [*range(at), start, *range(at + exists, collection.net.styles)]
-    grown = with_rows(collection.net, places, identity=collection.net.identity)
-    grown.load_state_dict(rows)
-    write_collection(into, grown, members, collection.metadata)
-    card = into.with_suffix(".md")
-    text = card.read_text(encoding="utf-8") if card.is_file() else f"# {into.stem}\n"
-    # the section of a style that is replaced is removed
-    text = re.sub(rf"\n## {re.escape(member.name)}\n.*?(?=\n## |\Z)", "", text, flags=re.DOTALL)
-    about = (
-        f"{member}, {'trained again on' if exists else 'added to'} the frozen trunk, starting from the style "
-        f"`{collection.names[start]}`: {run.iteration} iterations, {minutes:.1f} minutes. "
-        f"Painting: `{painting.name}`. Terms: {member.terms or 'not stated'}."
-    )
-    losses = last_losses(
-        run.history, 50, "Mean weighted losses of the last 50 iterations, relative to the targets' energy:"
-    )
-    added = section(member.name, about, {}, [losses], level=2)
-    write_text(card, f"{text.rstrip()}\n\n{added}")
-    return into

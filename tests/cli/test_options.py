@@ -36,12 +36,13 @@ from segnst.study.edges import edges_file
 from segnst.study.inspect import inspect_file
 from segnst.study.reconstruct import reconstruct_file
 from segnst.style.checkpoints import known_styles
+from segnst.train.added_style import add_style
 from segnst.train.collection import train_collection
 from segnst.train.features import train_features
 from segnst.train.instances import train_instances
 from segnst.train.segmenter import train_segmenter
 from segnst.train.segmenter_recipe import train_from_recipe
-from segnst.train.style import add_style, train_style
+from segnst.train.style import train_style
 from segnst.video.codecs import ALIASES
 from tests.conftest import Run
 

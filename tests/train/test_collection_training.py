@@ -13,14 +13,18 @@ import cv2
 import pytest
 import torch
 
-from segnst.errors import InputError, OutputError, UsageError, WeightsError
+from segnst.errors import InputError, OutputError, WeightsError
 from segnst.pixels import to_bytes
+from segnst.style import pictures
+from segnst.style.checkpoints import known_styles, picture_collection
 from segnst.style.collection import Member, load_collection, write_collection
+from segnst.train.added_style import add_style
 from segnst.train.collection import read_paintings, train_collection
 from segnst.train.settings import CollectionSettings
-from segnst.train.style import add_style
 from segnst.train.style_training import styles_of
 from tests.clips import texture
+from tests.conftest import Run
+from tests.style.make import write_painter
 from tests.train.test_style_training import TINY, material, train
 
 __all__ = ["material"]  # a fixture
@@ -193,8 +197,49 @@ def test_a_style_is_added_and_the_others_stay(material: Path, paintings: Path) -
     assert load_collection(path).members[2].title == "Third"
     card = path.with_suffix(".md").read_text()
     assert card.count("## three") == 1 and "trained again on the frozen trunk" in card
-    with pytest.raises(UsageError, match="width"):
-        add_style(paintings / "2.png", [material / "photos"], Member("x"), path, settings=replace(settings, width=8))
+
+
+def test_a_style_is_added_to_a_copy_of_a_bundled_collection(
+    material: Path, paintings: Path, monkeypatch: pytest.MonkeyPatch, run: Run
+) -> None:
+    bundled = material / "bundled"
+    bundled.mkdir()
+    write_painter(bundled / "collection.safetensors")
+    for module in ("style.checkpoints", "train.added_style"):
+        monkeypatch.setattr(f"segnst.{module}.bundled_dir", lambda: bundled)
+    monkeypatch.setenv("SEGNST_HOME", str(material / "home"))
+    monkeypatch.setattr(pictures, "WIDTH", 64)
+    before = (bundled / "collection.safetensors").read_bytes()
+
+    def add(name: str, *more: str) -> tuple[int, str, str]:
+        return run(
+            "train", "style", paintings / "2.png", "--data", material / "photos", "--into", "collection", "-o", name,
+            "--features", material / "vgg.safetensors", "--style-layers", "relu1_1,relu1_2", "--content-layer",
+            "relu1_2", "--iterations", "3", "--batch", "1", "--crop", "64", "--style-size", "64", *more,
+        )  # fmt: skip
+
+    code, out, err = add("roses")
+    assert code == 0, err
+    copy = material / "home/collection.safetensors"
+    assert out.strip() == str(copy)
+    assert "its other 2 styles stay as they are" in err and "-s car=roses" in err
+    assert "the same command resumes" in err
+    assert (bundled / "collection.safetensors").read_bytes() == before, "the bundled one stays as it is"
+    grown = load_collection(copy)
+    assert grown.names == ("ink", "oil", "roses")
+    assert grown.encoder is not None, "pictures can still be styles"
+    assert {s.path for s in known_styles().values()} == {copy}, "one network for all, so that they share a pass"
+    assert picture_collection() == copy
+    code, _, err = add("lilies")
+    assert code == 0, err
+    assert load_collection(copy).names == ("ink", "oil", "roses", "lilies")
+    write_painter(bundled / "collection.safetensors", width=6)
+    assert known_styles()["ink"].path == bundled / "collection.safetensors", "a newer version is not replaced"
+    assert known_styles()["roses"].path == copy
+    code, _, err = add("tulips", "--into", "colection")
+    assert code == 1 and "no collection 'colection'. Did you mean 'collection'" in err
+    code, _, err = add("tulips", "--width", "8")
+    assert code == 2 and "--width and --into cannot be combined" in err
 
 
 def test_wrong_lists_are_named(material: Path, paintings: Path) -> None:

@@ -14,13 +14,13 @@ import torch
 from segnst.cli.training_progress import TrainingLines
 from segnst.errors import OutputError, UsageError, WeightsError
 from segnst.style.collection import Member
+from segnst.train.added_style import add_style
 from segnst.train.card import Table, last_losses, write_card
 from segnst.train.features import train_features
 from segnst.train.instances import train_instances
 from segnst.train.run import Progress, Run
 from segnst.train.segmenter import train_segmenter
 from segnst.train.segmenter_folders import DataFolder
-from segnst.train.style import add_style
 from segnst.train.training import GradientTraining
 from tests.material import write_vgg
 from tests.train import test_features, test_instances, test_segmenter
