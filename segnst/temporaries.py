@@ -34,6 +34,7 @@ _guard = threading.RLock()  # held while something is created, put into its plac
 _own: dict[Path, int] = {}  # temporary -> the handle that holds its lock
 _folders: list[Path] = []  # made for an output that is not there yet
 _finished: list[Path] = []  # outputs that are complete
+_resumable: list[Path] = []  # journals that the same command can go on from
 _swept: set[Path] = set()
 _closed = False  # the process is ending: nothing new is begun
 
@@ -161,11 +162,29 @@ def note_finished(path: Path) -> None:
         _finished.append(path)
 
 
+def note_resumable(journal: Path) -> None:
+    """Remember that a journal holds something that is done, for what is said if the process is told to end."""
+    if journal not in _resumable:
+        _resumable.append(journal)
+
+
+def forget_resumable(journal: Path) -> None:
+    """The journal is not needed any more."""
+    if journal in _resumable:
+        _resumable.remove(journal)
+
+
+def resumable() -> tuple[Path, ...]:
+    """Journals that the same command can go on from."""
+    return tuple(_resumable)
+
+
 def begin() -> None:
     """A run begins: nothing is finished yet."""
     global _closed
     _closed = False
     _finished.clear()
+    _resumable.clear()
     _swept.clear()
 
 

@@ -21,6 +21,7 @@ from segnst.cli import (
     evaluate,
     info,
     inspect,
+    jobs,
     optimize,
     segment,
     streams,
@@ -55,6 +56,7 @@ bench.app.command(cls=GroupedCommand)(bench_stability.stability)
 app.add_typer(train.app, name="train")
 app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(bench.app, name="bench")
+app.add_typer(jobs.app, name="jobs")
 app.command("styles", cls=GroupedCommand)(info.styles)
 app.command("classes", cls=GroupedCommand)(info.classes)
 app.add_typer(info.models_app, name="models")
@@ -144,8 +146,11 @@ def _interrupted() -> int:
     """Clean up what is left and say how things stand."""
     left = temporaries.remove_all()
     kept = temporaries.finished()
+    journals = temporaries.resumable()
     if left:
         say = f"could not be removed: {_listed(left)}"
+    elif journals:
+        say = f"what is done is kept in {_listed(journals)}, and the same command with --resume goes on from there"
     elif kept:
         say = f"what was complete by then stays: {_listed(kept)}"
     else:

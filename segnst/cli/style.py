@@ -14,12 +14,14 @@ from segnst.cli.options import Overwrite, Quiet, ReportJson
 from segnst.cli.printer import Printer, print_json
 from segnst.cli.streams import print_path
 from segnst.config import FILES, RUNNING, WHAT, Settings, read_plan_file
+from segnst.jobs.chunks.settings import Spread
 
 
 @with_options
 def style(
     input: Annotated[Path, typer.Argument(metavar="INPUT", help="Video, still, or folder of frames.")],
     given: Given[Settings],
+    spread: Spread,
     fade: Annotated[
         list[str] | None,
         option(
@@ -81,7 +83,7 @@ def style(
         elif preview:
             shown = preview_sheet(input, output, settings, count=preview, overwrite=overwrite, context=run)
         else:
-            report = style_file(input, output, settings, sheet=sheet, overwrite=overwrite, context=run)
+            report = style_file(input, output, settings, sheet=sheet, spread=spread, overwrite=overwrite, context=run)
     if json:
         print_json(facts if dry_run else shown if preview else report)
     elif dry_run:

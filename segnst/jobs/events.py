@@ -148,9 +148,9 @@ class Context:
         self._began = time.monotonic()
         self.check()
 
-    def frames(self, done: int, expected: int | None) -> None:
-        """Report how many frames of this stage are done. Raises Cancelled."""
-        pace = done / max(time.monotonic() - self._began, 1e-6)
+    def frames(self, done: int, expected: int | None, *, before: int = 0) -> None:
+        """Report how many frames of this stage are done, ``before`` of them in an earlier run. Raises Cancelled."""
+        pace = (done - before) / max(time.monotonic() - self._began, 1e-6)
         left = max(0, expected - done) / pace if expected and pace else None
         self.tell(Frames(done, expected, pace, left))
         self.check()

@@ -13,6 +13,7 @@ from torch import Tensor
 from segnst.assembly import Parts, build, memory_advice, versions, weights_used
 from segnst.config import Settings
 from segnst.errors import UsageError
+from segnst.jobs.chunks.settings import Spread
 from segnst.jobs.events import Context, Event, Frames, JobReport, Listener, Stage
 from segnst.jobs.outputs import check_apart, folder_for, given_files, output_path
 from segnst.jobs.refine import refine_pictures
@@ -68,18 +69,30 @@ class _Samples:
         write_sheet(path, [row for pair in zip(rows, results, strict=True) for row in pair], width=400, replace=replace)
 
 
+def _sheet_of(source: Path, output: Path, settings: Settings) -> _Samples:
+    """Samples of a run that is over: some of its frames may have been styled in an earlier one."""
+    samples = _Samples()
+    start, end, size, fps = settings.start, settings.end, settings.max_size, settings.fps
+    with open_reader(source, start=start, end=end, max_size=size, fps=fps) as before, open_reader(output) as after:
+        for number, (frame, styled) in enumerate(zip(before, after, strict=False)):
+            samples.add(number, frame.rgb, styled.rgb)
+    return samples
+
+
 def style_file(
     input: str | Path,
     output: str | Path | None,
     settings: Settings,
     *,
     sheet: str | Path | None = None,
+    spread: Spread = Spread(),
     overwrite: bool = False,
     context: Context | None = None,
 ) -> Report:
     """Style a video, a still or a folder of frames.
 
     output  None: ``results/<stem>_<styles>.<ext>``;  sheet  PNG for a contact sheet of source and result, or None
+    spread  whether a journal of what is done is kept. What is in it stays when the run fails
 
     Raises PlanError, UsageError, InputError, OutputError, WeightsError, ResourceError, Cancelled; in each case, nothing
     is left behind.
@@ -91,6 +104,14 @@ def style_file(
     if sheet is not None:
         check_output(sheet, path, overwrite=overwrite)
     check_apart({"--output": target, "--sheet": sheet}, given_files(settings))
+    if spread.wanted:
+        from segnst.jobs.chunks.run import style_in_chunks
+
+        report = style_in_chunks(path, target, settings, spread, overwrite=overwrite, context=context)
+        if sheet is not None:
+            context.tell(Stage("draw the contact sheet"))
+            _sheet_of(path, report.output, settings).write(Path(sheet), replace=overwrite)
+        return report
     began = time.perf_counter()
     context.stage("open the input")
     reader = open_reader(path, start=settings.start, end=settings.end, max_size=settings.max_size, fps=settings.fps)
@@ -167,6 +188,7 @@ def style_video(
     overwrite: bool = False,
     progress: Progress | None = None,
     sheet: str | Path | None = None,
+    spread: Spread = Spread(),
     listener: Listener | None = None,
     **options: Any,
 ) -> Report:
@@ -177,6 +199,7 @@ def style_video(
     plan      one entry, or several such as ``["car=starry_night", "background=great_wave"]``
     progress  called after each frame with the number of frames that are done and expected
     sheet     PNG for a contact sheet of source and result, or None
+    spread    whether a journal of what is done is kept (``segnst.jobs.chunks.settings``)
     listener  called with every event (``segnst.jobs.events``)
     options   fields of ``Settings``: ``style_video("a.mp4", "b.mp4", "car=starry_night", stability=0.9)``
 
@@ -196,4 +219,5 @@ def style_video(
         if listener is not None:
             listener(event)
 
-    return style_file(path, out, settings, sheet=sheet, overwrite=overwrite, context=Context(hear))
+    context = Context(hear)
+    return style_file(path, out, settings, sheet=sheet, spread=spread, overwrite=overwrite, context=context)

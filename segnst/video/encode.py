@@ -32,7 +32,10 @@ _NO_ASPECT = {"libvpx-vp9", "libvpx", "libsvtav1", "libaom-av1", "librav1e"}
 
 
 class VideoSink:
-    """Encodes frames and muxes them with the copied streams of the source."""
+    """Encodes frames and muxes them with the copied streams of the source.
+
+    threads  number of threads of the encoder; 0 lets it choose. The number can change the encoded picture
+    """
 
     def __init__(
         self,
@@ -44,8 +47,10 @@ class VideoSink:
         crf: float | None,
         preset: str | None,
         audio: bool,
+        threads: int = 0,
     ) -> None:
         self.warnings: list[str] = []
+        self._threads = threads
         self._path = path
         self._format = container
         self._reader = reader
@@ -182,7 +187,7 @@ class VideoSink:
         )
         context = stream.codec_context
         context.pix_fmt = encoding.pixel_format
-        context.thread_count = 0
+        context.thread_count = self._threads
         context.color_range = self._tags.range
         context.colorspace = self._tags.matrix
         context.color_primaries = self._tags.primaries
@@ -220,15 +225,9 @@ class VideoSink:
         return options
 
     def write(self, rgb: torch.Tensor, pts: int, duration: int) -> None:
-        output, companions = self._output, self._companions
-        assert output is not None
         source_base, base = self._reader.info.time_base, self._base
         if self._shift is None:
-            offset = time_offset(self._reader, pts)
-            self._shift = round(offset / source_base)
-            if companions is not None:
-                end = self._reader.end
-                companions.begin(offset, None if end is None else end + self._reader.info.origin)
+            self._shift = self._begin(pts)
         picture = self._reader.geometry.orientation.stored(rgb if self._encoding.alpha else rgb[:3])
         frame = self._convert(picture.numpy())
         source = self._reader.sources.take(pts)
@@ -243,6 +242,17 @@ class VideoSink:
         frame.duration = max(1, ends - self._last)
         self._durations[self._last] = frame.duration
         self._mux(self._stream.encode(frame))
+
+    def _begin(self, pts: int) -> int:
+        """Begin to copy the other streams; return the time in the source that becomes 0, in its time base.
+
+        pts  time of the first frame in the source
+        """
+        offset = time_offset(self._reader, pts)
+        if self._companions is not None:
+            end = self._reader.end
+            self._companions.begin(offset, None if end is None else end + self._reader.info.origin)
+        return round(offset / self._reader.info.time_base)
 
     def _tag(self, frame: av.VideoFrame) -> None:
         """Set the color tags of a frame. Most encoders use those of their context, but ProRes uses the frame's."""

@@ -79,6 +79,17 @@ class Reader:
             self._running = None
 
     def __iter__(self) -> Iterator[Clip]:
+        return self._run(None)
+
+    def since(self, pts: int) -> Iterator[Clip]:
+        """The frames from the time ``pts`` on. Videos are searched for it, so what is before is not decoded.
+
+        Where a file has a wrong index or joined parts, times after a search can differ from those without one; so
+        compare the first frame with what is expected.
+        """
+        return self._run(pts)
+
+    def _run(self, since: int | None) -> Iterator[Clip]:
         self.close()
         self.warnings = list(self.info.warnings)
         self.frames_damaged = 0
@@ -86,9 +97,9 @@ class Reader:
         self._last_duration = None
         self.sources.clear()
         if not self._threaded:
-            yield from self._clips()
+            yield from self._clips(since)
             return
-        self._running = Producer(self._clips(), depth=_AHEAD)
+        self._running = Producer(self._clips(since), depth=_AHEAD)
         running = self._running
         try:
             yield from running
@@ -101,11 +112,16 @@ class Reader:
             return self._last_duration
         return self._durations.get(pts) or None
 
-    def _clips(self) -> Iterator[Clip]:
+    def _clips(self, since: int | None) -> Iterator[Clip]:
         info = self.info
-        source = {"video": self._video, "animation": self._animation}.get(info.kind, self._stills)()
+        if info.kind == "video":
+            source = self._video(since)
+        else:
+            source = self._animation() if info.kind == "animation" else self._stills()
         count = 0
         for planes, pts, duration in source:
+            if since is not None and pts < since:
+                continue
             self._durations[pts] = duration
             self._last_pts = pts
             if len(self._durations) > _MEMORY:
@@ -124,8 +140,9 @@ class Reader:
             return InputError(f"{self.info.path} has no frame {_range_words(self.start, self.end)}.")
         return InputError(f"Not one frame of {self.info.path} can be decoded; the file is damaged.")
 
-    def _video(self) -> Iterator[RawFrame]:
-        decoder = Decoder(self.info, self.start, self.end, self.geometry.square, self.sources)
+    def _video(self, since: int | None) -> Iterator[RawFrame]:
+        start = self.start if since is None else since * self.info.time_base - self.info.origin
+        decoder = Decoder(self.info, start, self.end, self.geometry.square, self.sources)
         try:
             yield from decoder.frames()
         finally:

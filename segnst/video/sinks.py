@@ -58,13 +58,16 @@ class StillSink:
 
 
 class FolderSink:
-    """Writes a PNG for each frame, with the names of the input's frames, else ``frame_000001.png`` and so on."""
+    """Writes a PNG for each frame, with the names of the input's frames, else ``frame_000001.png`` and so on.
 
-    def __init__(self, temporary: Path, reader: Reader) -> None:
+    before  number of frames of the film that come before those that are written here
+    """
+
+    def __init__(self, temporary: Path, reader: Reader, before: int = 0) -> None:
         self.warnings: list[str] = []
         self._folder = temporary
         self._deep = reader.info.bit_depth > 8
-        self._count = 0
+        self._count = before
         info = reader.info
         stems = [path.stem for path in info.files]
         self._names = stems if info.kind == "frames" and len(set(stems)) == len(stems) else []

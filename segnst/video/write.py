@@ -6,7 +6,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol
+from typing import Protocol, Self
 
 import torch
 
@@ -69,7 +69,7 @@ class Writer:
         self._worker: Consumer[_Item] | None = Consumer(self._take, _BEHIND) if threaded else None
         self._closed = False
 
-    def __enter__(self) -> Writer:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -121,10 +121,7 @@ class Writer:
         try:
             if self._worker is not None:
                 self._worker.finish()
-            if self._waiting is None:
-                raise OutputError(f"No frame was written, so {self.path} was not made.")
-            pts = self._waiting[1]
-            self._emit(self._waiting, self._reader.duration_of(pts) or self._step)
+            self._emit_last()
             with writing(self.path):
                 self._sink.finish()
                 self._into_place()
@@ -133,6 +130,15 @@ class Writer:
             raise
         self._closed = True
         self.warnings = list(dict.fromkeys(self._sink.warnings))
+
+    def _emit_last(self) -> None:
+        if self._waiting is None:
+            raise OutputError(f"No frame was written, so {self.path} was not made.")
+        self._emit(self._waiting, self._last_duration(self._waiting[1]))
+
+    def _last_duration(self, pts: int) -> int:
+        """How long the last frame is shown, in the reader's time base; ``pts`` is its time."""
+        return self._reader.duration_of(pts) or self._step
 
     def abort(self) -> None:
         """Stop and delete what was written. Never raises; safe to call twice."""

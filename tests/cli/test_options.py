@@ -70,6 +70,9 @@ BEHIND: dict[str, tuple[Callable[..., Any], ...]] = {
     "classes": (),
     "models list": (),
     "models pull": (),
+    "jobs list": (),
+    "jobs show": (),
+    "jobs remove": (),
     "doctor": (),
 }
 # (command, option) whose function has a parameter of the same name with another meaning

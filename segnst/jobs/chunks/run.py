@@ -1,0 +1,153 @@
+"""Styles a file in chunks with a journal, so that a run that was ended goes on: ``segnst style --resume``."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import cv2
+import torch
+
+from segnst.assembly import build, memory_advice, versions, weights_used
+from segnst.config import Settings
+from segnst.errors import OutputError, SegnstError, UsageError
+from segnst.jobs.chunks.identity import facts_of
+from segnst.jobs.chunks.in_order import InOrder
+from segnst.jobs.chunks.journal import Journal, open_journal
+from segnst.jobs.chunks.place import journal_path, read_about
+from segnst.jobs.chunks.settings import Spread
+from segnst.jobs.events import Context
+from segnst.jobs.outputs import folder_for
+from segnst.jobs.style import Report
+from segnst.video.chunks import Encoding, container_of
+from segnst.video.joining import open_join_writer
+from segnst.video.paths import is_folder_output
+from segnst.video.read import Reader, open_reader
+
+IN_ORDER = 96  # frames of a chunk
+MOST_THREADS = 16  # of an encoder; more make no encoder faster, and change the picture
+
+
+def style_in_chunks(
+    path: Path, target: Path, settings: Settings, spread: Spread, *, overwrite: bool = False, context: Context
+) -> Report:
+    """Style ``path`` into ``target``, which were checked, with a journal of what is done.
+
+    Whatever is raised, the chunks that are done stay in the journal, and its path is in the message. Raises what
+    ``style_file`` raises, and UsageError for a journal of something else.
+    """
+    if not is_folder_output(target):
+        container_of(target)
+    began = time.perf_counter()
+    context.stage("open the input")
+    reader = open_reader(path, start=settings.start, end=settings.end, max_size=settings.max_size, fps=settings.fps)
+    with reader:
+        with context.loading() as said:
+            parts = build(settings, reader)
+        with folder_for(target):
+            folder = journal_path(target, spread.work)
+            _check_place(folder, spread)
+            known = None if spread.restart else read_about(folder)
+            context.stage("look at the journal")
+            facts = facts_of(settings, path, parts, target, known["facts"] if known else None)
+            journal = open_journal(folder, facts, _plan(spread), output=target, restart=spread.restart)
+            with journal, _kept(journal), _threads(journal.plan):
+                _check_plan(journal, spread)
+                for number in journal.damaged:
+                    context.warn(f"Chunk {number} in the journal {folder} is damaged and is styled again.")
+                how = Encoding(settings.codec, settings.crf, settings.preset, int(journal.plan["encoder_threads"]))
+                length = int(journal.plan["chunk"])
+                work = InOrder(reader, parts, journal, target, how, length, context)
+                with memory_advice(f"{reader.width}x{reader.height}"):
+                    end = work.run()
+                warned = _join(journal, reader, target, how, end.first_pts or 0, settings.audio, overwrite, context)
+                frames = journal.frames
+                journal.remove()
+    segmenter = parts.segmenter
+    warnings = [*said, *reader.warnings, *warned, *(segmenter.notes(end.state.segmenter) if segmenter else [])]
+    for warning in warnings:
+        context.warn(warning)
+    seconds = {"read": work.waited["read"]} | parts.pipeline.seconds | {"write": work.waited["write"]}
+    return Report(
+        output=target,
+        frames=frames,
+        seconds=time.perf_counter() - began,
+        stages={name: each / max(frames, 1) for name, each in seconds.items()},
+        warnings=list(dict.fromkeys(warnings)),
+        versions=versions(),
+        weights=weights_used(parts),
+        settings=asdict(settings),
+    )
+
+
+def _join(
+    journal: Journal, reader: Reader, target: Path, how: Encoding, first_pts: int, audio: bool, overwrite: bool,
+    context: Context,
+) -> list[str]:  # fmt: skip
+    """Make the output of the chunks; return the warnings of its writer."""
+    context.stage("complete the file")
+    with open_join_writer(target, reader, how, audio=audio, overwrite=overwrite) as writer:
+        chunks = [(journal.chunk(number), journal.done[number].index) for number in sorted(journal.done)]
+        writer.join(chunks, first_pts, journal.frames)
+    return writer.warnings
+
+
+def _plan(spread: Spread) -> dict[str, Any]:
+    """How a new run is divided and computed. The numbers of threads are part of it: they change the last bits."""
+    cores = os.cpu_count() or 1
+    return {
+        "chunk": spread.chunk or IN_ORDER,
+        "torch_threads": torch.get_num_threads(),
+        "opencv_threads": cv2.getNumThreads(),
+        "encoder_threads": min(cores, MOST_THREADS),
+    }
+
+
+def _check_plan(journal: Journal, spread: Spread) -> None:
+    if spread.chunk is not None and spread.chunk != journal.plan["chunk"]:
+        raise UsageError(
+            f"The journal {journal.folder} has chunks of {journal.plan['chunk']} frames, not {spread.chunk}. Leave out "
+            "--chunk, or begin anew with --restart."
+        )
+
+
+def _check_place(folder: Path, spread: Spread) -> None:
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        raise OutputError(f"{folder} is in the place of the journal and is not a folder; remove it first.")
+    if spread.work is not None and not Path(spread.work).is_dir():
+        raise UsageError(f"The folder {folder.parent} for the journal does not exist; create it first.")
+
+
+@contextmanager
+def _threads(plan: dict[str, Any]) -> Iterator[None]:
+    """Compute with as many threads as the run was begun with, because their number changes the last bits of a frame."""
+    before = torch.get_num_threads(), cv2.getNumThreads()
+    torch.set_num_threads(int(plan["torch_threads"]))
+    cv2.setNumThreads(int(plan["opencv_threads"]))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before[0])
+        cv2.setNumThreads(before[1])
+
+
+@contextmanager
+def _kept(journal: Journal) -> Iterator[None]:
+    """When a run fails, keep the journal if anything is done, and say so; else remove it."""
+    fresh = not journal.done
+    try:
+        yield
+    except BaseException as error:
+        if fresh and not journal.done:
+            journal.remove()
+        elif isinstance(error, SegnstError) and not isinstance(error, UsageError):
+            count = len(journal.done)
+            chunks = "1 chunk is" if count == 1 else f"{count} chunks are"
+            hint = f"{chunks} kept in {journal.folder}; the same command with --resume goes on from there."
+            raise type(error)(f"{error} {hint}") from error
+        raise
