@@ -61,6 +61,7 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--frame", action="append", help="FILE[@N], as for the benchmark; repeat it")
     parser.add_argument("--list", type=Path, default=ROOT / "recipes/painter.toml")
+    parser.add_argument("--pictures", type=Path, help="a folder of more paintings, as for the benchmark")
     given = parser.parse_args()
     networks, clips = given.shared / "networks", given.shared / "clips"
     default = [ROOT / "videos/street.mp4@20", clips / "car_walkaround.mp4@60", clips / "person_tablet.mp4@60"]
@@ -68,7 +69,8 @@ def main() -> None:
     predict = load(networks / "magenta_style_predict_int8.tflite")
     transfer = load(networks / "magenta_style_transfer_384.tflite")
     given.out.mkdir(parents=True, exist_ok=True)
-    for path, member, _ in read_paintings(given.shared / "paintings", given.list):
+    more = read_paintings(given.pictures) if given.pictures else []
+    for path, member, _ in read_paintings(given.shared / "paintings", given.list) + more:
         code = run(predict, as_input(read_picture(path), PAINTING))
         for frame in frames:
             painted = torch.from_numpy(run(transfer, as_input(frame.rgb, CONTENT), code)).permute(0, 3, 1, 2)

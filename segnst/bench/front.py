@@ -166,10 +166,12 @@ class Method(ABC):
 
     names      the names of its rows in tables
     paintings  the names of the paintings that it can paint after
+    beside     the method with trained rows that this one, which learns no painting, is compared with
     """
 
     names: tuple[str, ...]
     paintings: tuple[str, ...]
+    beside: str | None = None
 
     @abstractmethod
     def paint(self, frame: Picture, painting: Picture) -> dict[str, Tensor]:
@@ -225,7 +227,25 @@ def measure(
         "frames": [f.name for f in frames],
         "rows": rows,
         **_means(rows, [name for m in methods for name in m.names]),
+        "beside": _beside(rows, [(m.beside, name) for m in methods if m.beside for name in m.names]),
     }
+
+
+def _beside(rows: Sequence[Row], pairs: Sequence[tuple[str, str]]) -> list[Row]:
+    """J of methods that learn no painting, next to those of trained rows for the same paintings, and their ratios."""
+    known = {(row["method"], row["painting"]): row["J"] for row in rows}
+    found = []
+    for trained, method in pairs:
+        shared = [p for m, p in known if m == method and (trained, p) in known]
+        each = [
+            {"painting": p, "trained": known[trained, p], "J": known[method, p],
+             "ratio": known[method, p] / known[trained, p]}
+            for p in shared
+        ]  # fmt: skip
+        if each:
+            sums = [sum(row[key] for row in each) for key in ("J", "trained")]
+            found.append({"method": method, "beside": trained, "each": each, "ratio": sums[0] / sums[1]})
+    return found
 
 
 def _figures(content: float, style: float) -> dict[str, float]:
@@ -275,4 +295,14 @@ def markdown(report: Report) -> str:
     for title, means in sections:
         lines += ["", f"{title}:", "", "| method | paintings | content | style | J |", "|---|---|---|---|---|"]
         lines += [_line(name, str(mean["paintings"]), figures=mean) for name, mean in means.items()]
+    for found in report["beside"]:
+        lines += [
+            "",
+            f"{found['method']} beside the trained rows of {found['beside']}; the ratio of the mean J is "
+            f"{found['ratio']:.2f}:",
+            "",
+            "| painting | J, trained row | J, any picture | ratio |",
+            "|---|---|---|---|",
+            *(f"| {r['painting']} | {r['trained']:.2f} | {r['J']:.2f} | {r['ratio']:.2f} |" for r in found["each"]),
+        ]
     return "\n".join(lines) + "\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -10,10 +11,13 @@ from torch import Tensor
 
 from segnst.bench.front import STYLE_WEIGHT, Method, Picture, Yardstick
 from segnst.errors import InputError, UsageError, did_you_mean
+from segnst.perceptual.encoders import Encoder
 from segnst.style.checkpoints import load_style
 from segnst.style.collection import load_collection
 from segnst.style.lbfgs import Lbfgs
 from segnst.style.optimization import RUINED
+from segnst.style.pictures import encoded_row, scaled
+from segnst.style.refine import refine_row
 from segnst.video.pictures import read_picture
 
 
@@ -30,6 +34,15 @@ class Networks(Method):
     @torch.inference_mode()
     def paint(self, frame: Picture, painting: Picture) -> dict[str, Tensor]:
         return {self.name: self._paint_as[painting.name](frame.rgb)}
+
+
+@dataclass(frozen=True)
+class Refinement:
+    """For how long rows are improved, on which frames, and by which perceptual network."""
+
+    seconds: float
+    frames: Sequence[Picture]
+    judge: Encoder
 
 
 def of_collection(path: Path, paintings: Sequence[str], name: str | None = None) -> Networks:
@@ -50,6 +63,37 @@ def of_collection(path: Path, paintings: Sequence[str], name: str | None = None)
         return lambda rgb: collection.net(rgb, code)
 
     return Networks(name or path.stem, {style: painter(style) for style in common})
+
+
+class Encoded(Method):
+    """A collection that paints after any picture, by the row that its encoder gives to it.
+
+    With ``refine``, the row is then improved for so many seconds on the frames that are measured, as ``--refine`` does.
+    Raises WeightsError where the collection has no encoder.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        paintings: Sequence[Picture],
+        name: str | None = None,
+        refine: Refinement | None = None,
+    ) -> None:
+        self.collection, self.refine = load_collection(path), refine
+        self.beside = name or path.stem
+        self.name = f"{self.beside}, any picture{f', refined {refine.seconds:g} s' if refine else ''}"
+        self.names, self.paintings = (self.name,), tuple(p.name for p in paintings)
+        self._rows = {p.name: encoded_row(self.collection, scaled(p.rgb)) for p in paintings}
+        self._refined: set[str] = set()
+
+    def paint(self, frame: Picture, painting: Picture) -> dict[str, Tensor]:
+        net, row = self.collection.net, self._rows[painting.name]
+        if self.refine is not None and painting.name not in self._refined:
+            frames, judge, seconds = [f.rgb for f in self.refine.frames], self.refine.judge, self.refine.seconds
+            row = self._rows[painting.name] = refine_row(net, scaled(painting.rgb), row, frames, judge, seconds).row
+            self._refined.add(painting.name)
+        with torch.inference_mode():
+            return {self.name: net.painted_by(frame.rgb, row[None])}
 
 
 def of_checkpoints(given: Sequence[tuple[str, str]], name: str, paintings: Sequence[str]) -> Networks:

@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from segnst.cli.from_settings import option
-from segnst.cli.options import Features, Offline, Quiet, names_of, tell
-from segnst.config import FILES, WHAT
+from segnst.cli.from_settings import like, option
+from segnst.cli.front_options import collections_of, encoded, networks, numbers, optimized, others, paintings_of
+from segnst.cli.options import Features, Offline, Quiet, tell
+from segnst.config import FILES, WHAT, Settings
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from segnst.bench.front import Method, Picture, Report, Yardstick
+    from segnst.bench.front import Picture, Report
 
 MEASURE = "Measuring"
 SHEET_WIDTH = 320  # px, width of each picture on the sheet
@@ -55,6 +56,17 @@ def front(
             group=WHAT,
         ),
     ] = None,
+    free: Annotated[
+        list[Path] | None,
+        option(
+            "Folder of pictures to paint after without learning them, by the encoder of each collection that has one "
+            "(default: the bundled collection). PAINTINGS are then painted after in the same way, beside their trained "
+            "rows. Can be repeated.",
+            "--pictures",
+            metavar="DIR",
+            group=WHAT,
+        ),
+    ] = None,
     checkpoints: Annotated[
         list[str] | None,
         option(
@@ -75,6 +87,15 @@ def front(
     lbfgs_on: Annotated[
         str | None, option("Paintings that --lbfgs is used with. Default: all.", metavar="NAME,NAME…", group=MEASURE)
     ] = None,
+    refine: Annotated[
+        str | None,
+        option(
+            "With --pictures, also improve each row for each of these numbers of seconds, on the measured frames.",
+            metavar="N,N…",
+            group=MEASURE,
+        ),
+    ] = None,
+    refine_features: Annotated[str | None, like(Settings, "refine_features", group="Losses")] = None,
     painted: Annotated[
         list[str] | None,
         option(
@@ -106,18 +127,23 @@ def front(
 ) -> None:
     """Measure content and style losses of frames painted by collections, networks of one style and optimization."""
     from segnst.bench.front import Yardstick, markdown, measure, read_frames
+    from segnst.errors import UsageError
     from segnst.perceptual.encoders import load_encoder
 
     files = _outputs(output, sheet, overwrite)
-    pictures = _paintings(folder, listing, paintings or ())
+    pictures = paintings_of(folder, listing, paintings or (), free or ())
     encoder = load_encoder(features, offline=offline)
     deep = load_encoder(deep_features, offline=offline) if deep_features is not None else encoder
     shown = read_frames(frames or ())
     names = [p.name for p in pictures]
-    steps = _steps(lbfgs)
-    methods = _networks(collections or (), checkpoints or (), names) + _others(painted or (), names)
+    steps = numbers(lbfgs, "--lbfgs", int) if lbfgs is not None else None
+    chosen = collections_of(collections or (), default=bool(free))
+    methods = networks(chosen, checkpoints or (), names, strict=not free) + others(painted or (), names)
+    methods += encoded(chosen, pictures, shown, refine, refine_features, offline) if free else []
+    if refine is not None and not free:
+        raise UsageError("--refine needs --pictures: it improves the styles that are made of them.")
     yardstick = Yardstick(encoder, deep, shown, pictures)
-    methods += _optimized(yardstick, steps, lbfgs_on, names)
+    methods += optimized(yardstick, steps, lbfgs_on, names)
     looks = _Sheet(shown) if sheet is not None else None
     report = measure(
         methods, yardstick, shown, pictures,
@@ -150,82 +176,6 @@ def _outputs(output: Path | None, sheet: Path | None, overwrite: bool) -> list[P
     if sheet is not None:
         check_png(sheet, overwrite=overwrite)
     return files
-
-
-def _pair(text: str, option: str, form: str) -> tuple[str, str]:
-    from segnst.errors import UsageError
-
-    name, equals, value = text.partition("=")
-    if not (equals and name and value):
-        raise UsageError(f"{option} takes {form}, got '{text}'.")
-    return name, value
-
-
-def _paintings(folder: Path | None, listing: Path | None, given: Sequence[str]) -> list[Picture]:
-    from segnst.bench.front import Picture, refuse_twice, to_width
-    from segnst.errors import UsageError
-    from segnst.train.collection import read_paintings
-    from segnst.video.pictures import read_picture
-
-    if listing is not None and folder is None:
-        raise UsageError("--list needs the folder PAINTINGS, whose files it names.")
-    found = [(m.name, path) for path, m, _ in read_paintings(folder, listing)] if folder is not None else []
-    found += [(name, Path(path)) for name, path in (_pair(text, "--painting", "NAME=PATH") for text in given)]
-    if not found:
-        raise UsageError("There is no painting to measure against: give a folder of them, or --painting NAME=PATH.")
-    refuse_twice([name for name, _ in found], "paintings")
-    return [Picture(name, to_width(read_picture(path, what="painting"))) for name, path in found]
-
-
-def _networks(collections: Sequence[str], checkpoints: Sequence[str], names: Sequence[str]) -> list[Method]:
-    from segnst.bench.front_methods import of_checkpoints, of_collection
-
-    methods: list[Method] = []
-    for text in collections:
-        label, equals, path = text.partition("=")
-        named = bool(equals) and not Path(text).exists()
-        methods.append(of_collection(Path(path if named else text), names, label if named else None))
-    grouped: dict[str, list[tuple[str, str]]] = {}
-    for text in checkpoints:
-        name, path = _pair(text, "--checkpoint", "[METHOD:]NAME=PATH")
-        method, colon, painting = name.rpartition(":")
-        grouped.setdefault(method if colon else Path(path).stem, []).append((painting, path))
-    methods += [of_checkpoints(pairs, method, names) for method, pairs in grouped.items()]
-    return methods
-
-
-def _others(painted: Sequence[str], names: Sequence[str]) -> list[Method]:
-    from segnst.bench.front_methods import Painted
-
-    pairs = [_pair(text, "--painted", "METHOD=FOLDER") for text in painted]
-    return [Painted(name, Path(path), names) for name, path in pairs]
-
-
-def _steps(text: str | None) -> list[int] | None:
-    from segnst.errors import UsageError
-
-    if text is None:
-        return None
-    try:
-        return [int(part) for part in names_of(text)]
-    except ValueError as error:
-        raise UsageError(
-            f"--lbfgs takes numbers of steps, separated by commas, such as 20,40,60, got '{text}'."
-        ) from error
-
-
-def _optimized(yardstick: Yardstick, steps: list[int] | None, on: str | None, names: Sequence[str]) -> list[Method]:
-    from segnst.bench.front_methods import FromPhoto, check_painting
-    from segnst.errors import UsageError
-
-    if steps is None:
-        if on is not None:
-            raise UsageError("--lbfgs-on needs --lbfgs with numbers of steps.")
-        return []
-    chosen = names if on is None else names_of(on)
-    for name in chosen:
-        check_painting(name, names)
-    return [FromPhoto(yardstick, steps, chosen)]
 
 
 def _say(row: dict[str, Any]) -> None:

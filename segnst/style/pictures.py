@@ -80,10 +80,10 @@ def read_style_picture(path: Path) -> StylePicture:
         for note in reader.warnings if info.kind != "video" else ():
             warnings.warn(note, SegnstWarning, stacklevel=2)
     rgb = clip.rgb if clip.alpha is None else clip.rgb * clip.alpha + (1 - clip.alpha)
-    return StylePicture(path, _scaled(rgb), sha256(path))
+    return StylePicture(path, scaled(rgb), sha256(path))
 
 
-def _scaled(rgb: Tensor) -> Tensor:
+def scaled(rgb: Tensor) -> Tensor:
     """The picture [1,3,h,w] at the size at which pictures are described; of a very long one, its middle."""
     height, width = rgb.shape[-2:]
     tall, wide = min(height, LONGEST * width), min(width, LONGEST * height)
@@ -100,14 +100,17 @@ def _perceptual() -> Encoder:
 
 
 @torch.no_grad()
-def encoded_row(collection: Collection, picture: StylePicture) -> Tensor:
-    """The row [R] that a collection's encoder gives to a picture. Raises WeightsError where it has no encoder."""
+def encoded_row(collection: Collection, picture: Tensor) -> Tensor:
+    """The row [R] that a collection's encoder gives to a picture [1,3,h,w] that is ``scaled``.
+
+    Raises WeightsError where the collection has no encoder, or one for another perceptual network.
+    """
     if collection.encoder is None:
         raise WeightsError(
-            f"{collection.path} has no encoder for pictures, so it cannot paint as {picture.path}. It gets one with "
+            f"{collection.path} has no encoder for pictures, so no picture can be a style of it. It gets one with "
             "segnst train collection … --free PAINTINGS."
         )
-    found = description(_perceptual(), picture.rgb)
+    found = description(_perceptual(), picture)
     if found.shape[1] != len(collection.encoder.center):
         raise WeightsError(
             f"The encoder of {collection.path} is for descriptions of {len(collection.encoder.center)} numbers; the "
@@ -127,4 +130,4 @@ def row_of(collection: Collection, picture: StylePicture) -> tuple[Tensor, Path 
     kept = None if collection.encoder is None else kept_row(trunk, picture.sha256, numbers)
     if kept is not None:
         return kept.row, place_of(trunk, picture.sha256)
-    return encoded_row(collection, picture), None
+    return encoded_row(collection, picture.rgb), None

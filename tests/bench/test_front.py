@@ -12,11 +12,12 @@ import torch
 from segnst.bench.front import WIDTH, Picture, Yardstick, measure, read_frame, read_frames, to_width
 from segnst.bench.front_methods import FromPhoto
 from segnst.perceptual.encoders import load_encoder
+from segnst.style import pictures, refine
 from segnst.style.collection import Member, write_collection
 from tests.clips import panning, texture, write_clip
 from tests.conftest import Run
 from tests.material import save, write_vgg
-from tests.style.make import random_net
+from tests.style.make import random_net, write_painter
 
 Bench = Run
 
@@ -140,6 +141,40 @@ def test_table_json_plot_and_sheet(front: Bench, material: Path, tmp_path: Path)
     assert "red, L-BFGS 2: content" in err
 
 
+def test_pictures_are_painted_by_the_encoder_beside_trained_rows(
+    front: Bench, material: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pictures, "WIDTH", 64)
+    monkeypatch.setattr(refine, "CROP", 64)
+    painter = write_painter(tmp_path / "painter.safetensors", ("red", "x"))
+    (tmp_path / "more").mkdir()
+    save(tmp_path / "more/rose.png", texture(50, 50, 7))
+    (tmp_path / "more/red.png").symlink_to(material / "paintings/red.png")
+    call = (material / "paintings", "--collection", painter, "--collection", material / "mine.safetensors")
+    code, out, err = front(*call, "--pictures", "more", "--json", "-q")
+    assert code == 0, err
+    report = json.loads(out)
+    free = "painter, any picture"
+    found = {(row["painting"], row["method"]): row["J"] for row in report["rows"]}
+    assert set(found) == {("red", "painter"), ("red", "mine"), *((name, free) for name in ("red", "blue", "rose"))}
+    (beside,) = report["beside"]
+    ratio = pytest.approx(found["red", free] / found["red", "painter"])
+    assert (beside["method"], beside["beside"], beside["ratio"]) == (free, "painter", ratio)
+    assert beside["each"] == [
+        {"painting": "red", "trained": found["red", "painter"], "J": found["red", free], "ratio": ratio}
+    ]
+    code, out, err = front(
+        "--collection", painter, "--pictures", "more", "--refine", "0.1", "--refine-features", "small"
+    )
+    assert code == 0, err
+    assert f"{free} beside the trained rows of painter" in out
+    assert "| rose | painter, any picture, refined 0.1 s |" in out
+    monkeypatch.setattr("segnst.style.checkpoints.style_files", lambda: ([painter], []))
+    code, out, err = front("--pictures", "more", "--json", "-q")
+    assert code == 0, err
+    assert {row["method"] for row in json.loads(out)["rows"]} == {free, "painter"}, "by default the bundled collection"
+
+
 def test_json_on_stdout_and_quiet(front: Bench, material: Path) -> None:
     red = material / "paintings/red.png"
     code, out, err = front("--painting", f"red={red}", "--lbfgs", "1,2", "--json", "-q")
@@ -172,6 +207,9 @@ def test_json_on_stdout_and_quiet(front: Bench, material: Path) -> None:
         (("{}/paintings", "--checkpoint", "red={}/mine.safetensors"), 1, "is a collection"),
         (("{}/paintings", *("--checkpoint", "a:red={}/mine.safetensors:red") * 2), 2, "two checkpoints for 'red'"),
         (("{}/paintings", "--painted", "them=nowhere"), 1, "nowhere does not exist"),
+        (("--pictures", "{}/paintings", "--collection", "{}/mine.safetensors"), 2, "a collection with an encoder"),
+        (("--pictures", "{}/none", "--collection", "{}/mine.safetensors"), 1, "none does not exist"),
+        (("{}/paintings", "--refine", "3", "--collection", "{}/mine.safetensors"), 2, "--refine needs --pictures"),
         (("{}/paintings", "--painted", "them={}"), 1, "no picture FRAME__PAINTING.png"),
         (("{}/paintings", "--lbfgs", "2", "--frame", "{}/clip.mp4@3"), 1, "has 3 frames"),
         (("{}/paintings", "--lbfgs", "2", "--frame", "{}/clip.mp4@2"), 2, "frames are called 'clip_2'"),
