@@ -16,7 +16,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from segnst.errors import InputError, WeightsError
 from segnst.files import written_whole
@@ -253,8 +253,18 @@ def filled(make: Callable[[], Network], tensors: Mapping[str, Tensor]) -> Networ
     are compared with its tensors before any memory is allocated for them.
     """
     import torch
+    from torch.overrides import TorchFunctionMode
 
-    with torch.device("meta"):
+    class WithoutInitialValues(TorchFunctionMode):
+        """On the meta device, drawing random initial values would first import a compiler, for several seconds."""
+
+        def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            if func in drawing or getattr(func, "__module__", "") == "torch.nn.init":
+                return args[0] if args else kwargs["tensor"]
+            return func(*args, **(kwargs or {}))
+
+    drawing = (torch.Tensor.normal_, torch.Tensor.uniform_)
+    with torch.device("meta"), WithoutInitialValues():
         net = make()
     net.load_state_dict({name: tensor.float() for name, tensor in tensors.items()}, assign=True)
     return net

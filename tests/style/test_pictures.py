@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -244,6 +246,17 @@ def test_an_encoder_that_does_not_fit_is_refused(home: Path, tmp_path: Path) -> 
         write_collection(tmp_path / "odd.safetensors", net, [Member("a")], {}, RowEncoder(inputs, row))
         with pytest.raises(WeightsError, match=said):
             load_style("odd.safetensors:red.png")
+
+
+def test_loading_a_painter_imports_no_compiler(home: Path) -> None:
+    """torch draws random numbers on the meta device with a compiler, whose import takes seconds."""
+    code = (
+        "import sys; from pathlib import Path; from segnst.style.collection import load_collection\n"
+        "assert load_collection(Path('models/collection.safetensors')).encoder\n"
+        "print(*{'sympy', 'torch._dynamo'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=home)
+    assert (done.returncode, done.stdout.strip()) == (0, ""), done.stderr
 
 
 def test_build_takes_pictures(home: Path) -> None:
