@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from segnst import registry
+from segnst.files import READ_SUFFIXES
 from segnst.masks.classes import STREET
 from segnst.weights import bundled_dir, home_dir
 
@@ -65,12 +66,28 @@ def style_names(incomplete: str) -> list[str]:
 
 
 def plan_entries(incomplete: str) -> list[str]:
-    """Complete an entry of a plan: first a region with ``=``, or a style; after the ``=`` a style."""
-    region, equals, _ = incomplete.partition("=")
+    """Complete an entry of a plan: first a region with ``=``, or a style; after the ``=`` a style or a picture."""
+    region, equals, style = incomplete.partition("=")
     styles = [*dict.fromkeys(_styles()), "original"]
     if equals:
+        styles += _pictures(style)
         return _fitting([f"{region}={style}" for style in styles], incomplete)
     return _fitting([*(f"{name}=" for r in STREET for name in (r.name, *r.aliases)), *styles], incomplete)
+
+
+def _pictures(incomplete: str) -> list[str]:
+    """The pictures, and the folders with a slash at the end, whose path begins as typed; hidden ones are left out."""
+    folder, slash, _ = incomplete.rpartition("/")
+    try:
+        there = sorted(Path(f"{folder}{slash}" or ".").iterdir())
+    except OSError:
+        return []
+    names = [
+        f"{path.name}/" if path.is_dir() else path.name
+        for path in there
+        if path.name[0] != "." and (path.is_dir() or path.suffix.lower() in READ_SUFFIXES)
+    ]
+    return [f"{folder}{slash}{name}" for name in names]
 
 
 def model_names(incomplete: str) -> list[str]:

@@ -216,6 +216,17 @@ def test_completion_knows_what_there_is() -> None:
     assert completion.completer("format")("") == list(FORMATS)  # type: ignore[misc]
 
 
+def test_pictures_are_completed_as_styles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine").mkdir()
+    for name in ("my rose.jpg", "mine/lily.PNG", "mine/text.txt", "my.mp4", ".my.jpg"):
+        (tmp_path / name).touch()
+    assert plan_entries("car=my") == ["car=my rose.jpg"]
+    assert plan_entries("car=mi") == ["car=mine/"]
+    assert plan_entries("car=mine/") == ["car=mine/lily.PNG"]
+    assert plan_entries("car=none/") == []
+
+
 def test_help_and_completion_import_no_torch() -> None:
     code = (
         "import sys, io, contextlib\nfrom segnst.cli.app import app\nfrom segnst.cli.completion import plan_entries\n"
