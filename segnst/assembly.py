@@ -83,13 +83,13 @@ def build(settings: Settings, reader: Reader | None = None) -> Parts:
 def weights_used(parts: Parts) -> dict[str, dict[str, str]]:
     """{name: {path, sha256}} of styles, pictures that serve as styles and their collections, and the segmenter."""
     used = {s.name: {"path": str(s.path), "sha256": s.sha256} for s in parts.styles if s.picture is None}
-    for style in parts.styles:
-        if style.picture is not None:
-            picture = style.picture
-            used[picture.path.name] = {"path": str(picture.path), "sha256": picture.sha256}
-            if picture.row is not None:
-                used[picture.path.name]["row"] = str(picture.row)
-            used[style.path.stem] = {"path": str(style.path), "sha256": style.sha256}
+    for style in (s for s in parts.styles if s.picture is not None):
+        picture = style.picture
+        assert picture is not None
+        used[str(picture.path)] = {"path": str(picture.path), "sha256": picture.sha256}
+        if picture.row is not None:
+            used[f"{picture.path}, refined"] = {"path": str(picture.row), "sha256": sha256(picture.row)}
+        used[style.path.stem] = {"path": str(style.path), "sha256": style.sha256}
     files = parts.segmenter.weights if parts.segmenter is not None else {}
     used |= {name: {"path": str(path), "sha256": sha256(path)} for name, path in files.items()}
     return used

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from segnst.assembly import build
 from segnst.config import Settings
 from segnst.device import choose_device
 from segnst.errors import InputError
@@ -18,7 +19,7 @@ from segnst.style.checkpoints import StyleWeights, load_styles
 from segnst.style.kept_rows import KeptRow, check_place, keep_row, kept_row
 from segnst.style.refine import CROP, best_judge, refine_row
 from segnst.untrusted import is_file
-from segnst.video.read import open_reader
+from segnst.video.read import Reader, open_reader
 
 FRAMES = 6  # frames of the input that a row is refined on
 LARGEST = 640  # px of their long side
@@ -28,7 +29,7 @@ def refine_pictures(input: Path, settings: Settings, context: Context) -> None:
     """Improve the row of each picture of the plan for ``settings.refine`` seconds, on frames of the input.
 
     A row that was refined for as long before, with the same perceptual network, is left as it is.
-    Raises PlanError, InputError, WeightsError, OutputError where the rows cannot be kept, and Cancelled.
+    Raises what a run would raise before its first frame, OutputError where the rows cannot be kept, and Cancelled.
     """
     if not settings.refine:
         return
@@ -41,10 +42,12 @@ def refine_pictures(input: Path, settings: Settings, context: Context) -> None:
         name = best_judge(settings.refine_features)
         left = {k: seconds for k, style in pictures.items() if (seconds := _left(style, name, settings))}
         judge = load_encoder(name, offline=settings.offline) if left else None
-    if judge is None:
-        return
+        if judge is None:
+            return
+        with _opened(input, settings, settings.start, settings.max_size) as reader:
+            build(settings, reader)  # whatever is wrong with the run is said before the wait
     label = Path(name).name if is_file(Path(name)) else judge.name  # the small one may stand in for VGG
-    frames = some_frames(input, settings.start, settings.end)
+    frames = some_frames(input, settings)
     for checksum, seconds in left.items():
         _refine(pictures[checksum], seconds, frames, judge, choose_device(settings.device), context, label=label)
 
@@ -103,18 +106,21 @@ def _refine(
     )
 
 
-def some_frames(input: Path, start: float | None, end: float | None) -> list[Tensor]:
-    """Up to ``FRAMES`` frames [1,3,H,W] that are spread evenly over an input, or over a part of it."""
-    with open_reader(input, start=start, end=end, max_size=LARGEST, threaded=False) as reader:
+def _opened(input: Path, settings: Settings, start: float | None, size: int | None) -> Reader:
+    return open_reader(input, start=start, end=settings.end, max_size=size, fps=settings.fps, threaded=False)
+
+
+def some_frames(input: Path, settings: Settings) -> list[Tensor]:
+    """Up to ``FRAMES`` frames [1,3,H,W] that are spread evenly over the part of an input that is styled."""
+    with _opened(input, settings, settings.start, LARGEST) as reader:
         expected = reader.frames_expected or 1
         span = float(expected / reader.info.fps)
-        first = next(iter(reader)).rgb
-    frames, begin = [first], start or 0.0
+        frames = [next(iter(reader)).rgb]
     for k in range(1, min(FRAMES, expected)):
-        at = begin + k * span / min(FRAMES, expected)
+        at = (settings.start or 0.0) + k * span / min(FRAMES, expected)
         with (
             contextlib.suppress(InputError),  # the header may promise more than there is
-            open_reader(input, start=round(at, 3), end=end, max_size=LARGEST, threaded=False) as reader,
+            _opened(input, settings, round(at, 3), LARGEST) as reader,
         ):
             frames.append(next(iter(reader)).rgb)
     return frames

@@ -104,6 +104,7 @@ def style_file(
     if sheet is not None:
         check_output(sheet, path, overwrite=overwrite)
     check_apart({"--output": target, "--sheet": sheet}, given_files(settings))
+    refine_pictures(path, settings, context)
     if spread.wanted:
         from segnst.jobs.chunks.run import style_in_chunks
 
@@ -116,7 +117,6 @@ def style_file(
     context.stage("open the input")
     reader = open_reader(path, start=settings.start, end=settings.end, max_size=settings.max_size, fps=settings.fps)
     with reader:
-        refine_pictures(path, settings, context)
         with context.loading() as said:
             parts = build(settings, reader)
         samples = _Samples() if sheet is not None else None

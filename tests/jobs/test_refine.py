@@ -73,12 +73,12 @@ def test_the_second_run_finds_the_row_of_the_first(here: Path, run: Run) -> None
     call = ("style", "clip.mp4", "-s", "mine.safetensors:red.png", "--device", "cpu", "--overwrite", "--json")
     refining = ("--refine", "0.5", "--refine-features", "vgg.safetensors")
     plain = json.loads(run(*call, "-o", "a.mkv", "--codec", "ffv1")[1])
-    assert "row" not in plain["weights"]["red.png"]
+    assert "red.png, refined" not in plain["weights"]
     code, out, err = run(*call, "-o", "b.mkv", "--codec", "ffv1", *refining)
     assert code == 0, err
     assert "red.png is refined for 0.5 s on 6 frames of the input, by the perceptual network vgg.safetensors." in err
     assert "the loss went from" in err
-    row = Path(json.loads(out)["weights"]["red.png"]["row"])
+    row = Path(json.loads(out)["weights"]["red.png, refined"]["path"])
     assert row.is_file() and here / "home/rows" in row.parents
     written = row.read_bytes()
     (here / "moved").mkdir()
@@ -88,7 +88,7 @@ def test_the_second_run_finds_the_row_of_the_first(here: Path, run: Run) -> None
         code, out, err = run(*again, "-o", "c.mkv", "--codec", "ffv1", *more)
         assert code == 0, err
         assert "refined" not in err, "it was refined for as long before"
-        assert json.loads(out)["weights"]["other.png"]["row"] == str(row)
+        assert json.loads(out)["weights"]["moved/other.png, refined"]["path"] == str(row)
     assert (here / "b.mkv").stat().st_size == (here / "c.mkv").stat().st_size
     assert row.read_bytes() == written
 
@@ -149,6 +149,12 @@ def test_a_home_that_cannot_be_written_is_named_at_once(here: Path, monkeypatch:
         refine_pictures(Path("clip.mp4"), settings(60), Context())
 
 
+def test_what_is_wrong_with_the_run_is_said_before_the_wait(here: Path, run: Run) -> None:
+    call = ("style", "clip.mp4", "-s", "unicorn=mine.safetensors:red.png", "--refine", "100")
+    code, _, err = run(*call, "--refine-features", "vgg.safetensors", "--segmenter", "kmeans:2", "--device", "cpu")
+    assert code == 2 and "unicorn" in err and "refined for" not in err
+
+
 def test_a_plan_without_pictures_warns(here: Path) -> None:
     context = Context()
     refine_pictures(Path("clip.mp4"), Settings(styles=("mine.safetensors:ink",), refine=9), context)
@@ -156,9 +162,9 @@ def test_a_plan_without_pictures_warns(here: Path) -> None:
 
 
 def test_frames_are_spread_over_the_part_that_is_styled(here: Path) -> None:
-    assert len(some_frames(Path("clip.mp4"), None, None)) == 6
-    assert len(some_frames(Path("clip.mp4"), None, 0.1)) < 6
-    assert len(some_frames(Path("red.png"), None, None)) == 1
+    assert len(some_frames(Path("clip.mp4"), Settings())) == 6
+    assert len(some_frames(Path("clip.mp4"), Settings(end=0.1))) < 6
+    assert len(some_frames(Path("red.png"), Settings())) == 1
 
 
 def test_vgg19_judges_where_it_is_here(here: Path) -> None:
