@@ -110,7 +110,12 @@ class Settings:
         group=RUNNING,
     )
     stroke_size: float = setting(
-        1.0, "Size of the strokes; 1 is the size that was trained.", metavar="X", group=LOOK, min=0.25, max=8
+        1.0,
+        "Size of the strokes; 1 is the size that they have in a frame of 640 px.",
+        metavar="X",
+        group=LOOK,
+        min=0.25,
+        max=8,
     )
     refine: float = setting(
         0.0,

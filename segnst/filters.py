@@ -50,6 +50,17 @@ def half(x: Tensor) -> Tensor:
     return F.avg_pool2d(x, 2, ceil_mode=True, count_include_pad=False)
 
 
+def enlarge(x: Tensor, size: tuple[int, int], mode: str) -> Tensor:
+    """Enlarge [B,C,h,w] to [B,C,*size], the border repeated. mode: bilinear or bicubic (a = −0.75)"""
+    if not _opencv_can(x):
+        return F.interpolate(x, size, mode=mode, align_corners=False)
+    how = cv2.INTER_LINEAR if mode == "bilinear" else cv2.INTER_CUBIC
+    result = torch.empty(*x.shape[:2], *size)
+    for plane, into in zip(x.contiguous().flatten(0, 1).numpy(), result.flatten(0, 1).numpy(), strict=True):
+        cv2.resize(plane, size[::-1], dst=into, interpolation=how)
+    return result
+
+
 def sample_cubic(x: Tensor, at: Tensor) -> Tensor:
     """Cubic interpolation (Keys 1981, a = −0.75) at pixel positions, the border repeated.
 

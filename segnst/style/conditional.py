@@ -18,8 +18,21 @@ from segnst.style.transformer import SMALLEST, STRIDE, TransformerNetwork, paint
 
 IDENTITY = "identity"  # the style that repeats the photo; strengths below 1 mix it in
 
+EPS = 1e-5  # of instance norm
 # norm(layer, convolved [B,C,h,w]) -> normalized, scaled, shifted [B,C,h,w]
 Norm = Callable[["ConditionalConv", Tensor], Tensor]
+
+
+def instance_norm(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    """Instance norm of [B,C,H,W] with a scale and a shift [B,C] for each picture."""
+    if x.device.type != "cpu":
+        return torch.addcmul(shift[..., None, None], F.instance_norm(x), scale[..., None, None])
+    # On a CPU, F.instance_norm would change the order of dimensions in memory, and each convolution would change it
+    # back. The batch norm of one picture is the same and keeps the order.
+    exact = torch.promote_types(x.dtype, torch.float32)
+    scale, shift = scale.to(exact), shift.to(exact)
+    one = [F.batch_norm(x[k : k + 1], None, None, scale[k], shift[k], True, 0.0, EPS) for k in range(len(x))]
+    return one[0] if len(one) == 1 else torch.cat(one)
 
 
 class ConditionalConv(nn.Module):
@@ -109,7 +122,7 @@ class ConditionalNetwork(nn.Module, ABC):
         self.styles, self.width, self.identity = styles, width, identity
 
     @abstractmethod
-    def _through(self, rgb: Tensor, norm: Norm) -> Tensor:
+    def through_framed(self, rgb: Tensor, norm: Norm) -> Tensor:
         """The padded picture [B,3,H,W] in [0,1] -> painted, the same shape, range about [0,1]."""
 
     def framed(self, x: Tensor, mode: str = "reflect") -> Tensor:
@@ -127,7 +140,11 @@ class ConditionalNetwork(nn.Module, ABC):
         height, width = rgb.shape[-2:]
         if min(height, width) < self.smallest:
             raise ValueError(f"frames must be at least {self.smallest} px on each side, got {width}x{height}")
-        painted = self._through(self.framed(rgb), norm)
+        return self.unframed(self.through_framed(self.framed(rgb), norm), rgb)
+
+    def unframed(self, painted: Tensor, rgb: Tensor) -> Tensor:
+        """Remove from a painted picture what ``framed`` has added to ``rgb``."""
+        height, width = rgb.shape[-2:]
         return painted[..., self.margin : self.margin + height, self.margin : self.margin + width]
 
     @property
@@ -174,18 +191,19 @@ class ConditionalNetwork(nn.Module, ABC):
         mine = {id(layer): (scale, shift) for layer, scale, shift in self.split_rows(rows)}
 
         def norm(layer: ConditionalConv, x: Tensor) -> Tensor:
-            scale, shift = (part[..., None, None] for part in mine[id(layer)])
-            return torch.addcmul(shift, F.instance_norm(x), scale)
+            return instance_norm(x, *mine[id(layer)])
 
         return self.through(rgb, norm)
 
     def forward(self, rgb: Tensor, code: Tensor) -> Tensor:
         """Paint each picture in its own mix of styles: rgb [B,3,H,W], code [B,S] with rows that sum to 1."""
 
+        plainly = self.identity and bool(code[:, -1].any())
+
         def norm(layer: ConditionalConv, x: Tensor) -> Tensor:
-            normalized, plain = (scale[..., None, None] for scale in layer.scales(code))
-            laid = torch.addcmul((code @ layer.beta)[..., None, None], F.instance_norm(x), normalized)
-            return torch.addcmul(laid, x, plain) if layer.identity else laid
+            normalized, plain = layer.scales(code)
+            laid = instance_norm(x, normalized, code @ layer.beta)
+            return torch.addcmul(laid, x, plain[..., None, None]) if plainly else laid
 
         return self.through(rgb, norm)
 
@@ -238,7 +256,7 @@ class ConditionalTransformer(ConditionalNetwork):
             if isinstance(block, ConditionalResidual):
                 yield block
 
-    def _through(self, rgb: Tensor, norm: Norm) -> Tensor:
+    def through_framed(self, rgb: Tensor, norm: Norm) -> Tensor:
         return paint_through(self, rgb, lambda layer, x: layer(x, norm))
 
 

@@ -77,7 +77,7 @@ class Painter(ConditionalNetwork):
         if self.out.bias is not None:
             self.out.bias.zero_()
 
-    def _through(self, rgb: Tensor, norm: Norm) -> Tensor:
+    def through_framed(self, rgb: Tensor, norm: Norm) -> Tensor:
         x = F.pixel_unshuffle(rgb * 2 - 1, FOLD).contiguous(memory_format=torch.channels_last)
         half = F.relu(self.stem(x, norm))
         quarter = F.relu(self.down1(half, norm))

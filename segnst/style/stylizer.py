@@ -15,7 +15,7 @@ from segnst.errors import UsageError, did_you_mean
 from segnst.plan import ORIGINAL, Entry, Mix, Plan
 from segnst.style.collection import Collection
 from segnst.style.conditional import IDENTITY
-from segnst.style.layer_norm import Moments, paint_layers
+from segnst.style.scene import UNSEEN, Scene, paint_layers
 from segnst.style.strokes import at_stroke_size
 from segnst.style.tiling import paint_auto, paint_exact
 from segnst.style.transformer import SMALLEST
@@ -23,7 +23,6 @@ from segnst.types import LayerMasks
 
 Found = TypeVar("Found")
 StyleCarry = TypeVar("StyleCarry")
-UNSEEN = 1 / 512  # a layer whose mask is below this everywhere changes no 8-bit pixel
 
 
 class Stylizer(ABC, Generic[StyleCarry]):
@@ -67,7 +66,7 @@ class Scale:
     """At what scale, and in how many pieces, frames are painted.
 
     tile         off, exact or auto (segnst.style.tiling), for frames that do not fit into memory in one piece
-    stroke_size  size of the strokes relative to the network's own (segnst.style.strokes)
+    stroke_size  size of the strokes relative to those of a frame of 640 px (segnst.style.strokes)
     """
 
     tile: str = "off"
@@ -80,7 +79,7 @@ class Scale:
             raise UsageError(f"--stroke-size must lie between 0.25 and 8, got {self.stroke_size:g}.")
 
 
-Carry = Mapping[str, tuple[Moments, ...]]  # by the collection's path
+Carry = Mapping[str, Scene]  # by the collection's path
 
 
 class PlanStylizer(Stylizer[Carry]):
@@ -88,8 +87,8 @@ class PlanStylizer(Stylizer[Carry]):
     its own statistics and its own mix; a network of one style is run over the whole frame. Pictures are composed by
     soft mask; a mix across networks is the weighted mean of their pictures.
 
-    Styles of layers that do not occur in the frame are not computed. The carry holds the statistics of the layers that
-    collections paint.
+    Styles of layers that do not occur in the frame are not computed. The carry holds the statistics of the scene for
+    each collection.
     """
 
     def __init__(
@@ -143,23 +142,24 @@ class PlanStylizer(Stylizer[Carry]):
             code = entry.strength * code + (1 - entry.strength) * collection.code({IDENTITY: 1.0})
         return code
 
-    def _check(self, rgb: Tensor) -> None:
-        if min(rgb.shape[-2:]) < SMALLEST:
-            raise UsageError(
-                f"Frames of {rgb.shape[-1]}x{rgb.shape[-2]} are too small: each side must have at least {SMALLEST} px."
-            )
-
     def _scaled(
-        self, paint: Callable[[Tensor, Tensor | None], tuple[Tensor, Found]], rgb: Tensor, soft: Tensor | None
+        self,
+        paint: Callable[[Tensor, Tensor | None], tuple[Tensor, Found]],
+        rgb: Tensor,
+        soft: Tensor | None,
+        least: int = SMALLEST,
     ) -> tuple[Tensor, Found]:
-        """Paint at the chosen size of strokes; returns the frame in [0,1] and the second result of ``paint``."""
+        """Paint at the chosen size of strokes; returns the frame in [0,1] and the second result of ``paint``.
+
+        least  the smallest side in px that the network can paint
+        """
         if min(rgb.shape[-2:]) < SMALLEST:
             raise UsageError(
                 f"Frames of {rgb.shape[-1]}x{rgb.shape[-2]} are too small: each side must have at least {SMALLEST} px."
             )
         # exact tiles must add up to the picture that one piece gives, which needs single precision
         with mixed_precision(self.device, torch.float32 if self.scale.tile == "exact" else self.dtype):
-            painted, found = at_stroke_size(paint, rgb, soft, self.scale.stroke_size)
+            painted, found = at_stroke_size(paint, rgb, soft, self.scale.stroke_size, least)
         return painted.float().clamp(0, 1).contiguous(), found
 
     @torch.inference_mode()
@@ -175,17 +175,19 @@ class PlanStylizer(Stylizer[Carry]):
             code = inside.collection.code({inside.name: 1.0})[None].to(x.device)
             return TILES[self.scale.tile](inside.collection.net, x, code, None)[0], None
 
-        return self._scaled(member if style in self.members else alone, rgb, None)[0]
+        if style in self.members:
+            return self._scaled(member, rgb, None, self.members[style].collection.net.smallest)[0]
+        return self._scaled(alone, rgb, None)[0]
 
     def _pass(
-        self, path: str, rgb: Tensor, soft: Tensor | None, mixes: list[Mix], past: tuple[Moments, ...] | None
-    ) -> tuple[Tensor, tuple[Moments, ...]]:
+        self, path: str, rgb: Tensor, soft: Tensor | None, mixes: list[Mix], past: Scene | None
+    ) -> tuple[Tensor, Scene]:
         """One pass of a collection over the layers that use any of its styles."""
         layers = self._layers(path)
         codes = torch.stack([self._code(self.plan.entries[k], mixes[k], path) for k in layers]).to(rgb.device)
         mine = None if soft is None else soft[:, layers]
         net, paint = self.collections[path].net, TILES[self.scale.tile]
-        return self._scaled(lambda x, masks: paint(net, x, codes, masks, past), rgb, mine)
+        return self._scaled(lambda x, masks: paint(net, x, codes, masks, past), rgb, mine, net.smallest)
 
     def _layers(self, path: str) -> list[int]:
         """The layers that use any style of a collection."""

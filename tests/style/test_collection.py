@@ -15,7 +15,8 @@ from segnst.plan import parse_plan
 from segnst.style.checkpoints import known_styles, load_style
 from segnst.style.collection import Collection, Member, load_collection, write_collection
 from segnst.style.conditional import ConditionalTransformer, from_single, to_single, widened
-from segnst.style.layer_norm import moments, paint_layers, painted_masks
+from segnst.style.layer_norm import shares
+from segnst.style.scene import paint_layers
 from segnst.style.stylizer import InCollection, PlanStylizer
 from segnst.style.transformer import TransformerNetwork
 from segnst.types import LayerMasks
@@ -98,38 +99,6 @@ def test_the_identity_begins_as_the_mean_of_the_styles(net: ConditionalTransform
     torch.testing.assert_close(net(rgb, torch.eye(3)[2:]), net(rgb, mean), rtol=1e-3, atol=1e-3)
 
 
-def test_moments_are_the_weighted_ones_of_each_layer() -> None:
-    torch.manual_seed(0)
-    pixels, soft = torch.randn(50_000, 4) * 3 + 100, torch.rand(2, 50_000)
-    found = moments(pixels, soft)
-    mask = soft[0].double()[:, None]
-    mean = (mask * pixels.double()).sum(0) / mask.sum()
-    assert torch.allclose(found.first[0] / found.weight[0], mean, rtol=1e-6)
-    square = found.second[0] / found.weight[0] - mean.square()
-    deviation = (mask * (pixels.double() - mean).square()).sum(0) / mask.sum()
-    assert torch.allclose(square, deviation, rtol=1e-2), "a small deviation far from zero survives single precision"
-
-
-def test_an_empty_layer_has_the_frames_statistics(net: ConditionalTransformer) -> None:
-    pixels = torch.randn(900, 4)
-    soft = torch.stack((torch.zeros(900), torch.ones(900)))
-    mean, deviation = moments(pixels, soft).statistics()
-    assert torch.allclose(mean[0].float(), pixels.mean(0), atol=1e-5)
-    assert torch.allclose(deviation[0].float(), pixels.std(0, correction=0), atol=1e-4)
-
-
-def test_what_happens_in_one_layer_leaves_the_other_alone(net: ConditionalTransformer) -> None:
-    rgb, soft, codes = picture(48, 256), halves(48, 256), torch.eye(3)[:2]
-    changed = rgb.clone()
-    changed[..., 190:] = (3 * changed[..., 190:] - 0.5).clamp(0, 1)
-    far = slice(0, 60)  # beyond the receptive field
-    one, _ = paint_layers(net, rgb, codes, soft)
-    two, _ = paint_layers(net, changed, codes, soft)
-    frame_one, frame_two = net(rgb, codes[:1]), net(changed, codes[:1])
-    moved = (one - two)[..., far].abs().mean()
-    assert moved < 0.3 * (frame_one - frame_two)[..., far].abs().mean()
-
-
 def test_the_style_of_a_pixel_is_that_of_its_layer(net: ConditionalTransformer) -> None:
     rgb, codes = picture(48, 256), torch.eye(3)[:2]
     both, _ = paint_layers(net, rgb, codes, halves(48, 256))
@@ -140,9 +109,9 @@ def test_the_style_of_a_pixel_is_that_of_its_layer(net: ConditionalTransformer) 
 
 def test_masks_share_out_every_pixel_at_every_scale(net: ConditionalTransformer) -> None:
     soft = 0.4 * torch.rand(1, 2, 42, 54)
-    masks = painted_masks(net, soft)
-    assert sorted(masks.soft) == [11 * 14, 22 * 28, 44 * 56]
-    for share in masks.share.values():
+    masks = shares(net, net.framed(soft, "replicate"))
+    assert sorted(masks) == [11 * 14, 22 * 28, 44 * 56]
+    for share in masks.values():
         assert torch.allclose(share.sum(0), torch.ones(share.shape[1]))
 
 
@@ -163,7 +132,7 @@ def test_a_clip_in_pieces_is_the_clip_in_one(collection: Collection) -> None:
         assert torch.equal(one, two)
 
 
-def test_statistics_remember_the_past(collection: Collection) -> None:
+def test_the_scene_keeps_its_statistics(collection: Collection) -> None:
     paint = stylizer(collection, "a")
     _, carry = paint(picture(seed=1), None)
     after, _ = paint(picture(seed=2), None, carry)

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from segnst.style.checkpoints import load_style
 from segnst.style.conditional import ConditionalTransformer
-from segnst.style.layer_norm import paint_layers
+from segnst.style.painter import Painter
+from segnst.style.scene import paint_layers
 from segnst.style.tiling import paint_auto, paint_exact, tiles
 from tests.clips import texture
 from tests.style.make import random_net
@@ -16,7 +17,7 @@ from tests.style.make import random_net
 
 @pytest.fixture(scope="module", params=[3, 5])
 def net(request: pytest.FixtureRequest) -> ConditionalTransformer:
-    return random_net(3, 8, down=request.param)
+    return random_net(3, 4, blocks=1, down=request.param)
 
 
 def scene(height: int, width: int) -> tuple[Tensor, Tensor]:
@@ -26,18 +27,27 @@ def scene(height: int, width: int) -> tuple[Tensor, Tensor]:
     return rgb, soft
 
 
-@pytest.mark.parametrize("size", [(230, 311), (256, 256)])
+@pytest.mark.parametrize("size", [(99, 170), (128, 128)])
 @pytest.mark.parametrize("layered", [True, False])
 def test_exact_tiles_make_the_same_picture(net: ConditionalTransformer, size: tuple[int, int], layered: bool) -> None:
     rgb, soft = scene(*size)
     codes, masks = (torch.eye(3)[:2], soft) if layered else (torch.eye(3)[:1], None)
-    whole, moments = paint_layers(net, rgb, codes, masks)
+    whole, kept = paint_layers(net, rgb, codes, masks)
     tiled, same = paint_exact(net, rgb, codes, masks, side=128)
     assert (whole - tiled).abs().max() < 2 / 255
     assert (whole - tiled).abs().mean() < 1e-4
-    later, _ = paint_layers(net, rgb.flip(-1), codes, masks, moments)
+    later, _ = paint_layers(net, rgb.flip(-1), codes, masks, kept)
     later_tiled, _ = paint_exact(net, rgb.flip(-1), codes, masks, same, side=128)
     assert (later - later_tiled).abs().max() < 2 / 255
+
+
+def test_exact_tiles_of_the_painter_too() -> None:
+    torch.manual_seed(3)
+    painter = Painter(2, 4, 1, 1).eval().requires_grad_(False)
+    rgb = scene(90, 301)[0]
+    whole, _ = paint_layers(painter, rgb, torch.eye(2)[:1], None)
+    tiled, _ = paint_exact(painter, rgb, torch.eye(2)[:1], None, side=128)
+    assert (whole - tiled).abs().max() < 2 / 255
 
 
 @pytest.mark.slow
