@@ -104,8 +104,10 @@ def paint_scene(
     """Paint one frame of a scene in one pass, each layer in its own style, with the statistics of the scene.
 
     rgb [1,3,H,W] in [0,1]; codes [L,S]; soft [1,L,H,W] masks of the painted layers, or None for one layer everywhere.
-    ``measure`` and ``paint`` do the work, in one piece or in tiles. Statistics of a style cost a pass of their own: at the beginning of a scene, when a layer is seen for the first
-    time, when its mix of styles changes, and when the look of the frame changes. A single layer needs none for it.
+    ``measure`` and ``paint`` do the work, in one piece or in tiles.
+
+    To measure a style takes a pass of its own. That happens when a scene begins, when a layer is seen for the first
+    time, when its mix of styles changes, and when the look of the frame changes.
     Returns the painted frame (range about [0,1], not clamped) and what the next frame needs.
     """
     layers = len(codes)

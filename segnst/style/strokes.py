@@ -17,8 +17,8 @@ Found = TypeVar("Found")
 WORKING = 640  # px of the longer side at which frames are painted, if they are not smaller
 WINDOW = 5  # px of the reduced frame, side of the windows in which paint is fitted to the source
 FLAT = 1e-3  # variance of luminance below which a window counts as flat, with no edges to follow
-# Least share of the source's fine detail in the paint: with less, eyes vanish where paint is even; with much more, small
-# print on a wall looks like a photo under glass.
+# Least share of the source's fine detail in the paint. With less, eyes vanish where paint is even; with more,
+# small print on a wall looks like a photo behind the paint.
 DETAIL = 0.3
 
 

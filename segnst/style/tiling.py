@@ -84,8 +84,8 @@ class _Sums:
         return Statistics(mean.float()[None], (square - mean.square()).clamp_min(0).float()[None])
 
 
-class _Measured(Exception):  # noqa: N818 - not an error: it ends a pass at the norm that is measured
-    pass
+class _Measured(Exception):
+    """Ends a pass at the norm that is measured."""
 
 
 class _UpTo:

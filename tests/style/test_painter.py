@@ -9,10 +9,10 @@ import torch
 
 from segnst.perceptual.encoders import SMALL, load_encoder
 from segnst.style.collection import Member, load_collection, write_collection
-from segnst.style.scene import paint_layers
 from segnst.style.networks import new_network, with_rows
 from segnst.style.painter import Painter
 from segnst.style.row_encoder import RowEncoder, description
+from segnst.style.scene import paint_layers
 from tests.clips import texture
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 import torch
 from torch import Tensor
@@ -81,8 +83,8 @@ def test_paint_follows_a_change_of_light_within_a_second(net: ConditionalTransfo
     fresh, _ = passed(net, [dim])
     away = [float((p - fresh[0]).abs().mean()) for p in painted[1:]]
     assert away[-1] < 1e-4 < away[0], "it arrives"
-    assert all(one >= other for one, other in zip(away, away[1:], strict=False)), "it moves steadily"
-    assert max(a - b for a, b in zip(away, away[1:], strict=False)) < 3 * away[0] / GLIDE, "without a jump"
+    assert all(one >= other for one, other in pairwise(away)), "it moves steadily"
+    assert max(a - b for a, b in pairwise(away)) < 3 * away[0] / GLIDE, "without a jump"
     assert scene.steps == 0
 
 
