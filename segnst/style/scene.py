@@ -7,7 +7,7 @@ frame looks different as a whole, as in a pan from shade to sun; then they move 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -72,7 +72,7 @@ def distance(one: Statistics, other: Statistics) -> float:
 
 
 def _with_rows(
-    before: Sequence[Statistics] | None, rows: dict[int, Sequence[Statistics]], layers: int
+    before: Sequence[Statistics] | None, rows: Mapping[int, Sequence[Statistics]], layers: int
 ) -> tuple[Statistics, ...]:
     """Statistics with the rows of some layers replaced. Where there were none before, layers that are not given get
     the first row that is, because their masks are empty."""

@@ -218,9 +218,12 @@ class PlanStylizer(Stylizer[Carry]):
                 share = mask if part == 1 else mask * part
                 shares[name] = shares[name] + share if name in shares else share
             weight += mask
-        total = sum((share * pictures[name] for name, share in shares.items()), torch.zeros_like(rgb))
         # the source has a tiny weight, so that it fills the places where nothing is painted and shows nowhere else
         rest = 1e-4
+        if len(shares) == 1:  # the usual case, in a third of the time
+            (name,) = shares
+            return torch.lerp(pictures[name], rgb, rest / (weight + rest)), carry
+        total = sum((share * pictures[name] for name, share in shares.items()), torch.zeros_like(rgb))
         return (total + rest * rgb) / (weight + rest), carry
 
     def _picture(self, style: str, rgb: Tensor, pictures: dict[str, Tensor]) -> str:
