@@ -19,7 +19,7 @@ from torch import Tensor
 
 from segnst.style.conditional import EPS, ConditionalConv, ConditionalNetwork
 
-CHUNK = 1 << 12  # pixels handled at a time, few enough to stay in the processor's cache
+CHUNK = 1 << 12  # pixels that a CPU handles at a time, few enough to stay in its cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +70,10 @@ def lay(x: Tensor, share: Tensor | None, scale: Tensor, shift: Tensor) -> Tensor
         return F.batch_norm(x, none, one, scale[0], shift[0], False, 0.0, EPS)
     x = x.contiguous(memory_format=torch.channels_last)
     pixels = flat_pixels(x)
+    step = CHUNK if x.device.type == "cpu" else len(pixels)
     with torch.autocast(x.device.type, enabled=False):
-        for start in range(0, len(pixels), CHUNK):
-            part, mask = pixels[start : start + CHUNK], share[:, start : start + CHUNK].t()
+        for start in range(0, len(pixels), step):
+            part, mask = pixels[start : start + step], share[:, start : start + step].t()
             part.copy_((mask @ scale).mul_(part).addmm_(mask, shift))
     return x
 
