@@ -13,6 +13,8 @@ import torch
 from segnst import registry
 from segnst.config import Settings
 from segnst.device import choose_device
+from segnst.engines.base import Engine
+from segnst.engines.base import choose as choose_engine
 from segnst.errors import ResourceError
 from segnst.pipeline import Pipeline, layers_that_keep_colors
 from segnst.plan import Plan, parse_plan
@@ -28,12 +30,13 @@ from segnst.weights import sha256
 
 @dataclass(frozen=True)
 class Parts:
-    """A pipeline and the weights that went into it."""
+    """A pipeline, and the weights that went into it."""
 
     pipeline: Pipeline
     plan: Plan
     styles: tuple[StyleWeights, ...]
     segmenter: AnySegmenter | None
+    engine: Engine
 
 
 def versions() -> dict[str, str]:
@@ -51,12 +54,13 @@ def versions() -> dict[str, str]:
 def build(settings: Settings, reader: Reader | None = None) -> Parts:
     """Load what the plan needs and put the pipeline together.
 
-    reader  the input, needed when the settings select objects in it
+    reader  the input, needed when the settings select objects in it. Without it, the engine "auto" is torch
 
     Raises PlanError, UsageError, WeightsError before any frame is read.
     """
     plan = parse_plan(settings.styles)
     device = choose_device(settings.device)
+    engine = choose_engine(settings.engine, device, frames=reader.frames_expected if reader is not None else 0)
     edge = Edge.parse(settings.edge)
     regions = [name.strip().lower() for name in settings.keep_colors_of.split(",") if name.strip()]
     keep_colors = layers_that_keep_colors(plan, settings.keep_colors, regions)
@@ -66,10 +70,11 @@ def build(settings: Settings, reader: Reader | None = None) -> Parts:
     segmenter = None
     if not plan.whole_frame:
         segmenter = segmenter_for(settings, device, reader, plan.regions).select(plan.regions)
+        segmenter.use(engine)
     steady = settings.stabilize and settings.stability > 0
     pipeline = Pipeline(
         plan,
-        PlanStylizer(plan, painters, device, Scale(settings.tile, settings.stroke_size)),
+        PlanStylizer(plan, painters, device, Scale(settings.tile, settings.stroke_size), engine),
         segmenter=segmenter,
         flow=flow_loader(device=device, offline=settings.offline) if settings.stabilize else None,
         stabilizer=BlendStabilizer(settings.stability) if steady else None,
@@ -77,7 +82,7 @@ def build(settings: Settings, reader: Reader | None = None) -> Parts:
         keep_colors=keep_colors,
         device=device,
     )
-    return Parts(pipeline, plan, styles, segmenter)
+    return Parts(pipeline, plan, styles, segmenter, engine)
 
 
 def weights_used(parts: Parts) -> dict[str, dict[str, str]]:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from segnst.errors import UsageError
 from segnst.weights import bundled_dir, home_dir
 
 
@@ -65,6 +66,23 @@ def _compute() -> Iterator[Finding]:
             "slow",
             f"none; networks run on the processor in {dtype}, about a second per frame and style at 640x360",
         )
+
+
+def _engines() -> Iterator[Finding]:
+    import torch
+
+    from segnst import registry
+    from segnst.engines.base import choose, load
+
+    device = torch.device("cpu")
+    for name in registry.ENGINES:
+        try:
+            yield Finding(f"engine {name}", "ok", str(load(name, device)))
+        except UsageError as error:
+            yield Finding(f"engine {name}", "slow", str(error))
+    yield Finding(
+        "engine of videos", "ok", f"{choose('auto', device, frames=None).name}, unless a GPU or --engine is chosen"
+    )
 
 
 ENCODERS = {
@@ -142,7 +160,7 @@ def _speed() -> Iterator[Finding]:
 def examine() -> list[Finding]:
     """All findings; a check that raises an error becomes a finding."""
     findings: list[Finding] = []
-    checks: tuple[Callable[[], Iterator[Finding]], ...] = (_packages, _compute, _codecs, _weights, _speed)
+    checks: tuple[Callable[[], Iterator[Finding]], ...] = (_packages, _compute, _engines, _codecs, _weights, _speed)
     for check in checks:
         try:
             findings += check()

@@ -51,6 +51,12 @@ DETECTORS = {
     "deeplab": "segnst.segmentation.objects.detect_components:load",
 }
 
+# load(*, device) -> Engine
+ENGINES = {
+    "torch": "segnst.engines.eager:load",
+    "openvino": "segnst.engines.openvino:load",
+}
+
 # load(*, device, offline) -> FlowEstimator
 FLOWS = {
     "dis": "segnst.flow.dis:load",

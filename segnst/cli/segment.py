@@ -18,7 +18,7 @@ from segnst.jobs.segment_settings import DetectSettings, SegmentSettings
 
 SOURCE = (
     "segmenter", "box", "point", "not_point", "foreground", "background", "at", "masks", "masks_override",
-    "mask_classes", "start", "end", "max_size", "device", "offline",
+    "mask_classes", "start", "end", "max_size", "device", "engine", "offline",
 )  # fmt: skip
 
 

@@ -45,6 +45,7 @@ class Survey(JobReport):
     segmenter: str | None
     weights: dict[str, str]
     device: str
+    engine: str
     seconds_a_frame: float
     minutes: float
     warnings: list[str] = field(default_factory=list)
@@ -101,6 +102,7 @@ def survey(
             segmenter=parts.segmenter.name if parts.segmenter else None,
             weights={name: w["path"] for name, w in weights_used(parts).items()},
             device=str(parts.pipeline.device),
+            engine=str(parts.engine),
             seconds_a_frame=round(cost, 3),
             minutes=round(cost * (reader.frames_expected or 0) / 60, 1),
             warnings=warnings,

@@ -16,6 +16,7 @@ from torch import Tensor
 from segnst.assembly import memory_advice
 from segnst.bench.agreement import Agreement, AnyAgreement
 from segnst.device import choose_device
+from segnst.engines.base import choose as choose_engine
 from segnst.errors import InputError, OutputError, UsageError, did_you_mean
 from segnst.jobs.events import Context, JobReport
 from segnst.jobs.mask_files import FORMATS, Segmented, overlay
@@ -107,6 +108,8 @@ def segment_file(
             opened.enter_context(reader)
         with context.loading() as said:
             segmenter = segmenter_for(source, device, reader)
+            # photos of a folder have many sizes, for each of which a network would be compiled
+            segmenter.use(choose_engine(source.engine, device, frames=reader.frames_expected if reader else 0))
             if settings.check is not None:
                 agreement = Agreement(segmenter, load_segmenter(settings.check, device, offline=source.offline))
         written = segment_to_folder(

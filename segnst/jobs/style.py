@@ -33,12 +33,14 @@ class Report(JobReport):
 
     stages  {stage: seconds per frame}. Reading and writing run in the background, so for these it is the time that the
             run waited for them
+    engine  what ran the networks, with its version and number format
     """
 
     output: Path
     frames: int = 0
     seconds: float = 0.0
     stages: dict[str, float] = field(default_factory=dict)
+    engine: str = ""
     warnings: list[str] = field(default_factory=list)
     versions: dict[str, str] = field(default_factory=dict)
     weights: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -148,6 +150,7 @@ def style_file(
         frames=frames,
         seconds=time.perf_counter() - began,
         stages={name: each / max(frames, 1) for name, each in seconds.items()},
+        engine=str(parts.engine),
         warnings=warnings,
         versions=versions(),
         weights=weights_used(parts),

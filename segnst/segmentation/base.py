@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor, nn
 
+    from segnst.engines.base import Engine
+
 Carry = TypeVar("Carry")
 
 
@@ -86,6 +88,9 @@ class Segmenter(ABC, Generic[Carry]):
         region  index of the region before the selection, which is also its value in label maps
         """
         return (region,)
+
+    def use(self, engine: Engine) -> None:
+        """Run the network by this engine from now on, where gradients are not needed; by default nothing changes."""
 
     def skip(self, carry: Carry | None) -> Carry | None:
         """Return the carry after a frame that was skipped; only for segmenters that are not ``in_order``."""

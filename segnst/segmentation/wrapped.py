@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
+    from segnst.engines.base import Engine
+
 Inner = TypeVar("Inner")
 Own = TypeVar("Own")
 
@@ -66,6 +68,9 @@ class Wrapped(Segmenter[WrappedCarry[Inner, Own]], Generic[Inner, Own]):
 
     def channels(self, region: int) -> tuple[int, ...]:
         return self.inner.channels(region)
+
+    def use(self, engine: Engine) -> None:
+        self.inner.use(engine)
 
     def skip(self, carry: WrappedCarry[Inner, Own] | None) -> WrappedCarry[Inner, Own] | None:
         past = carry or WrappedCarry()

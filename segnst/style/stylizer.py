@@ -5,17 +5,21 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Generic, TypeAlias, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from segnst.device import fast_dtype, mixed_precision
+from segnst.engines.base import Engine
+from segnst.engines.eager import EagerEngine
 from segnst.errors import UsageError, did_you_mean
 from segnst.plan import ORIGINAL, Entry, Mix, Plan
 from segnst.style.collection import Collection
 from segnst.style.conditional import IDENTITY
-from segnst.style.scene import UNSEEN, Scene, paint_layers
+from segnst.style.layer_graph import CompiledPaint
+from segnst.style.scene import UNSEEN, Scene, paint_layers, paint_scene
 from segnst.style.strokes import at_stroke_size
 from segnst.style.tiling import paint_auto, paint_exact
 from segnst.style.transformer import SMALLEST
@@ -97,8 +101,11 @@ class PlanStylizer(Stylizer[Carry]):
         styles: Mapping[str, nn.Module | InCollection],
         device: torch.device,
         scale: Scale = Scale(),
+        engine: Engine | None = None,
     ) -> None:
         self.plan, self.device, self.dtype, self.scale = plan, device, fast_dtype(device), scale
+        self.engine = engine or EagerEngine(device)
+        self._compiled: dict[str, CompiledPaint] = {}  # by the collection's path
         self.members = {name: s for name, s in styles.items() if isinstance(s, InCollection)}
         networks = {name: self._ready(s) for name, s in styles.items() if isinstance(s, nn.Module)}
         self.collections = {str(m.collection.path): m.collection for m in self.members.values()}
@@ -186,8 +193,16 @@ class PlanStylizer(Stylizer[Carry]):
         layers = self._layers(path)
         codes = torch.stack([self._code(self.plan.entries[k], mixes[k], path) for k in layers]).to(rgb.device)
         mine = None if soft is None else soft[:, layers]
-        net, paint = self.collections[path].net, TILES[self.scale.tile]
+        net, paint = self.collections[path].net, self._paint_of(path)
         return self._scaled(lambda x, masks: paint(net, x, codes, masks, past), rgb, mine, net.smallest)
+
+    def _paint_of(self, path: str) -> Callable[..., tuple[Tensor, Scene]]:
+        """What paints the layers of a collection: in tiles if asked for, else by an engine that compiles, or torch."""
+        if not self.engine.compiles or self.scale.tile != "off":
+            return TILES[self.scale.tile]
+        if path not in self._compiled:
+            self._compiled[path] = CompiledPaint(self.collections[path].net, self.engine)
+        return partial(paint_scene, paint=self._compiled[path])
 
     def _layers(self, path: str) -> list[int]:
         """The layers that use any style of a collection."""

@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from segnst.engines.base import Engine, Program
+from segnst.engines.eager import EagerEngine
 from segnst.errors import UsageError, WeightsError
 from segnst.files import written_whole
 from segnst.segmentation.base import Segmenter
@@ -51,6 +53,10 @@ class DeepLabSegmenter(Segmenter[None]):
         super().__init__(name, regions, path)
         self.long_side = long_side
         self.network = network.eval().to(memory_format=torch.channels_last)
+        self._program: Program | None = None
+
+    def use(self, engine: Engine) -> None:
+        self._program = engine.prepare(self.network)
 
     def frame(self, rgb: Tensor, carry: None) -> tuple[Tensor, None]:
         return self._probabilities(rgb), None
@@ -60,7 +66,15 @@ class DeepLabSegmenter(Segmenter[None]):
         return self._probabilities(rgb), None
 
     def _probabilities(self, rgb: Tensor) -> Tensor:
-        return torch.cat([self.network(x).float().softmax(1) for x in self._inputs(rgb, self.long_side)])
+        run = self.network if torch.is_grad_enabled() else self._runner()
+        return torch.cat([_first(run(x)).float().softmax(1) for x in self._inputs(rgb, self.long_side)])
+
+    def _runner(self) -> Program:
+        """The network, made ready by the chosen engine, or else by torch on the device of the weights."""
+        if self._program is None:
+            self.use(EagerEngine(self.network.stem.weight.device))
+        assert self._program is not None
+        return self._program
 
     @torch.inference_mode()
     def look(self, rgb: Tensor, long_side: int) -> tuple[Tensor, Tensor]:
@@ -84,6 +98,10 @@ class DeepLabSegmenter(Segmenter[None]):
             shrinks = frame.shape[2] > size[0]
             x = F.interpolate(frame.float(), size, mode="bilinear", align_corners=not shrinks, antialias=shrinks)
             yield (x * 2 - 1).to(weight.dtype).contiguous(memory_format=torch.channels_last)
+
+
+def _first(found: Tensor | tuple[Tensor, ...]) -> Tensor:
+    return found[0] if isinstance(found, tuple) else found
 
 
 def save(path: Path, network: DeepLab, regions: Sequence[Region], facts: dict[str, str], *, half: bool = True) -> None:

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from segnst.engines.base import Engine
 from segnst.segmentation.base import FOREGROUND, Segmenter, objects, resolve
 from segnst.segmentation.wrapped import Wrapped, WrappedCarry
 from segnst.types import Region
@@ -77,6 +78,10 @@ class CombinedSegmenter(Wrapped[Classes, Selected], Generic[Classes, Selected]):
         wanted = left * wanted.to(left).clamp(0, 1)
         unlabeled = (left - wanted.sum(1, keepdim=True)).clamp_min(0)
         return torch.cat((unlabeled, wanted, selected[:, 1:]), 1), inner, own
+
+    def use(self, engine: Engine) -> None:
+        self.selection.use(engine)
+        super().use(engine)
 
     def own_skip(self, own: Selected | None) -> Selected | None:
         return self.selection.skip(own)

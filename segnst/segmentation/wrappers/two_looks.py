@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from segnst.engines.base import Engine
 from segnst.segmentation.base import Segmenter, objects
 from segnst.segmentation.networks.deeplab import DeepLabSegmenter, load_bundled
 from segnst.segmentation.wrapped import Wrapped
@@ -51,6 +52,10 @@ class CloserSegmenter(Wrapped[None, CloserCarry]):
         self.closer = DeepLabSegmenter(first.name, first.network, first.regions, CLOSE * (first.long_side - 1) + 1)
         self.things = [r.index for r in objects(first.regions)]
         self.stuff = [r.index for r in first.regions if r.index not in self.things]
+
+    def use(self, engine: Engine) -> None:
+        self.first.use(engine)
+        self.closer.use(engine)
 
     def around(self, inner: Segmenter[None]) -> CloserSegmenter:
         if not isinstance(inner, DeepLabSegmenter):
