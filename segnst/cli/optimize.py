@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from segnst.cli.ahead import check_ahead
 from segnst.cli.from_settings import Only, option, with_options
 from segnst.cli.options import Quiet
 from segnst.cli.printer import Printer, print_json
@@ -89,6 +90,7 @@ def optimize(
     segnst optimize photo.jpg painting.jpg -o out.png
     segnst optimize photo.jpg -s car=a.jpg -s background=b.jpg -o out.png
     """
+    check_ahead(content)
     from segnst.jobs.optimize import optimize_file
     from segnst.jobs.optimize_film import FilmOptions
     from segnst.study.sweep import Sweep, optimize_sweep

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from segnst.cli.ahead import check_ahead
 from segnst.cli.from_settings import Only, like, option, with_options
 from segnst.cli.options import Quiet, ReportJson
 from segnst.cli.printer import Printer, print_json
@@ -53,11 +54,13 @@ def segment(
     selected; then they are the frames of a video.
     """
     from segnst.errors import UsageError
-    from segnst.jobs.segment import segment_file
-    from segnst.jobs.segment_objects import detect_file
 
     if detect is None and (sam or detector):
         raise UsageError("--sam and --detector need --detect NAMES, such as --detect person,dog --sam.")
+    check_ahead(input)
+    from segnst.jobs.segment import segment_file
+    from segnst.jobs.segment_objects import detect_file
+
     with Printer(quiet) as printer:
         if detect is not None:
             wanted = DetectSettings(

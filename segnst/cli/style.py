@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from segnst.cli.ahead import check_ahead
 from segnst.cli.from_settings import Given, option, with_options
 from segnst.cli.options import Overwrite, Quiet, ReportJson
 from segnst.cli.printer import Printer, print_json
@@ -72,6 +73,7 @@ def style(
     settings = replace(settings, styles=settings.styles + tuple(fade or ()))
     if preview < 0:
         raise UsageError(f"--preview must be at least 0 frames, got {preview}.")
+    check_ahead(input, settings.styles, fast=settings.fast)
 
     from segnst.jobs.preview import preview_sheet, survey
     from segnst.jobs.style import style_file

@@ -8,18 +8,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-
-from torch import Tensor, nn
+from typing import TYPE_CHECKING
 
 from segnst import registry
 from segnst.errors import InputError, PlanError, SegnstWarning, WeightsError, did_you_mean
 from segnst.style.collection import FORMAT as COLLECTION
 from segnst.style.collection import Collection, load_collection, members_of
-from segnst.style.conditional import OneStyle
-from segnst.style.pictures import StylePicture, is_picture, read_style_picture, row_of
-from segnst.style.stylizer import InCollection
-from segnst.style.transformer import MOST_WIDTH
-from segnst.style.transformer_files import FORMAT
+from segnst.style.limits import MOST_WIDTH
+from segnst.style.picture_files import is_picture
 from segnst.untrusted import check_regular, first_line, is_file, printable, short, whole
 from segnst.weights import (
     bundled_dir,
@@ -31,6 +27,13 @@ from segnst.weights import (
     sha256,
 )
 
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from segnst.style.pictures import StylePicture
+    from segnst.style.stylizer import InCollection
+
+FORMAT = "segnst-johnson"  # metadata key "format" of our own files of one style
 GROWN_FROM = "grown_from"  # metadata key: SHA-256 of the bundled collection of which a file is a copy with more styles
 
 
@@ -221,6 +224,9 @@ def _in_collection(collection: Collection, name: str | None) -> StyleWeights:
             f"{file} is a collection of styles; choose one of them as {file.name}:STYLE.{near} "
             f"It has: {', '.join(collection.names)}."
         )
+    from segnst.style.conditional import OneStyle
+    from segnst.style.stylizer import InCollection
+
     member = collection.members[collection.names.index(name)]
     net = OneStyle(collection.net, collection.code({name: 1.0})).eval().requires_grad_(False)
     metadata = collection.metadata | {"title": str(member), "style": name}
@@ -236,6 +242,8 @@ def load_styles(styles: Sequence[str], *, fast: bool = False) -> tuple[StyleWeig
     Raises WeightsError when a file is missing, broken or of an unknown kind, PlanError when no style has a name, and
     InputError for a picture that cannot be used.
     """
+    from segnst.style.pictures import read_style_picture, row_of
+
     places = [locate_style(style, fast=fast) for style in styles]
     pictures: dict[Path, StylePicture] = {}
     rows: dict[Path, dict[str, Tensor]] = {}

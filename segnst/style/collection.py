@@ -1,4 +1,7 @@
-"""Collections: files with one conditional network whose weights all styles share, and many styles."""
+"""Collections: files with one conditional network whose weights all styles share, and many styles.
+
+torch is imported where a network is read or written, so that styles can be listed without it.
+"""
 
 from __future__ import annotations
 
@@ -7,19 +10,20 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from segnst.errors import WeightsError
-from segnst.style.conditional import IDENTITY, ConditionalNetwork
-from segnst.style.networks import network_of, with_added
-from segnst.style.row_encoder import RowEncoder, encoder_of
+from segnst.style.limits import MOST_STYLES
 from segnst.untrusted import first_line, parse_json, printable, rows, safe_name
 from segnst.weights import filled, read_tensors, sha256, write_tensors
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from segnst.style.conditional import ConditionalNetwork
+    from segnst.style.row_encoder import RowEncoder
+
 FORMAT = "segnst-collection"  # metadata key "format"
-MOST_STYLES = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,10 @@ class Collection:
 
     def code(self, shares: Mapping[str, float]) -> Tensor:
         """Weights [S] that mix styles, from shares by name (a member or ``identity``), scaled to a sum of 1."""
+        import torch
+
+        from segnst.style.conditional import IDENTITY
+
         code = torch.zeros(self.net.styles)
         for name, share in shares.items():
             code[len(self.members) if name == IDENTITY else self.names.index(name)] += share
@@ -60,6 +68,10 @@ class Collection:
 
     def with_styles(self, rows: Mapping[str, Tensor]) -> Collection:
         """A copy with more styles, from their rows [R] by name (``ConditionalNetwork.rows``)."""
+        import torch
+
+        from segnst.style.networks import with_added
+
         net = with_added(self.net, torch.stack(list(rows.values()))).eval().requires_grad_(False)
         return replace(self, net=net, members=(*self.members, *(Member(name) for name in rows)))
 
@@ -89,6 +101,9 @@ def members_of(metadata: Mapping[str, str]) -> tuple[Member, ...]:
 
 def load_collection(path: Path) -> Collection:
     """Read a collection. Raises WeightsError when the file is missing, broken or not a collection."""
+    from segnst.style.networks import network_of
+    from segnst.style.row_encoder import encoder_of
+
     tensors, metadata = read_tensors(path)
     if metadata.get("format") != FORMAT:
         raise WeightsError(f"{path} is not a collection of styles.")

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from segnst.pixels import pad_to_multiple
-from segnst.style.transformer import MOST_WIDTH
+from segnst.style.limits import MOST_WIDTH
 
 STRIDE = 4
 

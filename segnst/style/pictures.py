@@ -12,13 +12,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from segnst.errors import InputError, SegnstWarning, WeightsError, did_you_mean
-from segnst.files import READ_SUFFIXES
 from segnst.perceptual.encoders import SMALL, Encoder, load_encoder
 from segnst.style.collection import Collection
 from segnst.style.kept_rows import kept_row, place_of
 from segnst.style.row_encoder import description
 from segnst.untrusted import check_regular, is_file
-from segnst.video.images import is_still
 from segnst.video.read import open_reader
 from segnst.weights import sha256
 
@@ -45,19 +43,6 @@ class StylePicture:
     rgb: Tensor
     sha256: str
     row: Path | None = None
-
-
-def is_picture(path: Path) -> bool:
-    """Whether a style's file is a picture and no checkpoint, by its suffix or its first bytes."""
-    if path.suffix.lower() in READ_SUFFIXES:
-        return True
-    if not is_file(path):
-        return False
-    try:
-        with path.open("rb") as file:
-            return is_still(file.read(64))
-    except OSError:
-        return False  # reading the file as a checkpoint names the reason
 
 
 def read_style_picture(path: Path) -> StylePicture:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from segnst.errors import WeightsError
 from segnst.pixels import pad_to_multiple
+from segnst.style.limits import MOST_BLOCKS, MOST_WIDTH
 
 if TYPE_CHECKING:
     from segnst.style.conditional import ConditionalTransformer
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 STRIDE = 4
 SMALLEST = 16  # px; smaller frames leave the inner layers too few pixels for reflection padding
 Apply = Callable[[nn.Module, Tensor], Tensor]  # applies a layer to [B,C,H,W]
-MOST_WIDTH, MOST_BLOCKS = 1024, 64  # of a network in a file
 # A factor on the last convolution. Adam moves all of its 2,592 weights at once; without the factor, one step can change
 # a pixel by half its range.
 GAIN = 0.15

@@ -17,8 +17,6 @@ from segnst.pixels import IMAGENET_MEAN, IMAGENET_STD
 from segnst.style.transformer import GAIN, TransformerNetwork, check_blocks, down_of, width_of
 from segnst.weights import filled
 
-FORMAT = "segnst-johnson"  # metadata key "format" of our own files
-
 
 def load_own(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> nn.Module | None:
     """A network from segnst's own checkpoints, written by ``segnst train style``; None for other checkpoints."""

@@ -15,9 +15,10 @@ from segnst.device import choose_device
 from segnst.errors import OutputError, WeightsError
 from segnst.perceptual.encoders import Encoder, load_encoder
 from segnst.perceptual.style_loss import Painting, StyleLoss
+from segnst.style.checkpoints import FORMAT
 from segnst.style.conditional import ConditionalTransformer, from_single, to_single, widened
 from segnst.style.transformer import TransformerNetwork
-from segnst.style.transformer_files import FORMAT, load_own
+from segnst.style.transformer_files import load_own
 from segnst.train.card import last_losses, today, write_card
 from segnst.train.photos import Photos, read_photo, resize_short
 from segnst.train.run import Report, Run

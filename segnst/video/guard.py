@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import re
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +14,8 @@ import av
 from segnst.errors import InputError, ResourceError, SegnstError
 from segnst.files import output_error, reason
 
+# One slash is enough because Path merges two slashes.
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/+\w")
 # PyAV would print FFmpeg's messages to stderr. The errors of segnst contain what matters of them.
 av.logging.set_level(None)
 
@@ -53,3 +57,17 @@ def writing(path: Path) -> Iterator[None]:
         yield
     except LIBRARY_ERRORS as error:
         raise output_error(error, path) from error
+
+
+def check_kind(path: Path) -> None:
+    """Raise InputError if ``path`` is neither a file nor a folder, because opening a pipe could block."""
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        if str(path) == "-":
+            raise InputError("Standard input cannot be read; write it to a file and give its path.") from None
+        if _ADDRESS.match(str(path)):
+            raise InputError(f"{path} is a network address; download it and give the path of the file.") from None
+        raise
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise InputError(f"{path} is a pipe or a device, which cannot be read; write it to a file and give its path.")

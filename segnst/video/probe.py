@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import stat
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal
@@ -11,14 +9,11 @@ from typing import Any, Literal
 from segnst.errors import InputError, UsageError
 from segnst.video import animation, color, images
 from segnst.video.color import ColorTags
-from segnst.video.guard import reading
+from segnst.video.guard import check_kind, reading
 from segnst.video.info import CountedFacts, HeaderFacts, MediaInfo
 from segnst.video.probe_video import DEFAULT_FPS, probe_video
 
 __all__ = ["MediaInfo", "probe", "rational_rate"]
-
-# One slash is enough because Path merges two slashes.
-_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/+\w")
 
 
 def probe(path: str | Path, *, fps: float | Fraction | None = None) -> MediaInfo:
@@ -31,7 +26,7 @@ def probe(path: str | Path, *, fps: float | Fraction | None = None) -> MediaInfo
     path = Path(path)
     rate = rational_rate(fps) if fps is not None else DEFAULT_FPS
     with reading(path):
-        _check_kind(path)
+        check_kind(path)
         if path.is_dir():
             return _probe_folder(path, rate)
         if path.stat().st_size == 0:
@@ -43,20 +38,6 @@ def probe(path: str | Path, *, fps: float | Fraction | None = None) -> MediaInfo
     if images.is_still(head):
         return _probe_image(path, rate)
     return probe_video(path)
-
-
-def _check_kind(path: Path) -> None:
-    """Raise InputError if ``path`` is neither a file nor a folder, because opening a pipe could block."""
-    try:
-        mode = path.stat().st_mode
-    except FileNotFoundError:
-        if str(path) == "-":
-            raise InputError("Standard input cannot be read; write it to a file and give its path.") from None
-        if _ADDRESS.match(str(path)):
-            raise InputError(f"{path} is a network address; download it and give the path of the file.") from None
-        raise
-    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-        raise InputError(f"{path} is a pipe or a device, which cannot be read; write it to a file and give its path.")
 
 
 def rational_rate(fps: float | Fraction) -> Fraction:

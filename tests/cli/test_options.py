@@ -227,6 +227,31 @@ def test_pictures_are_completed_as_styles(tmp_path: Path, monkeypatch: pytest.Mo
     assert plan_entries("car=none/") == []
 
 
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["styles"], 0, "starry_night"),
+        (["styles", "--json"], 0, "starry_night"),
+        (["style", "clip.mp4", "-s", "starry_nigth"], 2, "starry_night"),
+        (["style", "clip.mp4", "-s", "car=starry_night", "-s", "car=udnie"], 2, "given twice"),
+        (["style", "missing.mp4", "-s", "starry_night"], 1, "missing.mp4"),
+        (["style", "clip.mp4", "-s", "missing.pth"], 1, "missing.pth"),
+        (["segment", "missing.mp4", "-o", "masks"], 1, "missing.mp4"),
+        (["optimize", "missing.jpg", "painting.jpg"], 1, "missing.jpg"),
+    ],
+)
+def test_quick_answers_import_no_torch(tmp_path: Path, words: list[str], code: int, said: str) -> None:
+    (tmp_path / "clip.mp4").write_text("a file that is not opened")
+    program = (
+        "import atexit, os, sys\nfrom segnst.cli.app import main\n"
+        "atexit.register(lambda: 'torch' in sys.modules and os._exit(77))\n"
+        f"sys.argv = {['segnst', *words]!r}\nmain()"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.returncode == code, done.stderr
+    assert said in done.stdout + done.stderr
+
+
 def test_help_and_completion_import_no_torch() -> None:
     code = (
         "import sys, io, contextlib\nfrom segnst.cli.app import app\nfrom segnst.cli.completion import plan_entries\n"
