@@ -153,7 +153,8 @@ class Pipeline:
         if self.segmenter is None:
             return None, state
         with self._stage("segment"):
-            probabilities, carry = self.segmenter(rgb, state.segmenter)
+            past = state.segmenter if motion is None else self.segmenter.moved(state.segmenter, motion)
+            probabilities, carry = self.segmenter(rgb, past)
             soft = merge_regions(probabilities.to(rgb.device), self.regions)
         with self._stage("masks"):
             drawn, masks = steady_masks(soft, rgb, self.edge, motion, state.masks)

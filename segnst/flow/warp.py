@@ -24,6 +24,13 @@ def warp(image: Tensor, flow: Tensor, mode: str = "bilinear") -> Tensor:
     return F.grid_sample(image, grid, mode=mode, padding_mode="border", align_corners=False)
 
 
+def scaled_flow(flow: Tensor, size: tuple[int, int]) -> Tensor:
+    """Flow [B,2,H,W] in px of its own size -> [B,2,*size] in px of ``size``."""
+    height, width = flow.shape[-2:]
+    scale = flow.new_tensor((size[1] / width, size[0] / height)).view(1, 2, 1, 1)
+    return F.interpolate(flow, size, mode="bilinear", align_corners=False) * scale
+
+
 def inside(flow: Tensor) -> Tensor:
     """1 where ``position + flow`` lies within the picture, else 0; [B,2,H,W] -> [B,1,H,W]."""
     height, width = flow.shape[-2:]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 from segnst.errors import PlanError, did_you_mean
-from segnst.types import Region
+from segnst.types import Motion, Region
 
 FOREGROUND = "foreground"
 # Classes that are not countable objects ("stuff" as opposed to "things"), of the bundled segmenter and of networks
@@ -94,6 +94,14 @@ class Segmenter(ABC, Generic[Carry]):
 
     def skip(self, carry: Carry | None) -> Carry | None:
         """Return the carry after a frame that was skipped; only for segmenters that are not ``in_order``."""
+        return carry
+
+    def moved(self, carry: Carry | None, motion: Motion) -> Carry | None:
+        """Return the carry for the next frame, given how that frame moves. It is called before :meth:`frame`.
+
+        A segmenter can take along the flow what it knows of earlier frames; by default, the carry stays the same. It
+        must also work where this is never called, because no flow is computed.
+        """
         return carry
 
     def after_cut(self, carry: Carry | None) -> Carry | None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from segnst.engines.base import Engine
+    from segnst.types import Motion
 
 Inner = TypeVar("Inner")
 Own = TypeVar("Own")
@@ -51,6 +52,10 @@ class Wrapped(Segmenter[WrappedCarry[Inner, Own]], Generic[Inner, Own]):
         """Return the wrapper's own carry after a skipped frame."""
         return own
 
+    def own_moved(self, own: Own | None, motion: Motion) -> Own | None:
+        """Return the wrapper's own carry for a frame that moves so (:meth:`Segmenter.moved`)."""
+        return own
+
     def own_after_cut(self, own: Own | None) -> Own | None:
         """Return the part of the wrapper's own carry that still holds after a scene cut."""
         return None
@@ -75,6 +80,10 @@ class Wrapped(Segmenter[WrappedCarry[Inner, Own]], Generic[Inner, Own]):
     def skip(self, carry: WrappedCarry[Inner, Own] | None) -> WrappedCarry[Inner, Own] | None:
         past = carry or WrappedCarry()
         return WrappedCarry(self.inner.skip(past.inner), self.own_skip(past.own))
+
+    def moved(self, carry: WrappedCarry[Inner, Own] | None, motion: Motion) -> WrappedCarry[Inner, Own] | None:
+        past = carry or WrappedCarry()
+        return WrappedCarry(self.inner.moved(past.inner, motion), self.own_moved(past.own, motion))
 
     def after_cut(self, carry: WrappedCarry[Inner, Own] | None) -> WrappedCarry[Inner, Own] | None:
         past = carry or WrappedCarry()

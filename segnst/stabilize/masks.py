@@ -11,7 +11,7 @@ from kornia.filters import gaussian_blur2d, guided_blur
 from torch import Tensor
 
 from segnst.errors import UsageError
-from segnst.flow.warp import warp
+from segnst.flow.warp import scaled_flow, warp
 from segnst.types import Motion, Region
 
 KEEP_SEEN = 0.9  # share of the past in the segmenter's masks, where flow is fully reliable
@@ -75,8 +75,7 @@ def smooth(soft: Tensor, past: Tensor | None, motion: Motion | None, keep: float
     flow, reliable = motion.flow, motion.reliable
     (height, width), (full_height, full_width) = soft.shape[-2:], flow.shape[-2:]
     if (height, width) != (full_height, full_width):
-        scale = flow.new_tensor((width / full_width, height / full_height)).view(1, 2, 1, 1)
-        flow = F.interpolate(flow, (height, width), mode="bilinear", align_corners=False) * scale
+        flow = scaled_flow(flow, (height, width))
         reliable = F.interpolate(reliable, (height, width), mode="bilinear", align_corners=False)
     return torch.lerp(soft, warp(past, flow, mode), keep * reliable)
 

@@ -42,7 +42,7 @@ from segnst.segmentation.wrapped import Wrapped
 from segnst.segmentation.wrappers.combined import CombinedSegmenter
 from segnst.segmentation.wrappers.override import OverrideSegmenter
 from segnst.segmentation.wrappers.two_looks import CloserSegmenter
-from segnst.types import Region
+from segnst.types import Motion, Region
 from tests.segmentation.objects.test_sam import _Box
 from tests.segmentation.scenes import moving_disk
 from tests.segmentation.squares import SquareFinder
@@ -291,6 +291,19 @@ def test_it_is_told_the_regions_of_a_plan(name: str, kind: str) -> None:
     for region in segmenter.regions:
         channels = chosen.channels(region.index) if kind != CombinedSegmenter.__name__ else ()
         assert all(0 <= k < len(chosen.regions) for k in channels)
+
+
+@every
+def test_motion_may_be_told(name: str, kind: str) -> None:
+    segmenter = wrapped(name, kind)
+    motion = Motion(torch.zeros(1, 2, *SIZE), torch.ones(1, 1, *SIZE))
+    assert inside(segmenter.moved(None, motion)) is None or kind != ALONE
+    later = frames()[CUT : CUT + 1]
+    found, carry = segmenter(later, segmenter.moved(ran(name, kind)[2][CUT], motion))
+    assert torch.allclose(found.sum(1), torch.ones(()), atol=1e-4)
+    assert (
+        segmenter.confidence(carry).keys() == segmenter.confidence(segmenter(later, ran(name, kind)[2][CUT])[1]).keys()
+    )
 
 
 @every

@@ -13,7 +13,7 @@ from torch import Tensor
 from segnst.engines.base import Engine
 from segnst.segmentation.base import FOREGROUND, Segmenter, objects, resolve
 from segnst.segmentation.wrapped import Wrapped, WrappedCarry
-from segnst.types import Region
+from segnst.types import Motion, Region
 
 Classes = TypeVar("Classes")
 Selected = TypeVar("Selected")
@@ -85,6 +85,9 @@ class CombinedSegmenter(Wrapped[Classes, Selected], Generic[Classes, Selected]):
 
     def own_skip(self, own: Selected | None) -> Selected | None:
         return self.selection.skip(own)
+
+    def own_moved(self, own: Selected | None, motion: Motion) -> Selected | None:
+        return self.selection.moved(own, motion)
 
     def own_after_cut(self, own: Selected | None) -> Selected | None:
         return self.selection.after_cut(own)

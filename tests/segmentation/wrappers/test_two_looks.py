@@ -15,6 +15,7 @@ from segnst.segmentation.from_settings import segmenter_for
 from segnst.segmentation.networks.deeplab import load_bundled
 from segnst.segmentation.wrappers.combined import CombinedSegmenter
 from segnst.segmentation.wrappers.two_looks import PERIOD, CloserSegmenter
+from segnst.types import Motion
 from segnst.video.read import open_reader
 from tests.segmentation.scenes import moving_disk, write_frames
 
@@ -80,6 +81,48 @@ def test_frames_without_small_things_are_looked_at_once(
     found, _ = twice(plain)
     assert len(looks) == 2
     assert found.shape[2:] == closer.grid((64, 96))
+
+
+def looked(
+    twice: CloserSegmenter, frames: Tensor, monkeypatch: pytest.MonkeyPatch, reliable: float | None, cut: int = -1
+) -> list[int]:
+    """The numbers of the frames on which the enlarged scale is computed, where nothing moves.
+
+    reliable  of the flow, or None where no motion is told
+    """
+    still = torch.zeros(1, 2, *frames.shape[-2:])
+    looks: list[int] = []
+    carry, numbers = None, []
+    with monkeypatch.context() as patch:
+        patch.setattr(twice, "closer", _Counting(twice.closer, looks))
+        for number in range(8):
+            before = len(looks)
+            if number == cut:
+                carry = twice.after_cut(carry)
+            elif carry is not None and reliable is not None:
+                carry = twice.moved(carry, Motion(still, torch.full_like(still[:, :1], reliable)))
+            found, carry = twice(frames[:1], carry)
+            assert torch.allclose(found.sum(1), torch.ones(()), atol=1e-5)
+            numbers += [number] * (len(looks) - before)
+    return numbers
+
+
+def test_the_enlarged_scale_is_carried_along_the_flow(
+    twice: CloserSegmenter, frames: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    every = list(range(8))
+    small = frames[:, :, ::2, ::2]
+    assert looked(twice, small, monkeypatch, None) == every, "no motion is known"
+    assert looked(twice, small, monkeypatch, 0.0) == every, "the flow is not to be trusted"
+    assert looked(twice, small, monkeypatch, 1.0) == [0, 1, 3, 6]
+    assert looked(twice, small, monkeypatch, 1.0, cut=4) == [0, 1, 3, 4, 5, 7]
+
+
+def test_only_objects_of_the_plan_decide_how_often(twice: CloserSegmenter) -> None:
+    vehicle = next(r.index for r in twice.regions if r.name == "vehicle")
+    assert twice.select(["car"]).wanted == [vehicle]
+    assert twice.select(["road"]).wanted == twice.things
+    assert twice.select(["no such region"]).wanted == twice.things
 
 
 class _Counting:
