@@ -19,6 +19,7 @@ from segnst.cli import (
     bench_stability,
     compare,
     evaluate,
+    export,
     info,
     inspect,
     jobs,
@@ -57,6 +58,7 @@ app.add_typer(train.app, name="train")
 app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(bench.app, name="bench")
 app.add_typer(jobs.app, name="jobs")
+app.add_typer(export.app, name="export")
 app.command("styles", cls=GroupedCommand)(info.styles)
 app.command("classes", cls=GroupedCommand)(info.classes)
 app.add_typer(info.models_app, name="models")
