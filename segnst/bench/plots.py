@@ -80,6 +80,38 @@ def draw_errors(clips: Mapping[str, Mapping[str, Sequence[float | None]]], path:
     _write(np.vstack([_errors_of(name, series) for name, series in clips.items()]), path)
 
 
+def draw_lines(series: Mapping[str, Sequence[tuple[float, float]]], path: Path, *, title: str) -> None:
+    """Lines through points (x, y) above 0 on two logarithmic axes: {name: points in the order of x}.
+
+    Raises OutputError when the PNG cannot be written.
+    """
+    height, width = FRONT
+    top, right, bottom, left = 40, 210, 40, 70
+    image = np.full((height, width, 3), 255, np.uint8)
+    logs = {name: np.log10(np.array(points, float)) for name, points in series.items()}
+    every = np.concatenate(list(logs.values()))
+    low, high = np.floor(every.min(0) * 2) / 2, np.ceil(every.max(0) * 2 + 1e-6) / 2
+
+    def place(point: np.ndarray) -> tuple[int, int]:
+        x, y = (point - low) / (high - low)
+        return round(left + x * (width - left - right)), round(top + (1 - y) * (height - top - bottom))
+
+    _text(image, title, (left, 22), (0, 0, 0), 0.46)
+    for axis in (0, 1):
+        for level in np.arange(low[axis], high[axis] + 1e-6, 0.5):
+            ends = [np.where(np.arange(2) == axis, level, end) for end in (low, high)]
+            cv2.line(image, place(ends[0]), place(ends[1]), (228, 228, 228), 1)
+            x, y = place(ends[0])
+            _text(image, f"{10**level:.3g}", (x - 10, height - 16) if axis == 0 else (10, y + 4), size=0.38)
+    for row, (name, color) in enumerate(_colors(list(series)).items()):
+        points = [place(p) for p in logs[name]]
+        cv2.polylines(image, [np.array(points, np.int32)], False, color, 2, cv2.LINE_AA)
+        for point in points:
+            cv2.circle(image, point, 4, color, -1, cv2.LINE_AA)
+        _text(image, name, (width - right + 16, top + 20 + 18 * row), color)
+    _write(image, path)
+
+
 def front_points(mean: Mapping[str, Mapping[str, float | None]]) -> dict[str, tuple[float, float]]:
     """{method: (mean excess, mean over the three bands of sharpness kept)}; the source is left out."""
     points = {}

@@ -16,6 +16,7 @@ from segnst import interrupts, temporaries
 from segnst.cli import (
     bench,
     bench_front,
+    bench_speed,
     bench_stability,
     compare,
     evaluate,
@@ -54,6 +55,7 @@ for command in (train_segmentation.segmenter, train_segmentation.instances, trai
     train.app.command(cls=GroupedCommand)(command)
 bench.app.command(cls=GroupedCommand)(bench_front.front)
 bench.app.command(cls=GroupedCommand)(bench_stability.stability)
+bench.app.command(cls=GroupedCommand)(bench_speed.speed)
 app.add_typer(train.app, name="train")
 app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(bench.app, name="bench")
