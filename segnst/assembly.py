@@ -30,7 +30,7 @@ from segnst.weights import sha256
 
 @dataclass(frozen=True)
 class Parts:
-    """A pipeline, and the weights that went into it."""
+    """A pipeline and the weights that went into it."""
 
     pipeline: Pipeline
     plan: Plan

@@ -34,7 +34,11 @@ def facts_of(settings: Settings, source: Path, parts: Parts, output: Path, known
     return {
         "source": {"input": fingerprint(source, before.get("source", {}).get("input"))},
         "settings": {k: _plain(v) for k, v in asdict(settings).items() if k not in _FREE}
-        | {"device": parts.pipeline.device.type, "output": output.suffix.lower() or "folder"},
+        | {
+            "device": parts.pipeline.device.type,
+            "engine": str(parts.engine),
+            "output": output.suffix.lower() or "folder",
+        },
         "masks": {
             name: fingerprint(Path(path), before.get("masks", {}).get(name)) for name, path in given.items() if path
         },
