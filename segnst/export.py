@@ -21,12 +21,12 @@ from segnst.segmentation.from_settings import load_segmenter
 from segnst.segmentation.networks.deeplab import DeepLabSegmenter
 from segnst.segmentation.wrappers.two_looks import CloserSegmenter
 from segnst.style.checkpoints import load_style
+from segnst.style.conditional import EPS
 
 if TYPE_CHECKING:
     from segnst.style.conditional import ConditionalConv, ConditionalNetwork
 
 OPSET = 17  # of ONNX 1.12; every runtime of the last years reads it
-EPS = 1e-5  # of instance norm
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +57,8 @@ class _Painter(nn.Module):
 
         margin = self.net.margin
         if not margin:
-            return self.net._through(rgb, norm).clamp(0, 1)
-        painted = self.net._through(F.pad(rgb, (margin,) * 4, mode="reflect"), norm)
+            return self.net.through_framed(rgb, norm).clamp(0, 1)
+        painted = self.net.through_framed(F.pad(rgb, (margin,) * 4, mode="reflect"), norm)
         return painted[..., margin:-margin, margin:-margin].clamp(0, 1)
 
 

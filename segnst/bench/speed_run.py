@@ -83,7 +83,7 @@ def measure(case: Case, began: float) -> Taken:
     counted = len(marks) - 1 - WARM
     if counted < 1:
         raise SystemExit(f"{case.clip} has too few frames to measure")
-    seconds, processor = (marks[-1][k] - marks[WARM][k] for k in (0, 1))
+    seconds, processor = marks[-1][0] - marks[WARM][0], marks[-1][1] - marks[WARM][1]
     taken.fps, taken.processor = counted / seconds, 1000 * processor / counted
     taken.memory = peak_memory()
     taken.stages = {k: 1000 * (v - marks[WARM][2].get(k, 0.0)) / counted for k, v in marks[-1][2].items()}
@@ -165,7 +165,8 @@ def _reference(case: Case, taken: Taken) -> Running:
 def main() -> None:
     """Run the case that the first argument describes, and print what it took."""
     began = float(sys.argv[2])
-    case = Case(**{k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(sys.argv[1]).items()})
+    described: dict[str, Any] = json.loads(sys.argv[1])
+    case = Case(**described | {"plan": tuple(described["plan"])})
     os.environ["OMP_NUM_THREADS"] = str(case.threads)
     from segnst.memory import keep_freed_memory
 

@@ -53,7 +53,7 @@ class LayerGraph(nn.Module):
         return self.net.through_framed(rgb, norm)
 
     def _shares(self, soft: Tensor | None) -> list[Tensor]:
-        """Masks [1,L,h,w] that sum to 1, at each scale of the network, as ``segnst.style.layer_norm.shares`` has them."""
+        """Masks [1,L,h,w] that sum to 1, at each scale of the network, as ``shares`` has them."""
         if soft is None:
             return []
         found, before = [], 1

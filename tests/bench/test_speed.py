@@ -19,6 +19,7 @@ from tests.conftest import Run
 STREET = Path(__file__).parents[2] / "videos" / "street.mp4"
 
 
+@pytest.mark.slow
 def test_a_run_in_processes_of_their_own(run: Run, tmp_path: Path) -> None:
     write_collection(tmp_path / "a.safetensors", Painter(3, 4, 1, 1, identity=True), [Member("x"), Member("y")], {})
     words = ["--sizes", "96x64", "--counts", "2", "--modes", "fast", "--engines", "torch", "--frames", "2"]

@@ -131,7 +131,10 @@ def test_the_bundled_segmenter_finds_the_same(engine: Engine) -> None:
         segmenter.use(engine)
         found, _ = segmenter(rgb)
         assert difference(found, exact) < CLOSE
-        assert float((found.argmax(1) == exact.argmax(1)).float().mean()) > 0.995  # the rest are ties
+        agree = found.argmax(1) == exact.argmax(1)
+        first, second = exact.topk(2, 1).values.unbind(1)
+        assert float(agree.float().mean()) > 0.99
+        assert float(agree[first - second > 0.1].float().mean()) > 0.999, "they may differ about ties only"
 
 
 def networks() -> dict[str, ConditionalNetwork]:
