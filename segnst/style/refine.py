@@ -25,7 +25,7 @@ from segnst.weights import find
 
 CROP = 224  # px, side of the crops
 LARGEST = 1.7  # the short side of a frame is scaled to between 1 and this many crops, as in the training of networks
-RATE = 6e-2  # learning rate of Adam; in fifteen steps, this gained more than 2e-2 (by J of segnst bench front)
+RATE = 2e-2  # learning rate of Adam; 6e-2 gains more from a poor row in few steps, but less from a good one
 PROBES = 3  # crops on which the row is judged before and after
 TERMS = StyleTerms()
 DEEP = "relu4_1"  # the style layer for large strokes
