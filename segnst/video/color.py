@@ -147,9 +147,8 @@ class ToRGB:
         low, luma_span, chroma_span = _ranges(depth, is_full(self._tags, frame.format.name))
         shape = (frame.height, frame.width)
         out = np.empty((4 if self._alpha else 3, *shape), np.float32)
-        luma = (samples(frame, 0).astype(np.float32) - np.float32(low)) * np.float32(1 / luma_span)
-        middle, scale = np.float32(1 << depth - 1), np.float32(1 / chroma_span)
-        blue, red = (_enlarge((samples(frame, i).astype(np.float32) - middle) * scale, shape) for i in (1, 2))
+        luma = _scaled(samples(frame, 0), low, luma_span)
+        blue, red = (_enlarge(_scaled(samples(frame, i), 1 << depth - 1, chroma_span), shape) for i in (1, 2))
         of_red, of_blue = self._weights
         of_green = 1 - of_red - of_blue
         cv2.scaleAdd(red, 2 * (1 - of_red), luma, dst=out[0])
@@ -186,8 +185,9 @@ class FromRGB:
             rgb = resize(rgb, inner)
         if self._pad != (0, 0):
             rgb = np.pad(rgb, ((0, 0), (0, self._pad[1]), (0, self._pad[0])), mode="edge")
-        # The conversion of NaN to an integer is undefined. As black it can at least be seen.
-        rgb = np.clip(np.nan_to_num(rgb), 0.0, 1.0)
+        # The conversion of NaN to an integer is undefined. As black it can at least be seen: fmax takes the number.
+        rgb = np.fmax(rgb, np.float32(0))
+        np.minimum(rgb, np.float32(1), out=rgb)
         if self._layout is None:
             return self._scaler.reformat(
                 packed_frame(rgb, deep=self._depth > 8), format=self._format, interpolation=_QUALITY
@@ -198,11 +198,11 @@ class FromRGB:
         luma = cv2.scaleAdd(rgb[2], of_blue, luma)
         low, luma_span, chroma_span = _ranges(self._depth, self._full)
         top = (1 << self._depth) - 1
-        samples(frame, 0)[:] = np.rint(luma * np.float32(luma_span) + np.float32(low))
+        _store(luma, luma_span, low, samples(frame, 0))
         for index, color, weight in ((1, rgb[2], of_blue), (2, rgb[0], of_red)):
             into = samples(frame, index)
-            chroma = _reduce(color - luma, into.shape) * np.float32(chroma_span / 2 / (1 - weight))
-            into[:] = np.clip(np.rint(chroma + np.float32(1 << self._depth - 1)), 0, top)
+            chroma = _reduce(color - luma, into.shape)
+            _store(chroma, chroma_span / 2 / (1 - weight), 1 << self._depth - 1, into, top)
         if self._layout[1]:
             samples(frame, 3)[:] = np.rint(rgb[3] * np.float32(top)) if len(rgb) == 4 else top
         return frame
@@ -215,6 +215,25 @@ def samples(frame: av.VideoFrame, index: int) -> np.ndarray:
     buffer: Any = plane
     values: np.ndarray = np.frombuffer(buffer, np.uint16 if deep else np.uint8)
     return values.reshape(-1, plane.line_size // (2 if deep else 1))[: plane.height, : plane.width]
+
+
+def _scaled(values: np.ndarray, zero: int, span: int) -> np.ndarray:
+    """Samples as float32: (value - zero) / span."""
+    if values.dtype == np.uint8:  # one look into a table for each sample, instead of three passes over all
+        table = (np.arange(256, dtype=np.float32) - np.float32(zero)) * np.float32(1 / span)
+        return cv2.LUT(values, table[None])
+    return (values.astype(np.float32) - np.float32(zero)) * np.float32(1 / span)
+
+
+def _store(values: np.ndarray, span: float, zero: int, into: np.ndarray, top: int = 0) -> None:
+    """Write floats as samples, values * span + zero, rounded; they are limited to 0 .. ``top`` if that is given."""
+    if into.dtype == np.uint8 and zero >= 0:
+        # OpenCV rounds and limits in one pass. It takes absolute values, so negative ones are limited before.
+        least = -zero / span
+        cv2.convertScaleAbs(np.maximum(values, np.float32(least)) if top else values, dst=into, alpha=span, beta=zero)
+        return
+    codes = np.rint(values * np.float32(span) + np.float32(zero))
+    into[:] = np.clip(codes, 0, top) if top else codes
 
 
 def _ranges(depth: int, full: bool) -> tuple[int, int, int]:
