@@ -221,7 +221,8 @@ def _scaled(values: np.ndarray, zero: int, span: int) -> np.ndarray:
     """Samples as float32: (value - zero) / span."""
     if values.dtype == np.uint8:  # one look into a table for each sample, instead of three passes over all
         table = (np.arange(256, dtype=np.float32) - np.float32(zero)) * np.float32(1 / span)
-        return cv2.LUT(values, table[None])
+        result: np.ndarray = cv2.LUT(values, table[None])
+        return result
     return (values.astype(np.float32) - np.float32(zero)) * np.float32(1 / span)
 
 

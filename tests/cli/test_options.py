@@ -24,6 +24,7 @@ from segnst.bench.tracking import follow_clips
 from segnst.catalog import REMOTE
 from segnst.cli.app import app
 from segnst.cli.completion import model_names, plan_entries
+from segnst.export import export_onnx
 from segnst.jobs.mask_files import FORMATS
 from segnst.jobs.optimize import optimize_file
 from segnst.jobs.optimize_film import FilmOptions
@@ -64,7 +65,9 @@ BEHIND: dict[str, tuple[Callable[..., Any], ...]] = {
     "bench gatys": (measure_gatys,),
     "bench tracking": (follow_clips,),
     "bench selection": (measure_selection,),
+    "bench speed": (),
     "bench stability": (StabilityOptions,),
+    "export onnx": (export_onnx,),
     "evaluate masks": (evaluate_masks,),
     "styles": (known_styles,),
     "classes": (),
