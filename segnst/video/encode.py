@@ -15,7 +15,7 @@ from av.container import OutputContainer
 from segnst.errors import OutputError
 from segnst.files import output_error, reason
 from segnst.video import color
-from segnst.video.codecs import ODD_SIZES, choose
+from segnst.video.codecs import ODD_SIZES, choose, repeatable
 from segnst.video.color import FromRGB, matrix_for
 from segnst.video.geometry import scaled_matrix
 from segnst.video.pace import pace, time_offset
@@ -34,7 +34,8 @@ _NO_ASPECT = {"libvpx-vp9", "libvpx", "libsvtav1", "libaom-av1", "librav1e"}
 class VideoSink:
     """Encodes frames and muxes them with the copied streams of the source.
 
-    threads  number of threads of the encoder; 0 lets it choose. The number can change the encoded picture
+    threads  number of threads of the encoder; 0 lets it choose. With a number, the same frames always give the same
+             packets (``repeatable``)
     """
 
     def __init__(
@@ -179,7 +180,7 @@ class VideoSink:
         stream: Any = output.add_stream(
             encoding.encoder,
             rate=self._rate,
-            options=dict(encoding.options),
+            options=encoding.options | (repeatable(encoding.encoder) if self._threads else {}),
             time_base=self._base,
             bit_rate=encoding.bit_rate,
             width=self._size[0],

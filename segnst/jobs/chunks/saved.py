@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import re
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
@@ -91,8 +93,16 @@ def save(path: Path, value: Any) -> None:
             file = folder / "state"
             save_file(pack.tensors, file, {"value": about})
             move_durably(file, path)
-    except (OSError, SafetensorError) as error:
+    except OSError as error:
         raise output_error(error, path) from error
+    except SafetensorError as error:
+        raise output_error(_system_error(error), path) from error
+
+
+def _system_error(error: SafetensorError) -> Exception:
+    """The error of the operating system that safetensors only tells in words, such as "(os error 28)"."""
+    number = re.search(r"\(os error ([0-9]+)\)", str(error))
+    return error if number is None else OSError(int(number[1]), os.strerror(int(number[1])))
 
 
 def load(path: Path, device: torch.device) -> Any:

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from segnst.config import Settings
-from segnst.errors import Cancelled, InputError, OutputError, SegnstError, UsageError
+from segnst.errors import Cancelled, InputError, OutputError, ResourceError, SegnstError, UsageError
 from segnst.jobs.chunks.listing import find_journals
 from segnst.jobs.chunks.place import journal_path
 from segnst.jobs.chunks.settings import Spread
@@ -183,6 +183,28 @@ def test_an_error_in_a_new_run_leaves_no_journal(tmp_path: Path) -> None:
     with pytest.raises(SegnstError):
         run(tmp_path, codec="nonsense")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["c.mp4", "tiny.safetensors"]
+
+
+def test_a_full_disk_ends_with_a_sentence_and_can_be_resumed(tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource")
+    write_clip(tmp_path / "c.mp4", panning(6))
+    options = settings(tiny_style(tmp_path), codec="ffv1")
+
+    def hear(event: Event) -> None:
+        if isinstance(event, Frames) and event.done == 5:  # the second chunk has begun
+            resource.setrlimit(resource.RLIMIT_FSIZE, (2_000, limits[1]))
+
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        with pytest.raises(ResourceError, match=r"disk is full.*1 chunk is kept.*--resume"):
+            style_file(tmp_path / "c.mp4", tmp_path / "o.mkv", options, spread=KEPT, context=Context(hear))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert sorted(p.name for p in journal_path(tmp_path / "o.mkv").iterdir()) == [
+        "00000.json", "00000.packets", "00000.state", "job.json", "lock",
+    ]  # fmt: skip
+    style_file(tmp_path / "c.mp4", tmp_path / "o.mkv", options, spread=KEPT)
+    assert len(frames_of(tmp_path / "o.mkv")) == 6
 
 
 def test_gifs_and_stray_options_are_refused(tmp_path: Path) -> None:
