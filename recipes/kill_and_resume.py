@@ -1,6 +1,6 @@
 """Kill a run with SIGKILL at random moments, resume it each time, and compare the result with an unbroken run.
 
-    python recipes/kill_and_resume.py CLIP -s STYLE [--kills 10] [--chunk 16] [--seed 0] [-- OPTIONS OF segnst style]
+    python recipes/kill_and_resume.py CLIP -s STYLE [--kills 10] [--chunk 16] [--seed 0] [OPTIONS OF segnst style]
 
 Prints a line for each kill, whether the decoded frames and their times are equal, and how many seconds were lost for
 each kill: the time of all runs together beyond that of the unbroken one. Most of it is starting Python and loading the
@@ -55,12 +55,10 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--chunk", type=int, default=16)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("more", nargs="*", help="further options of segnst style, after --")
-    given = parser.parse_args()
+    given, more = parser.parse_known_args()
     chance = random.Random(given.seed)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        more = list(given.more)
         first = min(given.chunk, 2)
         loading = whole(given.clip, given.style, folder / "load.mp4", first, [*more, "--end", "0.01"])
         unbroken = whole(given.clip, given.style, folder / "unbroken.mp4", given.chunk, more)

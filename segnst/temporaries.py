@@ -253,6 +253,13 @@ def _is_at(handle: int, path: Path) -> bool:
         return False
 
 
+def sweep(folder: Path) -> None:
+    """Remove what ended processes left in a folder, such as those of this run's own workers."""
+    with _guard:
+        _swept.discard(folder.absolute())
+    _sweep(folder)
+
+
 def _sweep(folder: Path) -> None:
     """Remove what ended processes left in a folder; once a run for each folder."""
     place = folder.absolute()

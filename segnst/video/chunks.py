@@ -47,12 +47,14 @@ class Place:
 
     before     number of frames before it
     first_pts  time of the film's first frame in the source
-    last       time of the last frame before it in the output, in the encoder's time base; -1 for the first chunk
+    last       time of the last frame before it in the output, in the encoder's time base, if that is known
+    previous   time of that frame in the source, if only this is known
     """
 
     before: int
     first_pts: int
     last: int = -1
+    previous: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +97,10 @@ class PacketSink(VideoSink):
         super().__init__(
             path, container, reader, codec=how.codec, crf=how.crf, preset=how.preset, audio=False, threads=how.threads
         )
-        self._last = place.last
         self._shift = self._begin(place.first_pts)
+        self._last = place.last
+        if place.previous is not None:
+            self._last = round((place.previous - self._shift) * reader.info.time_base / self._base)
         if self._encoding.alpha and self._encoding.encoder.startswith("libvpx"):
             self._release()
             raise UsageError(

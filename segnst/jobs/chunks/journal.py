@@ -138,7 +138,7 @@ class Journal:
         if after is not None:
             save(self.folder / f"{number:05d}.state", after)
         done = Done(frames, final, _digest(self.chunk(number)), index)
-        _write(self.folder / f"{number:05d}.json", done.as_dict())
+        write_whole(self.folder / f"{number:05d}.json", done.as_dict())
         self.done[number] = done
         temporaries.note_resumable(self.folder)
         for old in self.folder.glob("*.state"):
@@ -186,7 +186,7 @@ def open_journal(folder: Path, facts: Facts, plan: dict[str, Any], *, output: Pa
         if about is None:
             _empty(folder)
             about = {"version": VERSION, "began": time.time(), "output": str(output), "facts": facts, "plan": plan}
-            _write(folder / "job.json", about)
+            write_whole(folder / "job.json", about)
         if found := differences(about["facts"], facts):
             raise UsageError(
                 f"The journal {folder} cannot be gone on with: {'; '.join(found)}. Give the same as then, or begin "
@@ -207,7 +207,8 @@ def _empty(folder: Path) -> None:
                 each.unlink()
 
 
-def _write(path: Path, values: dict[str, Any]) -> None:
+def write_whole(path: Path, values: dict[str, Any]) -> None:
+    """Write JSON that appears only when it is complete and on the disk. Raises OutputError, ResourceError."""
     try:
         temporary = temporaries.create(path)
         try:

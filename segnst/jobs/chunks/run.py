@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-import os
+import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import cv2
 import torch
 
-from segnst.assembly import build, memory_advice, versions, weights_used
+from segnst.assembly import Parts, build, memory_advice, versions, weights_used
 from segnst.config import Settings
 from segnst.errors import OutputError, SegnstError, UsageError
+from segnst.jobs.chunks.apart import FirstPass
 from segnst.jobs.chunks.identity import facts_of
 from segnst.jobs.chunks.in_order import InOrder
-from segnst.jobs.chunks.journal import Journal, open_journal
+from segnst.jobs.chunks.journal import Journal, open_journal, write_whole
 from segnst.jobs.chunks.place import journal_path, read_about
+from segnst.jobs.chunks.planning import check_plan, plan_for, tell_memory
 from segnst.jobs.chunks.settings import Spread
+from segnst.jobs.chunks.spread_out import Chunks, style_apart
+from segnst.jobs.chunks.styling import Work
+from segnst.jobs.chunks.workers import workers_for
 from segnst.jobs.events import Context
 from segnst.jobs.outputs import folder_for
 from segnst.jobs.style import Report
@@ -29,8 +34,14 @@ from segnst.video.joining import open_join_writer
 from segnst.video.paths import is_folder_output
 from segnst.video.read import Reader, open_reader
 
-IN_ORDER = 96  # frames of a chunk
-MOST_THREADS = 16  # of an encoder; more make no encoder faster, and change the picture
+
+@dataclass
+class _Styled:
+    """What is known when all chunks are done: the first frame's time, notes of the segmenter, seconds of waiting."""
+
+    first_pts: int
+    notes: Sequence[str] = ()
+    waited: dict[str, float] = field(default_factory=dict)
 
 
 def style_in_chunks(
@@ -55,24 +66,27 @@ def style_in_chunks(
             known = None if spread.restart else read_about(folder)
             context.stage("look at the journal")
             facts = facts_of(settings, path, parts, target, known["facts"] if known else None)
-            journal = open_journal(folder, facts, _plan(spread), output=target, restart=spread.restart)
+            plan = plan_for(spread, reader)
+            journal = open_journal(folder, facts, plan, output=target, restart=spread.restart)
             with journal, _kept(journal), _threads(journal.plan):
-                _check_plan(journal, spread)
+                check_plan(journal, spread)
                 for number in journal.damaged:
                     context.warn(f"Chunk {number} in the journal {folder} is damaged and is styled again.")
                 how = Encoding(settings.codec, settings.crf, settings.preset, int(journal.plan["encoder_threads"]))
-                length = int(journal.plan["chunk"])
-                work = InOrder(reader, parts, journal, target, how, length, context)
                 with memory_advice(f"{reader.width}x{reader.height}"):
-                    end = work.run()
-                warned = _join(journal, reader, target, how, end.first_pts or 0, settings.audio, overwrite, context)
+                    if journal.plan["apart"]:
+                        work = Work(path, target, settings, how, journal.plan)
+                        styled = _apart(work, reader, parts, journal, spread, context)
+                    else:
+                        styled = _in_order(reader, parts, journal, target, how, context)
+                warned = _join(journal, reader, target, how, styled.first_pts, settings.audio, overwrite, context)
                 frames = journal.frames
                 journal.remove()
-    segmenter = parts.segmenter
-    warnings = [*said, *reader.warnings, *warned, *(segmenter.notes(end.state.segmenter) if segmenter else [])]
+    warnings = [*said, *reader.warnings, *warned, *styled.notes]
     for warning in warnings:
         context.warn(warning)
-    seconds = {"read": work.waited["read"]} | parts.pipeline.seconds | {"write": work.waited["write"]}
+    waited = styled.waited
+    seconds = {"read": waited["read"]} | parts.pipeline.seconds | {"write": waited["write"]} if waited else {}
     return Report(
         output=target,
         frames=frames,
@@ -85,6 +99,33 @@ def style_in_chunks(
     )
 
 
+def _in_order(reader: Reader, parts: Parts, journal: Journal, target: Path, how: Encoding, context: Context) -> _Styled:
+    """Style what is missing in this process."""
+    work = InOrder(reader, parts, journal, target, how, int(journal.plan["chunk"]), context)
+    end = work.run()
+    notes = parts.segmenter.notes(end.state.segmenter) if parts.segmenter is not None else []
+    return _Styled(end.first_pts or 0, notes, work.waited)
+
+
+def _apart(work: Work, reader: Reader, parts: Parts, journal: Journal, spread: Spread, context: Context) -> _Styled:
+    """Style what is missing in other processes or on other machines, while the first pass finds the chunks."""
+    device, plan = parts.pipeline.device, journal.plan
+    tell_memory(reader, parts, spread, plan, context)
+    first = FirstPass(reader, parts.segmenter, device, int(plan["chunk"]), int(plan["warm"]))
+    with workers_for(work, journal, spread, context) as workers:
+        chunks = Chunks(first, journal, device)
+        try:
+            known = style_apart(chunks, journal, workers, context, reader.frames_expected)
+        finally:
+            reader.close()  # ends the first pass
+            chunks.close()
+    path = journal.folder / "notes.json"
+    if first.frames:
+        write_whole(path, {"notes": parts.segmenter.notes(first.carry) if parts.segmenter is not None else []})
+    notes = json.loads(path.read_text(encoding="utf-8"))["notes"] if path.exists() else []
+    return _Styled(known[0].start.first_pts or 0, notes)
+
+
 def _join(
     journal: Journal, reader: Reader, target: Path, how: Encoding, first_pts: int, audio: bool, overwrite: bool,
     context: Context,
@@ -95,25 +136,6 @@ def _join(
         chunks = [(journal.chunk(number), journal.done[number].index) for number in sorted(journal.done)]
         writer.join(chunks, first_pts, journal.frames)
     return writer.warnings
-
-
-def _plan(spread: Spread) -> dict[str, Any]:
-    """How a new run is divided and computed. The numbers of threads are part of it: they change the last bits."""
-    cores = os.cpu_count() or 1
-    return {
-        "chunk": spread.chunk or IN_ORDER,
-        "torch_threads": torch.get_num_threads(),
-        "opencv_threads": cv2.getNumThreads(),
-        "encoder_threads": min(cores, MOST_THREADS),
-    }
-
-
-def _check_plan(journal: Journal, spread: Spread) -> None:
-    if spread.chunk is not None and spread.chunk != journal.plan["chunk"]:
-        raise UsageError(
-            f"The journal {journal.folder} has chunks of {journal.plan['chunk']} frames, not {spread.chunk}. Leave out "
-            "--chunk, or begin anew with --restart."
-        )
 
 
 def _check_place(folder: Path, spread: Spread) -> None:
