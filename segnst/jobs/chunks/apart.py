@@ -19,7 +19,9 @@ from segnst.stabilize.cuts import CutCarry, is_cut
 from segnst.types import Clip
 from segnst.video.read import Reader
 
-WARM = 24  # frames before a chunk that does not begin at a cut; docs/scale.md has what it leaves of a seam
+WARM = 16  # frames before a chunk that does not begin at a cut; docs/scale.md has what it leaves of a seam
+
+END, SHORTER = 0.1, 3  # the last tenth of a film has chunks of a third of the length
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +68,23 @@ class FirstPass:
 
     length  frames of a chunk at most; one of at least half that length ends at a cut
     warm    frames to style before a chunk that does not begin at a cut; less than ``length``
+    expected  number of frames of the film, if it is known. Towards its end, chunks get shorter, so that workers do not
+              wait long for the last one
     carry   what the segmenter remembers at the end of the film; complete after the iteration
     frames  number of frames that were looked at so far
     """
 
     def __init__(
-        self, reader: Reader, segmenter: AnySegmenter | None, device: torch.device, length: int, warm: int
+        self,
+        reader: Reader,
+        segmenter: AnySegmenter | None,
+        device: torch.device,
+        length: int,
+        warm: int,
+        expected: int | None = None,
     ) -> None:
         self._reader, self._segmenter, self._device = reader, segmenter, device
-        self._length, self._warm = length, min(warm, length - 1)
+        self._most, self._warm, self._expected = length, min(warm, length - 1), expected
         self.carry: SegmenterCarry = None
         self.frames = 0
 
@@ -83,24 +93,31 @@ class FirstPass:
         before: Clip | None = None
         opened = early = _Here(0, None, None, None, None)  # where the chunk begins, and a later one might
         first = number = warm = 0
+        length = self._length(0)
         began, first_pts = 0.0, 0
         for k, clip in enumerate(self._reader):
             if before is None:
                 began, first_pts = float(clip.pts[0] * clip.time_base), clip.pts[0]
             cut, following = is_cut(clip.rgb, scene)
-            if k - first == self._length - self._warm:
+            if k - first == length - self._warm:
                 early = self._here(k, scene, before)
-            full = k - first == self._length
-            if full or (cut and 2 * (k - first) >= self._length):
+            full = k - first == length
+            if full or (cut and 2 * (k - first) >= length):
                 yield self._chunk(opened, number, warm, k - first, began, first_pts, clip.pts[0])
                 opened = self._here(k, scene, before) if cut else early
                 number, first, warm = number + 1, k, k - opened.before
+                length = self._length(k)
             if cut and self._segmenter is not None:
                 self.carry = self._segmenter.after_cut(self.carry)
             self._remember(clip)
             scene, before = following, clip
             self.frames = k + 1
         yield self._chunk(opened, number, warm, self.frames - first, began, first_pts, None)
+
+    def _length(self, first: int) -> int:
+        """The most frames of a chunk that begins with frame number ``first``."""
+        near = self._expected is not None and first >= (1 - END) * self._expected
+        return max(self._most // SHORTER, min(self._most, 2 * self._warm)) if near else self._most
 
     def _here(self, k: int, scene: CutCarry | None, before: Clip | None) -> _Here:
         mark = None if before is None else Mark.of(before)

@@ -36,6 +36,7 @@ def plan_for(spread: Spread, reader: Reader) -> dict[str, Any]:
         "apart": spread.apart,
         "chunk": length,
         "warm": min(WARM, length // 2),
+        "expected": reader.frames_expected,
         "torch_threads": max(1, torch.get_num_threads() // shares),
         "opencv_threads": cv2.getNumThreads(),
         "encoder_threads": max(1, min(cores, MOST_THREADS) // shares),

@@ -111,7 +111,8 @@ def _apart(work: Work, reader: Reader, parts: Parts, journal: Journal, spread: S
     """Style what is missing in other processes or on other machines, while the first pass finds the chunks."""
     device, plan = parts.pipeline.device, journal.plan
     tell_memory(reader, parts, spread, plan, context)
-    first = FirstPass(reader, parts.segmenter, device, int(plan["chunk"]), int(plan["warm"]))
+    length, warm, expected = int(plan["chunk"]), int(plan["warm"]), plan["expected"]
+    first = FirstPass(reader, parts.segmenter, device, length, warm, expected)
     with workers_for(work, journal, spread, context) as workers:
         chunks = Chunks(first, journal, device)
         try:

@@ -37,6 +37,9 @@ def test_chunks_begin_at_cuts_or_with_frames_to_warm_up(tmp_path: Path) -> None:
     scene = write_clip(tmp_path / "scene.mp4", panning(11), sound=False)
     assert chunks_of(scene, 4, 2) == [(0, 0, 4, False), (2, 2, 4, False), (6, 2, 3, True)]
     assert chunks_of(scene, 11, 2) == [(0, 0, 11, True)]
+    with open_reader(scene) as reader:  # the last tenth, here the last frame, has chunks of a third of the length
+        shorter = FirstPass(reader, None, torch.device("cpu"), 5, 1, 11)
+        assert [(c.warm, c.frames) for c in shorter] == [(0, 5), (1, 5), (1, 1)]
     single = write_clip(tmp_path / "single.mp4", panning(1), sound=False)
     assert chunks_of(single, 4, 2) == [(0, 0, 1, True)]
 
