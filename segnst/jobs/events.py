@@ -77,13 +77,6 @@ class Measured(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class Note(Event):
-    """Something that one should know before the work begins, such as how much memory it takes."""
-
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
 class Warned(Event):
     """Something was done differently than the input or the request suggests. The report contains it as well."""
 

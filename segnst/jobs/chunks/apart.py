@@ -2,7 +2,8 @@
 
 What is global is found here, once: time stamps, scene cuts, and what the segmenter remembers (numbers of objects, what
 was pointed at, how many masks were used). A chunk begins at a cut, where the pipeline begins anew anyway; or, in a long
-scene, with frames that are styled and thrown away until its state is that of a run that was never divided.
+scene, with frames that are styled and thrown away until its state is that of a run that was never divided. The paint's
+statistics are held for a scene, so they are taken from the scene's first frame, which is styled before these.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ class Chunk:
     frames    number of frames to keep
     previous  time in the source of the last frame before those that are kept, or None
     until     time in the source of the first frame after them, or None
+    scene     where the scene begins in which the chunk does, if it does not begin at a cut
     """
 
     start: Start
@@ -40,6 +42,7 @@ class Chunk:
     frames: int
     previous: int | None
     until: int | None
+    scene: Start | None = None
 
     @property
     def number(self) -> int:
@@ -91,7 +94,9 @@ class FirstPass:
     def __iter__(self) -> Iterator[Chunk]:
         scene: CutCarry | None = None
         before: Clip | None = None
-        opened = early = _Here(0, None, None, None, None)  # where the chunk begins, and a later one might
+        # where the chunk begins, where a later one might, and where the scenes of both do
+        opened = early = place = place_then = _Here(0, None, None, None, None)
+        within: _Here | None = None  # the scene in which the chunk begins
         first = number = warm = 0
         length = self._length(0)
         began, first_pts = 0.0, 0
@@ -100,19 +105,21 @@ class FirstPass:
                 began, first_pts = float(clip.pts[0] * clip.time_base), clip.pts[0]
             cut, following = is_cut(clip.rgb, scene)
             if k - first == length - self._warm:
-                early = self._here(k, scene, before)
+                early, place_then = self._here(k, scene, before), place
             full = k - first == length
             if full or (cut and 2 * (k - first) >= length):
-                yield self._chunk(opened, number, warm, k - first, began, first_pts, clip.pts[0])
-                opened = self._here(k, scene, before) if cut else early
+                yield self._chunk(opened, number, warm, k - first, began, first_pts, clip.pts[0], within)
+                opened, within = (self._here(k, scene, before), None) if cut else (early, place_then)
                 number, first, warm = number + 1, k, k - opened.before
                 length = self._length(k)
+            if cut:
+                place = self._here(k, scene, before)
             if cut and self._segmenter is not None:
                 self.carry = self._segmenter.after_cut(self.carry)
             self._remember(clip)
             scene, before = following, clip
             self.frames = k + 1
-        yield self._chunk(opened, number, warm, self.frames - first, began, first_pts, None)
+        yield self._chunk(opened, number, warm, self.frames - first, began, first_pts, None, within)
 
     def _length(self, first: int) -> int:
         """The most frames of a chunk that begins with frame number ``first``."""
@@ -124,11 +131,21 @@ class FirstPass:
         return _Here(k, scene, self.carry, mark, None if before is None else before.pts[0])
 
     def _chunk(
-        self, at: _Here, number: int, warm: int, frames: int, began: float, first_pts: int, until: int | None
+        self,
+        at: _Here,
+        number: int,
+        warm: int,
+        frames: int,
+        began: float,
+        first_pts: int,
+        until: int | None,
+        within: _Here | None,
     ) -> Chunk:
-        state = State() if at.mark is None else State(began=began, scene=at.scene, segmenter=at.carry)
-        start = Start(number, at.before, state, at.mark, first_pts)
-        return Chunk(start, warm, frames, at.previous, until)
+        def start(here: _Here) -> Start:
+            state = State() if here.mark is None else State(began=began, scene=here.scene, segmenter=here.carry)
+            return Start(number, here.before, state, here.mark, first_pts)
+
+        return Chunk(start(at), warm, frames, at.previous, until, None if within is None else start(within))
 
     def _remember(self, clip: Clip) -> None:
         if self._segmenter is None:

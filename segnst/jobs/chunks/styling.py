@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,7 +15,8 @@ from segnst.assembly import build, memory_advice
 from segnst.config import Settings
 from segnst.errors import InputError
 from segnst.jobs.chunks.apart import Chunk
-from segnst.jobs.chunks.start import frames_after
+from segnst.jobs.chunks.start import Start, frames_after
+from segnst.style.stylizer import StylizerCarry
 from segnst.types import Clip
 from segnst.video.chunks import ChunkWriter, Encoding, Packets, Place, open_chunk_writer
 from segnst.video.paths import is_folder_output
@@ -67,6 +68,8 @@ class ChunkStyler:
         """
         reader, start, writer, kept = self._reader, chunk.start, None, 0
         state = start.state
+        if chunk.scene is not None:
+            state = replace(state, stylizer=self._of_scene(chunk.scene))
         found = cast(Generator[Clip, None, None], frames_after(reader, start.mark, start.before))
         with closing(found) as frames, memory_advice(f"{reader.width}x{reader.height}"):
             try:
@@ -90,6 +93,13 @@ class ChunkStyler:
                     writer.abort()
                 raise
         return writer.index
+
+    def _of_scene(self, start: Start) -> StylizerCarry:
+        """What the stylizer holds of the scene that begins at ``start``."""
+        with closing(cast(Generator[Clip, None, None], frames_after(self._reader, start.mark, start.before))) as frames:
+            _, state = self._parts.pipeline(next(frames), start.state)
+        self._reader.close()
+        return state.stylizer
 
     def _open(self, chunk: Chunk, path: Path) -> ChunkWriter:
         start = chunk.start
