@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -151,7 +152,7 @@ class Settings:
     )
     codec: str | None = setting(
         None,
-        "Video codec: h264, hevc, vp9, av1, ffv1 … Default: by the output's suffix.",
+        "Video codec: h264, hevc, vp9, av1, ffv1 … or an FFmpeg encoder: h264_nvenc … Default: by the output's suffix.",
         metavar="NAME",
         group=FILES,
         complete="codec",
@@ -159,9 +160,16 @@ class Settings:
     crf: int | None = setting(
         None, "Constant rate factor of the encoder; lower is better quality.", metavar="N", group=FILES, min=0, max=63
     )
+    bitrate: str | None = setting(
+        None,
+        "Bits per second of the picture to aim at, such as 8M or 4500k, instead of a constant quality.",
+        metavar="RATE",
+        group=FILES,
+    )
     preset: str | None = setting(
         None, "Speed of the encoder: ultrafast to placebo.", metavar="NAME", group=FILES, complete="preset"
     )
+    deinterlace: bool = setting(False, "Make full frames of interlaced ones before anything else (bwdif).", group=FILES)
     audio: bool = setting(True, "Copy the audio tracks.", group=FILES, options=("--keep-audio/--no-audio",))
     device: str = setting(
         "auto", "Where to compute: auto, cpu, cuda, cuda:N or mps.", metavar="NAME", group=RUNNING, complete="device"
@@ -178,6 +186,19 @@ class Settings:
         check(self)
         if self.end is not None and not self.end > (self.start or 0):
             raise UsageError(f"--end ({self.end:g} s) must be later than --start ({self.start or 0:g} s).")
+        if self.bitrate is not None and self.crf is not None:
+            raise UsageError("--crf asks for a constant quality and --bitrate for a size; leave one out.")
+        self.bits()  # so that a wrong one is told before anything is loaded
+
+    def bits(self) -> int | None:
+        """``bitrate`` in bits per second, or None. Raises UsageError for what is no such number."""
+        if self.bitrate is None:
+            return None
+        found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,6})?)([kKmM]?)", self.bitrate)
+        bits = round(float(found[1]) * {"": 1, "k": 1000, "m": 1_000_000}[found[2].lower()]) if found else 0
+        if not 1000 <= bits <= 10_000_000_000:
+            raise UsageError(f"--bitrate must be bits per second such as 8M, 4500k or 800000, got '{self.bitrate}'.")
+        return bits
 
 
 def read_plan_file(path: Path) -> dict[str, Any]:

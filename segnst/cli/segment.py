@@ -19,7 +19,7 @@ from segnst.jobs.segment_settings import DetectSettings, SegmentSettings
 
 SOURCE = (
     "segmenter", "box", "point", "not_point", "foreground", "background", "at", "masks", "masks_override",
-    "mask_classes", "start", "end", "max_size", "device", "engine", "offline",
+    "mask_classes", "start", "end", "max_size", "deinterlace", "device", "engine", "offline",
 )  # fmt: skip
 
 
@@ -65,7 +65,7 @@ def segment(
         if detect is not None:
             wanted = DetectSettings(
                 tuple(detect.split(",")), "sam" if sam else "grabcut", detector, source.start, source.end,
-                source.max_size, source.device, source.offline,
+                source.max_size, source.device, source.offline, source.deinterlace,
             )  # fmt: skip
             report = detect_file(input, output, wanted, overwrite=overwrite, context=printer.context)
         else:

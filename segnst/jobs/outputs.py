@@ -1,4 +1,4 @@
-"""Chooses the output path of a job: as the user says, or a name in ``results/`` made of the input and its styles."""
+"""Opens the input of a job and chooses the path of its output: as the user says, or a name in ``results/``."""
 
 from __future__ import annotations
 
@@ -16,6 +16,19 @@ from segnst.plan import parse_plan, short_name
 from segnst.temporaries import folders_made
 from segnst.video.images import is_still
 from segnst.video.paths import VIDEO_FORMATS, check_output
+from segnst.video.read import Reader, open_reader
+
+
+def open_input(path: Path, settings: Settings) -> Reader:
+    """Open the input of a run as its settings say: range, size, rate of a folder, deinterlacing. Raises InputError."""
+    return open_reader(
+        path,
+        start=settings.start,
+        end=settings.end,
+        max_size=settings.max_size,
+        fps=settings.fps,
+        deinterlace=settings.deinterlace,
+    )
 
 
 def default_output(input_path: str | os.PathLike[str], styles: Sequence[str]) -> Path:

@@ -15,7 +15,7 @@ from segnst.config import Settings
 from segnst.device import choose_device
 from segnst.errors import InputError, OutputError
 from segnst.jobs.events import Context, JobReport
-from segnst.jobs.outputs import check_apart, folder_for, given_files, output_path
+from segnst.jobs.outputs import check_apart, folder_for, given_files, open_input, output_path
 from segnst.jobs.refine import refine_pictures
 from segnst.pipeline import State
 from segnst.plan import ORIGINAL, Entry, Plan, StyleTerm, parse_plan, short_name
@@ -27,10 +27,6 @@ from segnst.types import Clip
 from segnst.video.paths import check_output
 from segnst.video.pictures import read_picture
 from segnst.video.read import Reader, open_reader
-
-
-def _open(path: Path, settings: Settings) -> Reader:
-    return open_reader(path, start=settings.start, end=settings.end, max_size=settings.max_size, fps=settings.fps)
 
 
 @dataclass
@@ -76,7 +72,7 @@ def survey(
         except OutputError as error:
             refused = f"{error} A run would end here."
     context.stage("open the input")
-    with _open(path, settings) as reader:
+    with open_input(path, settings) as reader:
         with context.loading() as said:
             parts = build(settings, reader)
         context.stage("style one frame")
@@ -191,7 +187,7 @@ def preview_sheet(
     target = output_path(path, output, plan.styles, overwrite=overwrite, default=default)
     check_apart({"--output": target}, given_files(settings))
     context.stage("open the input")
-    with _open(path, settings) as reader:
+    with open_input(path, settings) as reader:
         refine_pictures(path, settings, context)
         with context.loading() as said:
             parts = build(settings, reader)

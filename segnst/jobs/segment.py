@@ -21,7 +21,7 @@ from segnst.errors import InputError, OutputError, UsageError, did_you_mean
 from segnst.jobs.events import Context, JobReport
 from segnst.jobs.mask_files import FORMATS, Segmented, overlay
 from segnst.jobs.mask_folder import check_mask_folder, fill
-from segnst.jobs.outputs import folder_for, given_files
+from segnst.jobs.outputs import folder_for, given_files, open_input
 from segnst.jobs.segment_settings import SegmentSettings
 from segnst.masks.label_map import label_map
 from segnst.segmentation.alignment import Run
@@ -104,7 +104,7 @@ def segment_file(
         reader = None
         if not path.is_dir() or named or is_selection(source):
             context.stage("open the input")
-            reader = open_reader(path, start=source.start, end=source.end, max_size=source.max_size)
+            reader = open_input(path, source)
             opened.enter_context(reader)
         with context.loading() as said:
             segmenter = segmenter_for(source, device, reader)

@@ -55,7 +55,13 @@ def detect_file(
         reader = None
         if not path.is_dir():  # the photos of a folder are segmented independently
             context.stage("open the input")
-            reader = open_reader(path, start=settings.start, end=settings.end, max_size=settings.max_size)
+            reader = open_reader(
+                path,
+                start=settings.start,
+                end=settings.end,
+                max_size=settings.max_size,
+                deinterlace=settings.deinterlace,
+            )
             opened.enter_context(reader)
         written = objects_to_folder(path, folder, segmenter, reader=reader, overwrite=overwrite, context=context)
     warnings = [*said, *written.warnings]

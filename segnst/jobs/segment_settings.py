@@ -59,6 +59,7 @@ class DetectSettings:
     max_size: int | None = restated(Settings, "max_size", None)
     device: str = restated(Settings, "device", "auto")
     offline: bool = restated(Settings, "offline", False)
+    deinterlace: bool = restated(Settings, "deinterlace", False)
 
     def __post_init__(self) -> None:
         check(self)

@@ -15,7 +15,7 @@ from segnst.config import Settings
 from segnst.errors import UsageError
 from segnst.jobs.chunks.settings import Spread
 from segnst.jobs.events import Context, Event, Frames, JobReport, Listener, Stage
-from segnst.jobs.outputs import check_apart, folder_for, given_files, output_path
+from segnst.jobs.outputs import check_apart, folder_for, given_files, open_input, output_path
 from segnst.jobs.refine import refine_pictures
 from segnst.pipeline import State
 from segnst.plan import parse_plan
@@ -74,8 +74,7 @@ class _Samples:
 def _sheet_of(source: Path, output: Path, settings: Settings) -> _Samples:
     """Samples of a run that is over: some of its frames may have been styled in an earlier one."""
     samples = _Samples()
-    start, end, size, fps = settings.start, settings.end, settings.max_size, settings.fps
-    with open_reader(source, start=start, end=end, max_size=size, fps=fps) as before, open_reader(output) as after:
+    with open_input(source, settings) as before, open_reader(output) as after:
         for number, (frame, styled) in enumerate(zip(before, after, strict=False)):
             samples.add(number, frame.rgb, styled.rgb)
     return samples
@@ -117,7 +116,7 @@ def style_file(
         return report
     began = time.perf_counter()
     context.stage("open the input")
-    reader = open_reader(path, start=settings.start, end=settings.end, max_size=settings.max_size, fps=settings.fps)
+    reader = open_input(path, settings)
     with reader:
         with context.loading() as said:
             parts = build(settings, reader)
@@ -130,6 +129,7 @@ def style_file(
                 crf=settings.crf,
                 preset=settings.preset,
                 audio=settings.audio,
+                bit_rate=settings.bits(),
                 overwrite=overwrite,
             )
             frames, state, waited = _frames(parts, reader, writer, samples, context)

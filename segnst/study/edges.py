@@ -16,13 +16,12 @@ from segnst.config import Settings
 from segnst.errors import InputError, UsageError
 from segnst.filters import box_mean
 from segnst.jobs.events import Context, JobReport
-from segnst.jobs.outputs import folder_for
+from segnst.jobs.outputs import folder_for, open_input
 from segnst.pipeline import State, Styled
 from segnst.pixels import from_bytes, to_bytes
 from segnst.sheet import layer_picture, write_sheet
 from segnst.stabilize.masks import Edge
 from segnst.video.pictures import check_png
-from segnst.video.read import open_reader
 
 Row = list[tuple[str, Tensor]]
 
@@ -53,7 +52,7 @@ def _last(path: Path, settings: Settings, context: Context) -> tuple[Tensor, Sty
         parts = build(settings)
     state, last = State(), None
     with (
-        open_reader(path, start=settings.start, end=settings.end, max_size=settings.max_size) as reader,
+        open_input(path, settings) as reader,
         memory_advice(f"{reader.width}x{reader.height}"),
     ):
         context.stage(f"--edge {settings.edge}")

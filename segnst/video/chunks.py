@@ -32,13 +32,15 @@ from segnst.video.write import Writer
 class Encoding:
     """How chunks are encoded: the same for all chunks of a film, because a change could be seen or fail to decode.
 
-    threads  number of threads of the encoder
+    threads   number of threads of the encoder
+    bit_rate  bits per second to aim at instead of a constant quality, or None
     """
 
     codec: str | None = None
     crf: float | None = None
     preset: str | None = None
     threads: int = 1
+    bit_rate: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +97,9 @@ class PacketSink(VideoSink):
         self._packets: list[tuple[int, int, int, int]] = []
         self._extradata = b""
         super().__init__(
-            path, container, reader, codec=how.codec, crf=how.crf, preset=how.preset, audio=False, threads=how.threads
-        )
+            path, container, reader, codec=how.codec, crf=how.crf, preset=how.preset, audio=False, threads=how.threads,
+            bit_rate=how.bit_rate,
+        )  # fmt: skip
         self._shift = self._begin(place.first_pts)
         self._last = place.last
         if place.previous is not None:

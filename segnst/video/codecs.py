@@ -43,6 +43,24 @@ _ALPHA = {
     ("prores_ks", "mov"): {"profile": "4444", "alpha_bits": "16"},
     ("ffv1", "matroska"): {},
 }
+# Families of encoders that need a device: the end of their names, and the device in words.
+HARDWARE = {
+    "nvenc": "an NVIDIA GPU with its driver",
+    "qsv": "an Intel GPU with its driver (oneVPL)",
+    "vaapi": "a GPU with a VA-API driver",
+    "amf": "an AMD GPU with its driver",
+    "videotoolbox": "macOS",
+    "v4l2m2m": "a V4L2 encoder device",
+    "mf": "Windows",
+    "vulkan": "a GPU with Vulkan Video",
+}
+# Presets of NVENC that correspond to those of x264, in the order of _PRESETS.
+_NVENC_PRESET = ("p1", "p1", "p2", "p3", "p3", "p4", "p5", "p6", "p7", "p7")
+# The options of hardware encoders that set a constant quality, on a scale that resembles crf; and the default.
+_QUALITY = {"nvenc": "cq", "qsv": "global_quality"}
+_HARDWARE_QUALITY = 20
+# Encoders whose size cannot be chosen.
+_NO_BIT_RATE = {"ffv1", "prores_ks", "prores"}
 # Encoders that accept odd widths and heights with subsampled chroma.
 ODD_SIZES = {"libvpx-vp9", "libvpx", "libaom-av1", "libsvtav1", "ffv1", "prores_ks", "prores", "mpeg4"}
 
@@ -73,6 +91,11 @@ def available(encoder: str) -> bool:
         return False
 
 
+def device_of(encoder: str) -> str | None:
+    """The device in words that a hardware encoder needs, or None for an encoder that runs on the CPU."""
+    return HARDWARE.get(encoder.rpartition("_")[2]) if "_" in encoder else None
+
+
 def pick_encoder(codec: str | None, container: str) -> str:
     """The encoder for the name of a codec or encoder; for None, the encoder for the container's default codec.
 
@@ -88,6 +111,11 @@ def pick_encoder(codec: str | None, container: str) -> str:
         raise OutputError(
             f"This PyAV has no encoder for {name} ({', '.join(candidates)}); use one of {', '.join(known)}."
         )
+    if device_of(name) is not None:
+        raise OutputError(
+            f"This PyAV was built without the encoder {name}, which needs {device_of(name)}; "
+            f"use --codec {name.partition('_')[0]}."
+        )
     raise UsageError(f"There is no codec '{codec}'.{did_you_mean(name, known)} Known are {', '.join(known)}.")
 
 
@@ -99,6 +127,7 @@ def choose(
     crf: float | None,
     preset: str | None,
     alpha: bool = False,
+    bit_rate: int | None = None,
 ) -> Encoding:
     """Decide on encoder, pixel format and options.
 
@@ -107,6 +136,7 @@ def choose(
     crf            quality on the scale of the encoder (lower is better), or None for the default
     preset         a preset of x264 or the speed number of the encoder, or None for the default
     alpha          whether the input has transparency; it is kept if encoder and container support it
+    bit_rate       bits per second to aim at instead of a constant quality, or None
 
     Raises UsageError for an unknown codec or preset or a crf that is out of range, and OutputError if no encoder or
     pixel format can be used.
@@ -126,12 +156,18 @@ def choose(
     pixel_format = _pixel_format(encoder, formats, source_format, bit_depth, kept)
     if bit_depth > 8 and av.VideoFormat(pixel_format).components[0].bits <= 8:
         warnings.append(f"{encoder} writes 8 bits per component, so the {bit_depth} bits of the input are reduced.")
-    options, bit_rate = _options(encoder, crf, preset, warnings)
+    options, rate = _options(encoder, crf, preset, warnings)
+    if bit_rate is not None and encoder in _NO_BIT_RATE:
+        warnings.append(f"{encoder} does not support --bitrate; it was ignored.")
+    elif bit_rate is not None:
+        for name in ("crf", "rc", *_QUALITY.values()):
+            options.pop(name, None)
+        rate = bit_rate
     if kept:
         options |= _ALPHA[encoder, container]
     # Apple's players play HEVC in mp4 only with this tag.
     tag = "hvc1" if encoder == "libx265" and container in ("mp4", "mov") else None
-    return Encoding(encoder, pixel_format, options, tag, bit_rate, warnings, kept)
+    return Encoding(encoder, pixel_format, options, tag, rate, warnings, kept)
 
 
 def _pixel_format(encoder: str, formats: set[str], source: str, depth: int, alpha: bool) -> str:
@@ -147,9 +183,15 @@ def _pixel_format(encoder: str, formats: set[str], source: str, depth: int, alph
         wanted += [f"{yuv}{chroma}p{bits}le" if bits else f"{yuv}{chroma}p" for bits in depths]
         # ProRes has no pixel format with 8 bits.
         wanted.append(f"{yuv}{chroma}p10le")
+    # Some hardware takes the chroma planes interleaved only. H.264 in hardware has 8 bits, whatever the list says.
+    if depth > 8 and not encoder.startswith("h264_"):
+        wanted.insert(next((k for k, name in enumerate(wanted) if name.endswith("p")), 0), "p010le")
+    wanted.append("nv12")
     for name in wanted:
         if not formats or name in formats:
             return name
+    if device_of(encoder) is not None:
+        raise OutputError(f"{encoder} takes only frames that are in the memory of its device; choose another --codec.")
     raise OutputError(f"segnst cannot write any pixel format of {encoder}; choose another --codec.")
 
 
@@ -163,6 +205,10 @@ def _options(encoder: str, crf: float | None, preset: str | None, warnings: list
         options["crf"] = f"{value:g}" if encoder in _CRF_TOP else str(round(value))
     elif crf is not None and encoder == "mpeg4":
         options["qmin"] = options["qmax"] = str(min(31, max(1, round(crf / 2))))
+    elif (quality := _QUALITY.get(encoder.rpartition("_")[2])) is not None:
+        options[quality] = str(round(_HARDWARE_QUALITY if crf is None else crf))
+        if quality == "cq":
+            options["rc"] = "vbr"
     elif crf is not None:
         warnings.append(f"{encoder} does not support --crf; it was ignored.")
     step = _preset_step(preset)
@@ -179,9 +225,13 @@ def _options(encoder: str, crf: float | None, preset: str | None, warnings: list
         os.environ.setdefault("SVT_LOG", "1")  # errors only; SVT-AV1 prints to stderr
     elif encoder == "libaom-av1":
         options["cpu-used"] = str(_number(preset) or _VPX_SPEED[step])
+    elif encoder.endswith("_nvenc"):
+        options["preset"] = _NVENC_PRESET[step]
+    elif encoder.endswith("_qsv"):
+        options["preset"] = _PRESETS[min(max(step, _PRESETS.index("veryfast")), _PRESETS.index("veryslow"))]
     elif preset is not None:
         warnings.append(f"{encoder} does not support --preset; it was ignored.")
-    # VP9 encodes at constant quality only if the bit rate is 0. VP8 needs a high bit rate as an upper limit.
+    # VP9 and NVENC encode at constant quality only if the bit rate is 0. VP8 needs a high bit rate as an upper limit.
     return options, 20_000_000 if encoder == "libvpx" else 0
 
 

@@ -168,6 +168,8 @@ class FromRGB:
     """
 
     def __init__(self, pixel_format: str, matrix: int, full: bool, size: tuple[int, int], pad: tuple[int, int]) -> None:
+        self._interleaved = pixel_format if pixel_format in ("nv12", "p010le") else None
+        pixel_format = _SAME_SAMPLES[pixel_format] if self._interleaved else pixel_format
         self._format = pixel_format
         self._depth = bit_depth(av.VideoFormat(pixel_format))
         self._layout = _PLANAR.fullmatch(pixel_format)
@@ -205,6 +207,8 @@ class FromRGB:
             _store(chroma, chroma_span / 2 / (1 - weight), 1 << self._depth - 1, into, top)
         if self._layout[1]:
             samples(frame, 3)[:] = np.rint(rgb[3] * np.float32(top)) if len(rgb) == 4 else top
+        if self._interleaved is not None:
+            frame = self._scaler.reformat(frame, format=self._interleaved, interpolation=_QUALITY)
         return frame
 
 

@@ -11,6 +11,7 @@ import av
 import numpy as np
 
 from segnst.video.color import ToRGB
+from segnst.video.deinterlace import deinterlaced
 from segnst.video.guard import reading
 from segnst.video.info import MediaInfo
 from segnst.video.source import FrameDecoder, film_of, open_input, timed_streams
@@ -62,8 +63,10 @@ class Decoder:
         end: Fraction | None,
         size: tuple[int, int],
         sources: SourceFrames,
+        deinterlace: bool = False,
     ) -> None:
         self._info = info
+        self._deinterlace = deinterlace
         self._sources = sources
         self._size = size
         self._start = None if start is None else math.ceil((start + info.origin) / info.time_base)
@@ -87,8 +90,10 @@ class Decoder:
         info = self._info
         convert = ToRGB(info.color, info.storage_height, info.has_alpha)
         last: int | None = None
+        timed = self._timed()
+        full = deinterlaced(timed) if self._deinterlace else ((frame, frame, pts) for frame, pts in timed)
         try:
-            for frame, pts in self._timed():
+            for picture, frame, pts in full:
                 if self._start is not None and pts < self._start:
                     continue
                 if self._end is not None and pts >= self._end:
@@ -101,8 +106,8 @@ class Decoder:
                     self._broken += 1
                 self._left_behind |= left_behind(frame)
                 self._interlaced |= frame.interlaced_frame
-                self._sources.keep(pts, frame)
-                yield convert(frame, *self._size), pts, int(frame.duration or 0)
+                self._sources.keep(pts, picture)
+                yield convert(picture, *self._size), pts, int(frame.duration or 0)
             else:
                 if info.variable_rate and info.header.end_pts is not None and last is not None:
                     # With B-frames, frame durations in mp4 are in decoding order, but the end of the stream is right.
@@ -247,10 +252,10 @@ class Decoder:
             self.warnings.append(
                 f"The size of {name} changes during the video; all frames were resized to the size of the first."
             )
-        if self._interlaced:
+        if self._interlaced and not self._deinterlace:
             self.warnings.append(
                 f"{name} is interlaced; its two fields are styled as one picture, and the result is marked as "
-                "progressive. Deinterlace it first (ffmpeg -i IN -vf bwdif OUT) to avoid combed edges."
+                "progressive. Say --deinterlace to avoid combed edges."
             )
         for what in sorted(self._left_behind):
             self.warnings.append(f"{name} has {what}, which cannot be kept.")

@@ -15,7 +15,7 @@ from av.container import OutputContainer
 from segnst.errors import OutputError
 from segnst.files import output_error, reason
 from segnst.video import color
-from segnst.video.codecs import ODD_SIZES, choose, repeatable
+from segnst.video.codecs import ODD_SIZES, choose, device_of, repeatable
 from segnst.video.color import FromRGB, matrix_for
 from segnst.video.geometry import scaled_matrix
 from segnst.video.pace import pace, time_offset
@@ -49,6 +49,7 @@ class VideoSink:
         preset: str | None,
         audio: bool,
         threads: int = 0,
+        bit_rate: int | None = None,
     ) -> None:
         self.warnings: list[str] = []
         self._threads = threads
@@ -57,7 +58,7 @@ class VideoSink:
         self._reader = reader
         info = reader.info
         depth = info.bit_depth if info.kind == "video" else 8
-        self._encoding = choose(codec, container, info.pixel_format, depth, crf, preset, info.has_alpha)
+        self._encoding = choose(codec, container, info.pixel_format, depth, crf, preset, info.has_alpha, bit_rate)
         self.warnings += self._encoding.warnings
         # The size of the encoded picture (in the orientation of the source) and its pixel aspect ratio.
         self._picture, self._aspect = reader.geometry.encoded, info.sample_aspect_ratio
@@ -144,6 +145,12 @@ class VideoSink:
                 if self._reader.info.kind != "video":
                     break
         assert problem is not None
+        device = device_of(self._encoding.encoder)
+        if device is not None:
+            raise OutputError(
+                f"{self._encoding.encoder} needs {device}, and could not be opened here ({reason(problem)}); "
+                f"use --codec {self._encoding.encoder.partition('_')[0]} to encode on the CPU."
+            ) from problem
         if isinstance(problem, av.error.OSError):
             raise output_error(problem, self._path)
         raise OutputError(

@@ -47,7 +47,13 @@ class Reader:
     """
 
     def __init__(
-        self, info: MediaInfo, start: Fraction | None, end: Fraction | None, geometry: Geometry, threaded: bool
+        self,
+        info: MediaInfo,
+        start: Fraction | None,
+        end: Fraction | None,
+        geometry: Geometry,
+        threaded: bool,
+        deinterlace: bool = False,
     ) -> None:
         self.info = info
         self.start = start
@@ -59,6 +65,7 @@ class Reader:
         self.frames_damaged = 0
         self.sources = SourceFrames()
         self._threaded = threaded
+        self._deinterlace = deinterlace
         self._durations: OrderedDict[int, int] = OrderedDict()
         self._last_pts: int | None = None
         self._last_duration: int | None = None
@@ -142,7 +149,7 @@ class Reader:
 
     def _video(self, since: int | None) -> Iterator[RawFrame]:
         start = self.start if since is None else since * self.info.time_base - self.info.origin
-        decoder = Decoder(self.info, start, self.end, self.geometry.square, self.sources)
+        decoder = Decoder(self.info, start, self.end, self.geometry.square, self.sources, self._deinterlace)
         try:
             yield from decoder.frames()
         finally:
@@ -187,6 +194,7 @@ def open_reader(
     end: float | None = None,
     max_size: int | None = None,
     fps: float | Fraction | None = None,
+    deinterlace: bool = False,
     threaded: bool = True,
 ) -> Reader:
     """Open a video, a still image or a folder of frames for reading.
@@ -195,6 +203,7 @@ def open_reader(
                 be before its first frame.
     max_size    limit on the longer side of the delivered frames in pixels; smaller frames are not enlarged
     fps         frames per second of a folder (default 25)
+    deinterlace make full frames of interlaced ones; does nothing to stills and folders
     threaded    decode in a separate thread, a few frames ahead
 
     Raises InputError if the file or the range cannot be used, UsageError for invalid values.
@@ -219,7 +228,7 @@ def open_reader(
         max_size,
         even=info.kind in ("video", "animation"),
     )
-    return Reader(info, first, last, geometry, threaded)
+    return Reader(info, first, last, geometry, threaded, deinterlace)
 
 
 def _seconds(value: float | None, name: str) -> Fraction | None:

@@ -173,6 +173,7 @@ def open_writer(
     crf: float | None = None,
     preset: str | None = None,
     audio: bool = True,
+    bit_rate: int | None = None,
     overwrite: bool = False,
     threaded: bool = True,
 ) -> Writer:
@@ -182,6 +183,7 @@ def open_writer(
     codec     h264, hevc, vp8, vp9, av1, ffv1, prores, mpeg4 or the name of an FFmpeg encoder
     crf       quality, lower is better; preset  ultrafast … placebo, or the encoder's own number
     audio     keep the sound
+    bit_rate  bits per second of the picture to aim at instead of a constant quality
     threaded  encode in a thread
 
     Raises OutputError (see :func:`check_output`; also encoders that refuse the picture), UsageError
@@ -211,7 +213,14 @@ def open_writer(
                 sink = GifSink(temporary, reader, codec)
             else:
                 sink = VideoSink(
-                    temporary, VIDEO_FORMATS[suffix], reader, codec=codec, crf=crf, preset=preset, audio=audio
+                    temporary,
+                    VIDEO_FORMATS[suffix],
+                    reader,
+                    codec=codec,
+                    crf=crf,
+                    preset=preset,
+                    audio=audio,
+                    bit_rate=bit_rate,
                 )
     except BaseException:
         temporaries.remove(temporary)

@@ -80,7 +80,7 @@ def test_a_cut_keeps_transparency(tmp_path: Path) -> None:
 def test_fields_are_said(tmp_path: Path) -> None:
     source = make(tmp_path / "a.mp4", options={"x264-params": "tff=1:interlaced=1"})
     reader, _ = copy(source, tmp_path / "out.mp4")
-    assert any("interlaced" in warning and "bwdif" in warning for warning in reader.warnings)
+    assert any("interlaced" in warning and "--deinterlace" in warning for warning in reader.warnings)
 
 
 @pytest.mark.parametrize(("trial", "words"), [("spherical_360.mp4", "360"), ("interlaced_tff.mp4", "interlaced")])

@@ -27,12 +27,12 @@ from segnst.jobs.chunks.spread_out import Chunks, style_apart
 from segnst.jobs.chunks.styling import Work
 from segnst.jobs.chunks.workers import workers_for
 from segnst.jobs.events import Context
-from segnst.jobs.outputs import folder_for
+from segnst.jobs.outputs import folder_for, open_input
 from segnst.jobs.style import Report
 from segnst.video.chunks import Encoding, container_of
 from segnst.video.joining import open_join_writer
 from segnst.video.paths import is_folder_output
-from segnst.video.read import Reader, open_reader
+from segnst.video.read import Reader
 
 
 @dataclass
@@ -56,7 +56,7 @@ def style_in_chunks(
         container_of(target)
     began = time.perf_counter()
     context.stage("open the input")
-    reader = open_reader(path, start=settings.start, end=settings.end, max_size=settings.max_size, fps=settings.fps)
+    reader = open_input(path, settings)
     with reader:
         with context.loading() as said:
             parts = build(settings, reader)
@@ -72,7 +72,8 @@ def style_in_chunks(
                 check_plan(journal, spread)
                 for number in journal.damaged:
                     context.warn(f"Chunk {number} in the journal {folder} is damaged and is styled again.")
-                how = Encoding(settings.codec, settings.crf, settings.preset, int(journal.plan["encoder_threads"]))
+                threads = int(journal.plan["encoder_threads"])
+                how = Encoding(settings.codec, settings.crf, settings.preset, threads, settings.bits())
                 with memory_advice(f"{reader.width}x{reader.height}"):
                     if journal.plan["apart"]:
                         work = Work(path, target, settings, how, journal.plan)
