@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from segnst.jobs.style import Report, style_video
     from segnst.pipeline import Pipeline, State
     from segnst.plan import Plan, parse_plan
+    from segnst.session import Session
     from segnst.types import Clip, LayerMasks, Motion, Region
 
 _WHERE = {
@@ -29,6 +30,7 @@ _WHERE = {
     "parse_plan": "plan",
     "Report": "jobs.style",
     "build": "assembly",
+    "Session": "session",
     "style_video": "jobs.style",
     "Clip": "types",
     "LayerMasks": "types",
@@ -46,6 +48,7 @@ __all__ = [
     "Region",
     "Report",
     "SegnstError",
+    "Session",
     "Settings",
     "State",
     "build",

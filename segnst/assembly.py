@@ -51,10 +51,11 @@ def versions() -> dict[str, str]:
     return found
 
 
-def build(settings: Settings, reader: Reader | None = None) -> Parts:
+def build(settings: Settings, reader: Reader | None = None, *, segmenter: AnySegmenter | None = None) -> Parts:
     """Load what the plan needs and put the pipeline together.
 
-    reader  the input, needed when the settings select objects in it. Without it, the engine "auto" is torch
+    reader     the input, needed when the settings select objects in it. Without it, the engine "auto" is torch
+    segmenter  finds the regions instead of the one that the settings name
 
     Raises PlanError, UsageError, WeightsError before any frame is read.
     """
@@ -67,9 +68,10 @@ def build(settings: Settings, reader: Reader | None = None) -> Parts:
     flow_loader = registry.get(registry.FLOWS, settings.flow, "optical flow")
     styles = load_styles(plan.styles, fast=settings.fast)
     painters = {name: style.painter for name, style in zip(plan.styles, styles, strict=True)}
-    segmenter = None
-    if not plan.whole_frame:
-        segmenter = segmenter_for(settings, device, reader, plan.regions).select(plan.regions)
+    if plan.whole_frame:
+        segmenter = None
+    else:
+        segmenter = (segmenter or segmenter_for(settings, device, reader, plan.regions)).select(plan.regions)
         segmenter.use(engine)
     steady = settings.stabilize and settings.stability > 0
     pipeline = Pipeline(

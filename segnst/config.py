@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 from segnst.errors import PlanError, UsageError, did_you_mean
 from segnst.setting import check, setting
@@ -199,6 +200,58 @@ class Settings:
         if not 1000 <= bits <= 10_000_000_000:
             raise UsageError(f"--bitrate must be bits per second such as 8M, 4500k or 800000, got '{self.bitrate}'.")
         return bits
+
+
+class Options(TypedDict, total=False):
+    """The fields of ``Settings`` as keyword arguments, for type checkers (a test keeps the two the same)."""
+
+    styles: tuple[str, ...]
+    segmenter: str
+    box: tuple[str, ...]
+    point: tuple[str, ...]
+    not_point: tuple[str, ...]
+    foreground: str | None
+    background: str | None
+    at: str | None
+    masks: str | None
+    masks_override: str | None
+    mask_classes: str | None
+    flow: str
+    edge: str
+    stabilize: bool
+    stability: float
+    fast: bool
+    tile: Literal["off", "exact", "auto"]
+    stroke_size: float
+    refine: float
+    refine_features: str | None
+    keep_colors: bool
+    keep_colors_of: str
+    start: float | None
+    end: float | None
+    max_size: int | None
+    fps: float | None
+    codec: str | None
+    crf: int | None
+    bitrate: str | None
+    preset: str | None
+    deinterlace: bool
+    audio: bool
+    device: str
+    offline: bool
+
+
+def with_options(settings: Settings | None, plan: str | Sequence[str], options: Mapping[str, Any]) -> Settings:
+    """Settings of a call in Python: ``options`` and ``plan`` replace what ``settings`` says. Raises UsageError."""
+    unknown = sorted(set(options) - set(Settings.__dataclass_fields__))
+    if unknown:
+        raise UsageError(
+            f"There is no setting '{unknown[0]}'.{did_you_mean(unknown[0], Settings.__dataclass_fields__)}"
+        )
+    settings = dataclasses.replace(settings or Settings(), **options)
+    if plan:
+        settings = dataclasses.replace(settings, styles=(plan,) if isinstance(plan, str) else tuple(plan))
+    return settings
 
 
 def read_plan_file(path: Path) -> dict[str, Any]:

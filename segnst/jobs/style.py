@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from torch import Tensor
 
 from segnst.assembly import Parts, build, memory_advice, versions, weights_used
-from segnst.config import Settings
-from segnst.errors import UsageError
+from segnst.config import Options, Settings, with_options
 from segnst.jobs.chunks.settings import Spread
 from segnst.jobs.events import Context, Event, Frames, JobReport, Listener, Stage
 from segnst.jobs.outputs import check_apart, folder_for, given_files, open_input, output_path
@@ -193,7 +192,7 @@ def style_video(
     sheet: str | Path | None = None,
     spread: Spread = Spread(),
     listener: Listener | None = None,
-    **options: Any,
+    **options: Unpack[Options],
 ) -> Report:
     """Style a video, a still or a folder of frames; a convenient form of ``style_file`` for use in Python.
 
@@ -209,12 +208,7 @@ def style_video(
     Returns the report. Raises PlanError, UsageError, InputError, OutputError, WeightsError, ResourceError; in each
     case, nothing is left behind.
     """
-    unknown = set(options) - set(Settings.__dataclass_fields__)
-    if unknown:
-        raise UsageError(f"There is no setting '{sorted(unknown)[0]}'.")
-    settings = replace(settings or Settings(), **options)
-    if plan:
-        settings = replace(settings, styles=(plan,) if isinstance(plan, str) else tuple(plan))
+    settings = with_options(settings, plan, options)
 
     def hear(event: Event) -> None:
         if progress is not None and isinstance(event, Frames):

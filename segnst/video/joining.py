@@ -167,6 +167,7 @@ def open_join_writer(
                 sink = JoinSink(
                     temporary, container_of(output), reader,
                     codec=how.codec, crf=how.crf, preset=how.preset, audio=audio, threads=how.threads,
+                    bit_rate=how.bit_rate,
                 )  # fmt: skip
     except BaseException:
         temporaries.remove(temporary)
