@@ -238,6 +238,7 @@ class Options(TypedDict, total=False):
     deinterlace: bool
     audio: bool
     device: str
+    engine: Literal["auto", "torch", "openvino"]
     offline: bool
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from segnst.cli.from_settings import Given, option, with_options
-from segnst.cli.options import Overwrite, Quiet, ReportJson
+from segnst.cli.options import Overwrite, Progress, Quiet, ReportJson
 from segnst.cli.printer import Printer, print_json
 from segnst.cli.streams import print_path
 from segnst.config import FILES, WHAT
@@ -36,6 +36,7 @@ def compare(
     overwrite: Overwrite = False,
     json: ReportJson = False,
     quiet: Quiet = False,
+    progress: Progress = "auto",
 ) -> None:
     """Compare optimization and networks on the same pictures: losses by layer, time, memory, steadiness, a sheet.
 
@@ -48,7 +49,7 @@ def compare(
     from segnst.study.compare import compare_files
 
     options = given.build(painting=painting)
-    with Printer(quiet) as printer:
+    with Printer(quiet, progress) as printer:
         report = compare_files(contents, output, options, overwrite=overwrite, context=printer.context)
     if json:
         print_json(report, indent=1)

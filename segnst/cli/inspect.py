@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from segnst.cli.from_settings import Given, like, option, with_options
-from segnst.cli.options import Overwrite, Quiet, ReportJson
+from segnst.cli.options import Overwrite, Progress, Quiet, ReportJson
 from segnst.cli.printer import Printer, print_json
 from segnst.cli.streams import print_path
 from segnst.config import FILES, WHAT, Settings
@@ -42,6 +42,7 @@ def inspect(
     overwrite: Overwrite = False,
     json: ReportJson = False,
     quiet: Quiet = False,
+    progress: Progress = "auto",
 ) -> None:
     """Show what networks compute from a picture: feature maps, Gram matrices and saliency, on one page."""
     from segnst.errors import UsageError
@@ -50,7 +51,7 @@ def inspect(
         raise UsageError("-s is used only with --edges.")
     settings = given.build()
     report: EdgesReport | InspectReport
-    with Printer(quiet) as printer:
+    with Printer(quiet, progress) as printer:
         if edges:
             from segnst.study.edges import edges_file
 

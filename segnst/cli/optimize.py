@@ -11,7 +11,7 @@ import typer
 
 from segnst.cli.ahead import check_ahead
 from segnst.cli.from_settings import Only, option, with_options
-from segnst.cli.options import Quiet
+from segnst.cli.options import Progress, Quiet
 from segnst.cli.printer import Printer, print_json
 from segnst.cli.streams import print_path
 from segnst.config import FILES
@@ -81,6 +81,7 @@ def optimize(
     curves: Curves = None,
     json: Json = False,
     quiet: Quiet = False,
+    progress: Progress = "auto",
 ) -> None:
     """Paint a picture by optimization (Gatys 2016), which is slow and gives the best quality.
 
@@ -98,7 +99,7 @@ def optimize(
     options = replace(options, paintings=tuple(paintings or ()), settings=replace(settings, losses=losses))
     film = FilmOptions(every, None, gif, mp4, curves, keep_steps=every is not None)
     report: OptimizeReport | SweepReport
-    with Printer(quiet) as printer:
+    with Printer(quiet, progress) as printer:
         if sweep is not None:
             report = optimize_sweep(
                 content, output, options, sweep=Sweep.parse(sweep), film=film, overwrite=overwrite,
@@ -125,6 +126,7 @@ def reconstruct(
     curves: Curves = None,
     json: Json = False,
     quiet: Quiet = False,
+    progress: Progress = "auto",
 ) -> None:
     """Reconstruct a picture from noise so that a layer has the same features, or the same Gram matrices."""
     from segnst.jobs.optimize_film import FilmOptions
@@ -132,6 +134,6 @@ def reconstruct(
 
     settings = replace(settings, what=what, optimization=optimization)
     film = FilmOptions(every, None, gif, mp4, curves, keep_steps=every is not None)
-    with Printer(quiet) as printer:
+    with Printer(quiet, progress) as printer:
         report = reconstruct_file(image, output, settings, film=film, overwrite=overwrite, context=printer.context)
     _tell(report, json, quiet)

@@ -8,12 +8,23 @@ from pathlib import Path
 from typing import Annotated
 
 from segnst.cli.from_settings import like, option
+from segnst.cli.printer import KINDS
 from segnst.config import FILES, RUNNING, Settings
 from segnst.jobs.optimize_settings import OptimizeOptions
 
 Device = Annotated[str, like(Settings, "device")]
 Offline = Annotated[bool, like(Settings, "offline")]
 Quiet = Annotated[bool, option("Print no progress and no summary.", "-q", "--quiet", group=RUNNING)]
+Progress = Annotated[
+    str,
+    option(
+        "How progress is shown on stderr: auto (a bar on a terminal, else lines), bar, lines, json or none.",
+        "--progress",
+        metavar="HOW",
+        group=RUNNING,
+        complete=KINDS,
+    ),
+]
 Json = Annotated[bool, option("Print the figures as JSON instead of a table.", "--json", group=FILES)]
 ReportJson = Annotated[bool, option("Print the report as JSON.", "--json", group=FILES)]
 Overwrite = Annotated[bool, option("Replace an existing output.", "--overwrite", group=FILES)]

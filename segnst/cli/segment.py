@@ -11,7 +11,7 @@ import typer
 
 from segnst.cli.ahead import check_ahead
 from segnst.cli.from_settings import Only, like, option, with_options
-from segnst.cli.options import Quiet, ReportJson
+from segnst.cli.options import Progress, Quiet, ReportJson
 from segnst.cli.printer import Printer, print_json
 from segnst.cli.streams import print_path
 from segnst.config import FILES, WHAT, Settings
@@ -46,6 +46,7 @@ def segment(
     ] = False,
     json: ReportJson = False,
     quiet: Quiet = False,
+    progress: Progress = "auto",
 ) -> None:
     """Write a label map for each frame or photo: a PNG whose pixel values are the indices of the regions.
 
@@ -57,11 +58,12 @@ def segment(
 
     if detect is None and (sam or detector):
         raise UsageError("--sam and --detector need --detect NAMES, such as --detect person,dog --sam.")
-    check_ahead(input)
+    if len(input) == 1:
+        check_ahead(input[0])
     from segnst.jobs.segment import segment_file
     from segnst.jobs.segment_objects import detect_file
 
-    with Printer(quiet) as printer:
+    with Printer(quiet, progress) as printer:
         if detect is not None:
             wanted = DetectSettings(
                 tuple(detect.split(",")), "sam" if sam else "grabcut", detector, source.start, source.end,

@@ -11,7 +11,7 @@ import typer
 
 from segnst.cli.ahead import check_ahead
 from segnst.cli.from_settings import Given, option, with_options
-from segnst.cli.options import Overwrite, Quiet, ReportJson
+from segnst.cli.options import Overwrite, Progress, Quiet, ReportJson
 from segnst.cli.printer import Printer, print_json
 from segnst.cli.streams import print_path
 from segnst.config import FILES, RUNNING, WHAT, Settings, read_plan_file
@@ -59,6 +59,7 @@ def style(
     ] = False,
     json: ReportJson = False,
     quiet: Quiet = False,
+    progress: Progress = "auto",
 ) -> None:
     """Paint the regions of a video or still, each in its own style.
 
@@ -78,7 +79,7 @@ def style(
     from segnst.jobs.preview import preview_sheet, survey
     from segnst.jobs.style import style_file
 
-    with Printer(quiet) as printer:
+    with Printer(quiet, progress) as printer:
         run = printer.context
         if dry_run:
             facts = survey(input, output, settings, overwrite=overwrite, context=run)

@@ -39,6 +39,18 @@ class Stage(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Input(Event):
+    """Another input of several begins.
+
+    number  of this one, from 1;  count  of all, or None where nobody knows how many will come
+    """
+
+    path: Path
+    number: int
+    count: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Frames(Event):
     """Some frames of the current stage are done.
 

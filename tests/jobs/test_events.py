@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import re
 import threading
+import time
 import warnings
 from pathlib import Path
 
@@ -13,7 +16,7 @@ import torch
 from segnst.cli.printer import Printer
 from segnst.config import Settings
 from segnst.errors import Cancelled, SegnstError, SegnstWarning
-from segnst.jobs.events import Context, Event, Frames, Measured, Stage, Step, Thumbnail, Warned
+from segnst.jobs.events import Context, Event, Frames, Input, Measured, Stage, Step, Thumbnail, Warned
 from segnst.jobs.optimize import optimize_file
 from segnst.jobs.optimize_settings import OptimizeOptions
 from segnst.jobs.outputs import folder_for
@@ -173,32 +176,79 @@ def test_steps_are_kept_beside_a_default_output_whose_folder_is_not_there_yet(ru
     assert sorted(p.name for p in Path("results").iterdir()) == ["photo_red.png", "photo_red_steps"]
 
 
+LOSSES = {"size": 64, "total": 3.0, "content": 1.0, "style": 2.0}
+
+
 def test_the_printer_on_a_terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "100")
     with Printer() as printer:
         printer(Stage("frames"))
         printer(Frames(15, 30, 10.0, 90.0))
         printer(Frames(16, 30, 10.0, 80.0))  # not printed, too soon after the last one
-        printer(Warned("a word"))
-    bar = "#" * 15 + "." * 15
-    assert capsys.readouterr().err == f"\r[{bar}] 15/30  10.00 frames/s  1:30 left  \nsegnst: warning: a word\n"
-    losses = {"step": 1, "size": 64, "total": 3.0, "content": 1.0, "style": 2.0}
+        printer(Warned("a [word] of 7"))
+    err = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", capsys.readouterr().err)
+    assert "15/30  10.00 frames/s  1:30 left" in err and "16/30" not in err
+    assert "segnst: warning: a [word] of 7\n" in err
     with Printer() as printer:
-        printer(Step(0, 5, losses, 4.0))
+        printer(Step(0, 5, {"step": 1, **LOSSES}, 4.0))
         printer(Frames(5, 5, 1.0, 0.0))  # not printed, because the line of losses says more
-    assert capsys.readouterr().err == "\rstep 1/5  64 px  total 3  content 1  style 2  0:04 left   \n"
+    err = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", capsys.readouterr().err)
+    assert "step 1/5  64 px  total 3  content 1  style 2  0:04 left" in err and "5/5" not in err
 
 
 def test_the_printer_elsewhere_and_quiet(capsys: pytest.CaptureFixture[str]) -> None:
-    losses = {"size": 64, "total": 3.0, "content": 1.0, "style": 2.0}
     told = [Stage("frames"), Frames(1, 2, 1.0, 1.0), Measured("adam", {"content": 1, "style": 2}, 0.5)]
     for quiet, lines in ((False, 1 + 11 + 1), (True, 1)):
         with Printer(quiet) as printer:
             for event in told:
                 printer(event)
             for step in range(1, 101):
-                printer(Step(0, 100, {"step": step, **losses}, 0.0))
+                printer(Step(0, 100, {"step": step, **LOSSES}, 0.0))
             printer(Warned("a word"))
         err = capsys.readouterr().err.splitlines()
         assert err[-1] == "segnst: warning: a word"
         assert len(err) == lines
+
+
+def test_lines_come_every_few_seconds(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    with Printer(kind="lines") as printer:
+        printer(Input(Path("in/a.mp4"), 2, 3))
+        for done in range(1, 13):
+            now[0] += 1
+            printer(Frames(done, 12, 1.0, 12.0 - done))
+    assert capsys.readouterr().err.splitlines() == [
+        "2/3 a.mp4  5/12  1.00 frames/s  0:07 left",
+        "2/3 a.mp4  10/12  1.00 frames/s  0:02 left",
+        "2/3 a.mp4  12/12  1.00 frames/s  0:00 left",
+    ]
+    with Printer(kind="lines") as printer:
+        printer(Frames(12, 12, 50.0, 0.0))
+    assert capsys.readouterr().err == "", "a short run prints no line"
+
+
+def test_every_event_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    with Printer(kind="json") as printer:
+        for event in (
+            Stage("frames"), Input(Path("a.mp4"), 1, None), Frames(1, 2, 0.5, 2.0), Frames(2, 2, 0.5, 0.0),
+            Step(0, 9, {"step": 1, **LOSSES}, 3.0), Warned("a word"), Thumbnail(0, np.zeros((2, 2, 3), np.uint8)),
+        ):  # fmt: skip
+            printer(event)
+    told = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert [t["event"] for t in told] == ["stage", "input", "frames", "frames", "step", "warned"]
+    assert told[2] == {"event": "frames", "done": 1, "expected": 2, "pace": 0.5, "left": 2.0}
+    assert told[1]["path"] == "a.mp4" and told[4]["losses"]["total"] == 3.0 and told[5]["message"] == "a word"
+
+
+def test_progress_on_the_command_line(run: Run, material: Path) -> None:
+    code, out, err = run("style", material / "clip.mp4", "-s", "original", "-o", "o.mp4", "--progress", "json")
+    assert (code, out) == (0, "o.mp4\n")
+    told = [json.loads(line) for line in err.splitlines() if line.startswith("{")]
+    assert [t["done"] for t in told if t["event"] == "frames"][-1] == 3
+    code, _, err = run("style", material / "clip.mp4", "-s", "original", "-o", "p.mp4", "--progress", "jsn")
+    assert (
+        code == 2 and "--progress must be one of auto, bar, lines, json, none, got 'jsn'. Did you mean 'json'?" in err
+    )
+    assert not Path("p.mp4").exists()
