@@ -30,7 +30,7 @@ class Session:
             ...
 
     plan      one entry, or several, as for ``segnst.style_video``
-    settings  other settings;  options  fields of ``Settings`` that differ: ``Session("roses", stability=0.5)``
+    settings  other settings;  options  fields of ``Settings`` that differ: ``Session("udnie", stability=0.5)``
     regions   names of regions whose masks come with each frame; the plan paints these, and no segmenter is used
 
     ``fps`` (25 by default) says where in time a frame is, for styles that fade from one to another.

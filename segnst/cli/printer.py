@@ -18,6 +18,7 @@ from segnst.errors import UsageError, did_you_mean
 from segnst.jobs.events import (
     Context,
     Event,
+    Failed,
     Frames,
     Input,
     JobReport,
@@ -53,6 +54,8 @@ class Display(ABC):
             self.line(event.message)
         elif isinstance(event, Stage):
             self._steps = False
+        elif isinstance(event, Failed):
+            self.line(f"segnst: {event.path}: {event.message}")
         elif isinstance(event, Measured):
             content, style = event.values["content"], event.values["style"]
             self.line(f"{event.method}: content {content:.3g}  style {style:.3g}  {event.seconds:.1f} s")
@@ -80,10 +83,10 @@ class Display(ABC):
 
 
 class Warnings(Display):
-    """Only warnings."""
+    """Only warnings, and what failed."""
 
     def __call__(self, event: Event) -> None:
-        if isinstance(event, Warned):
+        if isinstance(event, Warned | Failed):
             super().__call__(event)
 
     def frames(self, event: Frames) -> None:

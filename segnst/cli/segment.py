@@ -5,13 +5,14 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from segnst.cli.ahead import check_ahead
+from segnst.cli.batch import tell_batch
 from segnst.cli.from_settings import Only, like, option, with_options
-from segnst.cli.options import Progress, Quiet, ReportJson
+from segnst.cli.options import As, Progress, Quiet, ReportJson, kind_of
 from segnst.cli.printer import Printer, print_json
 from segnst.cli.streams import print_path
 from segnst.config import FILES, WHAT, Settings
@@ -25,7 +26,9 @@ SOURCE = (
 
 @with_options
 def segment(
-    input: Annotated[Path, typer.Argument(metavar="INPUT", help="Video, still, or folder of photos or frames.")],
+    input: Annotated[
+        list[Path], typer.Argument(metavar="INPUT…", help="Videos, stills, and folders of photos or frames.")
+    ],
     output: Annotated[Path, option("Folder for the masks.", "-o", "--output", metavar="DIR", group=FILES)],
     settings: SegmentSettings,
     source: Annotated[Settings, Only(*SOURCE)],
@@ -41,6 +44,7 @@ def segment(
         bool, option("With --detect: draw the masks by SAM instead of GrabCut.", "--sam", group=WHAT)
     ] = False,
     detector: Annotated[str | None, like(DetectSettings, "detector")] = None,
+    kind: As = "photos",
     overwrite: Annotated[
         bool, option("Write into a folder that already has label maps.", "--overwrite", group=FILES)
     ] = False,
@@ -52,14 +56,17 @@ def segment(
 
     An object selected by --box, --point or --foreground is region 1, called object; objects with names follow in
     order. All boxes without a name select one object. The pictures of a folder are separate photos, unless an object is
-    selected; then they are the frames of a video.
+    selected or --as frames is given; then they are the frames of a video. Of several inputs, each gets a folder of
+    its own.
     """
     from segnst.errors import UsageError
 
     if detect is None and (sam or detector):
         raise UsageError("--sam and --detector need --detect NAMES, such as --detect person,dog --sam.")
+    frames = kind_of(kind) == "frames"
     if len(input) == 1:
         check_ahead(input[0])
+    from segnst.jobs.batch import detect_files, segment_files
     from segnst.jobs.segment import segment_file
     from segnst.jobs.segment_objects import detect_file
 
@@ -69,10 +76,21 @@ def segment(
                 tuple(detect.split(",")), "sam" if sam else "grabcut", detector, source.start, source.end,
                 source.max_size, source.device, source.offline, source.deinterlace,
             )  # fmt: skip
-            report = detect_file(input, output, wanted, overwrite=overwrite, context=printer.context)
+        settings = replace(settings, source=source)
+        how: dict[str, Any] = {"overwrite": overwrite, "context": printer.context}
+        if len(input) > 1:
+            batch = (
+                segment_files(input, output, settings, frames=frames, **how)
+                if detect is None
+                else detect_files(input, output, wanted, **how)
+            )
+        elif detect is not None:
+            report = detect_file(input[0], output, wanted, **how)
         else:
-            settings = replace(settings, source=source)
-            report = segment_file(input, output, settings, overwrite=overwrite, context=printer.context)
+            report = segment_file(input[0], output, settings, frames=frames, **how)
+    if len(input) > 1:
+        tell_batch(batch, json=json, quiet=quiet)
+        return
     if json:
         print_json(report)
     elif not quiet:

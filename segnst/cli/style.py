@@ -10,8 +10,9 @@ from typing import Annotated, Any
 import typer
 
 from segnst.cli.ahead import check_ahead
+from segnst.cli.batch import tell_batch
 from segnst.cli.from_settings import Given, option, with_options
-from segnst.cli.options import Overwrite, Progress, Quiet, ReportJson
+from segnst.cli.options import As, Overwrite, Progress, Quiet, ReportJson, kind_of
 from segnst.cli.printer import Printer, print_json
 from segnst.cli.streams import print_path
 from segnst.config import FILES, RUNNING, WHAT, Settings, read_plan_file
@@ -20,9 +21,12 @@ from segnst.jobs.chunks.settings import Spread
 
 @with_options
 def style(
-    input: Annotated[Path, typer.Argument(metavar="INPUT", help="Video, still, or folder of frames.")],
     given: Given[Settings],
     spread: Spread,
+    input: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="INPUT", help="Videos, stills, and folders of frames, photos or films."),
+    ] = None,
     fade: Annotated[
         list[str] | None,
         option(
@@ -40,12 +44,21 @@ def style(
     output: Annotated[
         Path | None,
         option(
-            "Output: mp4, mkv, mov, webm, gif, a still, or a folder. Default: results/<stem>_<styles>.<ext>",
+            "Output: mp4, mkv, mov, webm, gif, a still, or a folder (for several inputs as well). Default: "
+            "results/<stem>_<styles>.<ext>",
             "-o",
             "--output",
             metavar="PATH",
             group=FILES,
         ),
+    ] = None,
+    kind: As = "auto",
+    recursive: Annotated[
+        bool, option("Also style what lies in the folders below.", "--recursive", group=FILES)
+    ] = False,
+    watch: Annotated[
+        Path | None,
+        option("Style what arrives in this folder, until Ctrl-C.", metavar="FOLDER", group=FILES),
     ] = None,
     overwrite: Overwrite = False,
     sheet: Annotated[
@@ -74,19 +87,44 @@ def style(
     settings = replace(settings, styles=settings.styles + tuple(fade or ()))
     if preview < 0:
         raise UsageError(f"--preview must be at least 0 frames, got {preview}.")
-    check_ahead(input, settings.styles, fast=settings.fast)
+    inputs, folders = input or [], kind_of(kind)
+    if bool(inputs) is (watch is not None):
+        raise UsageError("Name what to style: INPUT …, or --watch FOLDER for what will arrive.")
+    # one of several inputs that is missing does not keep the others from being styled
+    check_ahead(inputs[0] if len(inputs) == 1 else Path(), settings.styles, fast=settings.fast)
 
+    from segnst.jobs.batch import style_files, watch_folder
+    from segnst.jobs.inputs import gather, single
     from segnst.jobs.preview import preview_sheet, survey
     from segnst.jobs.style import style_file
 
+    one = None if watch else single(inputs, output, settings, kind=folders, recursive=recursive)
+    if one is None and (dry_run or preview or sheet):
+        if len(inputs) != 1 or sheet:
+            raise UsageError("--dry-run, --preview and --sheet look at one input; name a single one.")
+        one = gather(inputs, kind=folders, recursive=recursive).found[0].path
     with Printer(quiet, progress) as printer:
         run = printer.context
-        if dry_run:
-            facts = survey(input, output, settings, overwrite=overwrite, context=run)
+        if watch is not None:
+            if output is None:
+                raise UsageError("--watch needs -o, a folder for the outputs.")
+            if not quiet:
+                print(f"watching {watch}; Ctrl-C ends", file=sys.stderr, flush=True)
+            batch = watch_folder(watch, output, settings, overwrite=overwrite, context=run)
+        elif one is None:
+            batch = style_files(
+                inputs, output, settings, kind=folders, recursive=recursive, spread=spread, overwrite=overwrite,
+                context=run,
+            )
+        elif dry_run:
+            facts = survey(one, output, settings, overwrite=overwrite, context=run)
         elif preview:
-            shown = preview_sheet(input, output, settings, count=preview, overwrite=overwrite, context=run)
+            shown = preview_sheet(one, output, settings, count=preview, overwrite=overwrite, context=run)
         else:
-            report = style_file(input, output, settings, sheet=sheet, spread=spread, overwrite=overwrite, context=run)
+            report = style_file(one, output, settings, sheet=sheet, spread=spread, overwrite=overwrite, context=run)
+    if one is None:
+        tell_batch(batch, json=json, quiet=quiet)
+        return
     if json:
         print_json(facts if dry_run else shown if preview else report)
     elif dry_run:

@@ -51,6 +51,14 @@ class Input(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Failed(Event):
+    """One input of several could not be styled; ``message`` says why. The others go on."""
+
+    path: Path
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class Frames(Event):
     """Some frames of the current stage are done.
 

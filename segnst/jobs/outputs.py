@@ -44,12 +44,12 @@ def default_output(input_path: str | os.PathLike[str], styles: Sequence[str]) ->
         stem = (path.name or path.resolve().name).replace(".", "_")
         return Path("results") / f"{stem}_{names}"
     suffix = path.suffix.lower()
-    if suffix not in VIDEO_FORMATS and (suffix not in PICTURE_SUFFIXES or _moves(path)):
+    if suffix not in VIDEO_FORMATS and (suffix not in PICTURE_SUFFIXES or moves(path)):
         suffix = ".mp4"
     return Path("results") / f"{path.stem}_{names}{suffix}"
 
 
-def _moves(path: Path) -> bool:
+def moves(path: Path) -> bool:
     """Whether a file with the suffix of a still is an animation, as WebP and PNG files can be."""
     try:
         with path.open("rb") as file:
@@ -115,6 +115,12 @@ def given_files(settings: Settings) -> tuple[str, ...]:
     weights += [*styles, *(style.rpartition(":")[0] for style in styles)]
     # a folder that happens to have the name of a style is no checkpoint
     return (*(each for each in named if each), *(each for each in weights if Path(each).suffix or os.sep in each))
+
+
+def looks_into_input(settings: Settings) -> bool:
+    """Whether the models depend on the input: on what is pointed at, on masks of its frames, or on a refinement."""
+    given = (settings.masks, settings.masks_override, settings.foreground, *settings.box, *settings.point)
+    return any(given) or settings.segmenter.startswith("files:") or settings.refine > 0
 
 
 @contextmanager

@@ -88,11 +88,13 @@ def style_file(
     spread: Spread = Spread(),
     overwrite: bool = False,
     context: Context | None = None,
+    parts: Parts | None = None,
 ) -> Report:
     """Style a video, a still or a folder of frames.
 
     output  None: ``results/<stem>_<styles>.<ext>``;  sheet  PNG for a contact sheet of source and result, or None
     spread  whether a journal of what is done is kept. What is in it stays when the run fails
+    parts   what ``build(settings)`` made, for a caller that styles several inputs; None: it is built here
 
     Raises PlanError, UsageError, InputError, OutputError, WeightsError, ResourceError, Cancelled; in each case, nothing
     is left behind.
@@ -118,7 +120,8 @@ def style_file(
     reader = open_input(path, settings)
     with reader:
         with context.loading() as said:
-            parts = build(settings, reader)
+            parts = parts or build(settings, reader)
+            parts.pipeline.seconds.clear()
         samples = _Samples() if sheet is not None else None
         with folder_for(target):
             writer = open_writer(

@@ -26,7 +26,7 @@ from segnst.video.geometry import Orientation, exif_orientation
 from segnst.video.guard import reading
 from segnst.video.heif import is_heic, transforms, turned
 
-_FRAME_SUFFIXES = PICTURE_SUFFIXES | {".jp2", ".pgm", ".ppm", ".pnm", ".avif"}
+FRAME_SUFFIXES = PICTURE_SUFFIXES | {".jp2", ".pgm", ".ppm", ".pnm", ".avif"}
 MASK_SUFFIX = "_mask.png"
 _CODECS = {b"\x89PNG": "png", b"\xff\xd8\xff": "jpeg", b"II*\0": "tiff", b"MM\0*": "tiff", b"BM": "bmp"}
 
@@ -177,7 +177,7 @@ def frame_files(folder: Path) -> list[Path]:
         files = [
             path
             for path in folder.iterdir()
-            if path.suffix.lower() in _FRAME_SUFFIXES and not path.name.startswith(".") and path.is_file()
+            if path.suffix.lower() in FRAME_SUFFIXES and not path.name.startswith(".") and path.is_file()
         ]
     if not files:
         raise InputError(f"The folder {folder} holds no pictures.")

@@ -25,6 +25,7 @@ from segnst.catalog import REMOTE
 from segnst.cli.app import app
 from segnst.cli.completion import model_names, plan_entries
 from segnst.export import export_onnx
+from segnst.jobs.batch import segment_files, style_files
 from segnst.jobs.mask_files import FORMATS
 from segnst.jobs.optimize import optimize_file
 from segnst.jobs.optimize_film import FilmOptions
@@ -49,12 +50,12 @@ from tests.conftest import Run
 
 # the functions and dataclasses behind each command; parameters of the same name must have the same default
 BEHIND: dict[str, tuple[Callable[..., Any], ...]] = {
-    "style": (style_file,),
+    "style": (style_file, style_files),
     "optimize": (optimize_file, FilmOptions),
     "reconstruct": (reconstruct_file, FilmOptions),
     "inspect": (inspect_file, edges_file),
     "compare": (compare_files,),
-    "segment": (segment_file, DetectSettings),
+    "segment": (segment_file, segment_files, DetectSettings),
     "train style": (train_style, add_style),
     "train collection": (train_collection,),
     "train segmenter": (train_segmenter, train_from_recipe),
