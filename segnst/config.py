@@ -172,6 +172,9 @@ class Settings:
     )
     deinterlace: bool = setting(False, "Make full frames of interlaced ones before anything else (bwdif).", group=FILES)
     audio: bool = setting(True, "Copy the audio tracks.", group=FILES, options=("--keep-audio/--no-audio",))
+    recipe: bool = setting(
+        True, "Store plan, settings, versions and the weights' hashes in the output, for --plan OUTPUT.", group=FILES
+    )
     device: str = setting(
         "auto", "Where to compute: auto, cpu, cuda, cuda:N or mps.", metavar="NAME", group=RUNNING, complete="device"
     )
@@ -237,6 +240,7 @@ class Options(TypedDict, total=False):
     preset: str | None
     deinterlace: bool
     audio: bool
+    recipe: bool
     device: str
     engine: Literal["auto", "torch", "openvino"]
     offline: bool
@@ -264,11 +268,19 @@ def read_plan_file(path: Path) -> dict[str, Any]:
         values = read_toml(path, "plan file")
     except ValueError as error:  # not TOML, not UTF-8, or a number with thousands of digits
         raise PlanError(f"The plan file {path} is not TOML: {first_line(error)}.") from error
+    return checked_values(values, str(path))
+
+
+def checked_values(values: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """The settings that a file holds, with lists as tuples. Raises PlanError for what is unknown or of a wrong kind.
+
+    where  what the messages call the file
+    """
     fields = {f.name: f for f in dataclasses.fields(Settings)}
     for key, value in values.items():
         if key not in fields:
             near = did_you_mean(key[:100], fields)
-            raise PlanError(f"{path}: there is no setting '{short(key)}'.{near} Known: {', '.join(fields)}.")
+            raise PlanError(f"{where}: there is no setting '{short(key)}'.{near} Known: {', '.join(fields)}.")
         kind = str(fields[key].type)
         if "tuple" in kind:
             good = isinstance(value, list) and all(isinstance(v, str) for v in value)
@@ -281,9 +293,9 @@ def read_plan_file(path: Path) -> dict[str, Any]:
         else:
             good = isinstance(value, str)
         if good and isinstance(value, int | float) and not abs(value) <= MAX_NUMBER:
-            raise PlanError(f"{path}: the setting '{key}' must be a finite number of at most {MAX_NUMBER:g}.")
+            raise PlanError(f"{where}: the setting '{key}' must be a finite number of at most {MAX_NUMBER:g}.")
         if good and any("\0" in text for text in (value if isinstance(value, list) else [str(value)])):
-            raise PlanError(f"{path}: the setting '{key}' must not contain a NUL character.")
+            raise PlanError(f"{where}: the setting '{key}' must not contain a NUL character.")
         if not good:
-            raise PlanError(f"{path}: the setting '{key}' must be {kind.replace(' | None', '')}, got {short(value)}.")
+            raise PlanError(f"{where}: the setting '{key}' must be {kind.replace(' | None', '')}, got {short(value)}.")
     return {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}

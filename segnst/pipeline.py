@@ -46,6 +46,7 @@ class Styled:
 
     rgb: Tensor  # [1,3,H,W]
     painted: Tensor  # before stabilizing
+    cover: Tensor  # what the layers lay over the source, each where its mask is
     masks: LayerMasks | None
     motion: Motion | None
     cut: bool
@@ -76,6 +77,22 @@ def plan_regions(plan: Plan, segmenter: AnySegmenter) -> tuple[tuple[Region, ...
     return tuple(layers)
 
 
+def covering(rgb: Tensor, steady: Tensor, masks: LayerMasks | None, keep_colors: Sequence[bool]) -> Tensor:
+    """The stabilized paint with the source's colors where a layer keeps them. All [T,3,H,W] in [0,1]."""
+    if not any(keep_colors):
+        return steady
+    luma = rgb.new_tensor(LUMA).view(1, 3, 1, 1)
+    gray = (rgb + ((steady - rgb) * luma).sum(1, keepdim=True)).clamp(0, 1)
+    return steady + _by_layer([float(k) for k in keep_colors], masks) * (gray - steady)
+
+
+def _by_layer(values: Sequence[float], masks: LayerMasks | None) -> Tensor | float:
+    """The mean of a value of each layer, weighted by the masks, at each pixel."""
+    if masks is None:
+        return values[0]
+    return (masks.soft * masks.soft.new_tensor(values).view(1, -1, 1, 1)).sum(1, keepdim=True)
+
+
 def compose(
     rgb: Tensor, steady: Tensor, masks: LayerMasks | None, amounts: Sequence[float], keep_colors: Sequence[bool] = ()
 ) -> Tensor:
@@ -85,17 +102,7 @@ def compose(
     An amount of 0 gives the source's pixels exactly. ``keep_colors`` says for each layer whether only its luminance is
     painted.
     """
-
-    def by_layer(values: Sequence[float]) -> Tensor | float:
-        if masks is None:
-            return values[0]
-        return (masks.soft * masks.soft.new_tensor(values).view(1, -1, 1, 1)).sum(1, keepdim=True)
-
-    if any(keep_colors):
-        luma = rgb.new_tensor(LUMA).view(1, 3, 1, 1)
-        gray = (rgb + ((steady - rgb) * luma).sum(1, keepdim=True)).clamp(0, 1)
-        steady = steady + by_layer([float(k) for k in keep_colors]) * (gray - steady)
-    return rgb + by_layer(amounts) * (steady - rgb)
+    return rgb + _by_layer(amounts, masks) * (covering(rgb, steady, masks, keep_colors) - rgb)
 
 
 def layers_that_keep_colors(plan: Plan, everywhere: bool, regions: Sequence[str]) -> tuple[bool, ...]:
@@ -112,8 +119,13 @@ def layers_that_keep_colors(plan: Plan, everywhere: bool, regions: Sequence[str]
     return tuple(everywhere or bool(set(regions) & set(e.regions)) for e in plan.entries)
 
 
+Listener = Callable[[Tensor, Styled, int], None]  # source [1,3,H,W], the frame after each stage, pts
+
+
 class Pipeline:
     """Styles frames one after another. It keeps no state of the clip (see ``State``); ``seconds`` sums up each stage.
+
+    ``listener`` may be set to something that takes every frame of a clip with its stages, in order.
 
     segmenter   None when the plan is one whole-frame style
     flow, stabilizer   None for no stabilization
@@ -139,6 +151,7 @@ class Pipeline:
         self.idle = all(e.original or e.strength == 0 for e in plan.entries)  # nothing to paint anywhere
         self.seconds: dict[str, float] = defaultdict(float)
         self.clock: Callable[[], float] = time.perf_counter  # what ``seconds`` are measured with
+        self.listener: Listener | None = None
 
     @contextmanager
     def _stage(self, name: str) -> Iterator[None]:
@@ -169,7 +182,7 @@ class Pipeline:
         """
         rgb = rgb.to(self.device)
         if self.idle:
-            return Styled(rgb, rgb, None, None, False), state
+            return Styled(rgb, rgb, rgb, None, None, False), state
         with self._stage("cuts"):
             cut, scene = is_cut(rgb, state.scene)
         if cut:
@@ -189,9 +202,10 @@ class Pipeline:
             with self._stage("stabilize"):
                 steady, carry = self.stabilizer(painted, motion, carry)
         with self._stage("compose"):
-            result = compose(rgb, steady, masks, self.stylizer.amounts, self.keep_colors)
+            cover = covering(rgb, steady, masks, self.keep_colors)
+            result = compose(rgb, cover, masks, self.stylizer.amounts)
         state = replace(state, previous=rgb, stylizer=style_carry, stabilizer=carry)
-        return Styled(result, painted, masks, motion, cut), state
+        return Styled(result, painted, cover, masks, motion, cut), state
 
     def __call__(self, clip: Clip, state: State) -> tuple[Clip, State]:
         """A run of frames and the state before it -> the same frames styled and the state after it."""
@@ -200,6 +214,8 @@ class Pipeline:
             at = float(pts * clip.time_base)
             state = replace(state, began=at) if state.began is None else state
             styled, state = self.frame(rgb, state, at - (state.began or 0.0))
+            if self.listener is not None:
+                self.listener(rgb, styled, pts)
             frames.append(styled.rgb.cpu())
         return replace(clip, rgb=torch.cat(frames)), state
 

@@ -15,7 +15,7 @@ from segnst.cli.from_settings import Given, option, with_options
 from segnst.cli.options import As, Overwrite, Progress, Quiet, ReportJson, kind_of
 from segnst.cli.printer import Printer, print_json
 from segnst.cli.streams import print_path
-from segnst.config import FILES, RUNNING, WHAT, Settings, read_plan_file
+from segnst.config import FILES, RUNNING, WHAT, Settings
 from segnst.jobs.chunks.settings import Spread
 
 
@@ -38,7 +38,10 @@ def style(
     plan: Annotated[
         Path | None,
         option(
-            "Plan file (TOML) with settings; options on the command line take precedence.", metavar="FILE", group=WHAT
+            "Plan file (TOML) with settings, or a film or picture that segnst made, whose recipe is repeated; options "
+            "on the command line take precedence.",
+            metavar="FILE",
+            group=WHAT,
         ),
     ] = None,
     output: Annotated[
@@ -61,6 +64,24 @@ def style(
         option("Style what arrives in this folder, until Ctrl-C.", metavar="FOLDER", group=FILES),
     ] = None,
     overwrite: Overwrite = False,
+    layers: Annotated[
+        Path | None,
+        option(
+            "Also write each layer with its alpha, for compositors: a folder of PNGs, or x.mov (ProRes 4444), x.mkv "
+            "(FFV1) or x.exr (multilayer EXR).",
+            metavar="PATH",
+            group=FILES,
+        ),
+    ] = None,
+    alpha: Annotated[
+        str | None,
+        option(
+            "With --layers: straight (default) or premultiplied (default of EXR).",
+            metavar="KIND",
+            group=FILES,
+            complete=("straight", "premultiplied"),
+        ),
+    ] = None,
     sheet: Annotated[
         Path | None, option("Also write a contact sheet of the output (PNG).", metavar="FILE", group=FILES)
     ] = None,
@@ -83,7 +104,12 @@ def style(
     """
     from segnst.errors import UsageError
 
-    settings = given.build(read_plan_file(plan) if plan is not None else None)
+    repeats = None
+    if plan is not None:
+        from segnst.recipe import read_plan
+
+        repeats = read_plan(plan)
+    settings = given.build(repeats.settings if repeats else None)
     settings = replace(settings, styles=settings.styles + tuple(fade or ()))
     if preview < 0:
         raise UsageError(f"--preview must be at least 0 frames, got {preview}.")
@@ -95,13 +121,14 @@ def style(
 
     from segnst.jobs.batch import style_files, watch_folder
     from segnst.jobs.inputs import gather, single
+    from segnst.jobs.layers import straight_or_not
     from segnst.jobs.preview import preview_sheet, survey
     from segnst.jobs.style import style_file
 
     one = None if watch else single(inputs, output, settings, kind=folders, recursive=recursive)
-    if one is None and (dry_run or preview or sheet):
-        if len(inputs) != 1 or sheet:
-            raise UsageError("--dry-run, --preview and --sheet look at one input; name a single one.")
+    if one is None and (dry_run or preview or sheet or layers):
+        if len(inputs) != 1 or sheet or layers:
+            raise UsageError("--dry-run, --preview, --sheet and --layers look at one input; name a single one.")
         one = gather(inputs, kind=folders, recursive=recursive).found[0].path
     with Printer(quiet, progress) as printer:
         run = printer.context
@@ -110,18 +137,28 @@ def style(
                 raise UsageError("--watch needs -o, a folder for the outputs.")
             if not quiet:
                 print(f"watching {watch}; Ctrl-C ends", file=sys.stderr, flush=True)
-            batch = watch_folder(watch, output, settings, overwrite=overwrite, context=run)
+            batch = watch_folder(watch, output, settings, overwrite=overwrite, context=run, repeats=repeats)
         elif one is None:
             batch = style_files(
-                inputs, output, settings, kind=folders, recursive=recursive, spread=spread, overwrite=overwrite,
+                inputs,
+                output,
+                settings,
+                kind=folders,
+                recursive=recursive,
+                spread=spread,
+                overwrite=overwrite,
                 context=run,
+                repeats=repeats,
             )
         elif dry_run:
             facts = survey(one, output, settings, overwrite=overwrite, context=run)
         elif preview:
             shown = preview_sheet(one, output, settings, count=preview, overwrite=overwrite, context=run)
         else:
-            report = style_file(one, output, settings, sheet=sheet, spread=spread, overwrite=overwrite, context=run)
+            report = style_file(
+                one, output, settings, sheet=sheet, layers=layers, alpha=straight_or_not(alpha, layers), spread=spread,
+                overwrite=overwrite, context=run, repeats=repeats,
+            )  # fmt: skip
     if one is None:
         tell_batch(batch, json=json, quiet=quiet)
         return
@@ -137,8 +174,9 @@ def style(
         per_frame = ", ".join(f"{name} {1000 * seconds:.0f}" for name, seconds in report.stages.items())
         print(f"{report.frames} frames in {report.seconds:.1f} s (ms a frame: {per_frame})", file=sys.stderr)
         print_path(report.output)
-        if sheet:
-            print_path(sheet)
+        for more in (sheet, layers):
+            if more:
+                print_path(more)
 
 
 def _readable(facts: dict[str, Any]) -> str:

@@ -21,6 +21,7 @@ from segnst.jobs.segment_objects import detect_file
 from segnst.jobs.segment_settings import DetectSettings, SegmentSettings
 from segnst.jobs.style import style_file
 from segnst.plan import parse_plan
+from segnst.recipe import Recipe
 from segnst.segmentation.from_settings import segmenter_for
 from segnst.untrusted import is_folder
 from segnst.video.guard import reading
@@ -125,10 +126,15 @@ def _load(settings: Settings, context: Context) -> Parts | None:
 
 
 def _styling(
-    settings: Settings, parts: Parts | None, overwrite: bool, context: Context, spread: Spread = Spread()
+    settings: Settings,
+    parts: Parts | None,
+    overwrite: bool,
+    context: Context,
+    repeats: Recipe | None = None,
+    spread: Spread = Spread(),
 ) -> Job:
     return lambda path, target: style_file(
-        path, target, settings, spread=spread, overwrite=overwrite, context=context, parts=parts
+        path, target, settings, spread=spread, overwrite=overwrite, context=context, parts=parts, repeats=repeats
     )
 
 
@@ -147,6 +153,7 @@ def style_files(
     spread: Spread = Spread(),
     overwrite: bool = False,
     context: Context | None = None,
+    repeats: Recipe | None = None,
 ) -> BatchReport:
     """Style films, stills and folders, each into a file of its own.
 
@@ -154,6 +161,7 @@ def style_files(
     kind       whether the pictures of a folder are photos or the frames of one film (``segnst.jobs.inputs.gather``)
     recursive  also style what lies in the folders below
     spread     whether a journal of each output is kept
+    repeats    the recipe that the settings come from
 
     Raises UsageError, PlanError, InputError, OutputError, WeightsError for what concerns all inputs, before the first
     one; and Cancelled. What concerns one input is in its row of the report.
@@ -167,7 +175,8 @@ def style_files(
         context.warn(warning)
     made = targets(inputs.found, folder, styles)
     parts = None if spread.wanted else _load(settings, context)
-    rows = one_after_another(inputs.found, made, _styling(settings, parts, overwrite, context, spread), context)
+    job = _styling(settings, parts, overwrite, context, repeats, spread)
+    rows = one_after_another(inputs.found, made, job, context)
     return BatchReport.of(folder, rows, context, **_summary(settings, parts))
 
 
@@ -193,7 +202,7 @@ def segment_files(
 
     def job(path: Path, target: Path) -> SegmentReport:
         return segment_file(
-            path, target, settings, frames=frames, overwrite=overwrite, context=context, segmenter=segmenter
+            path, target, settings, frames=frames, overwrite=overwrite, context=context, loaded=segmenter
         )
 
     return BatchReport.of(Path(output), one_after_another(found, made, job, context), context)
@@ -239,6 +248,7 @@ def watch_folder(
     overwrite: bool = False,
     pause: float = 1.0,
     context: Context | None = None,
+    repeats: Recipe | None = None,
 ) -> BatchReport:
     """Style every film and still that is or arrives in a folder, until ``context`` is cancelled.
 
@@ -257,7 +267,7 @@ def watch_folder(
         raise OutputError(f"The output {folder} is the folder that is watched; choose another.")
     parse_plan(settings.styles)
     parts = _load(settings, context)
-    job = _styling(settings, parts, overwrite, context)
+    job = _styling(settings, parts, overwrite, context, repeats)
     rows: list[Row] = []
     try:
         for number, path in enumerate(_arrivals(source, folder, overwrite, pause, context), 1):

@@ -82,14 +82,14 @@ def segment_file(
     frames: bool = False,
     overwrite: bool = False,
     context: Context | None = None,
-    segmenter: AnySegmenter | None = None,
+    loaded: AnySegmenter | None = None,
 ) -> SegmentReport:
     """Write the masks of a video, a still or a folder of photos into the folder ``output``.
 
     The photos of a folder are segmented independently, unless they are said to be ``frames`` of one film, or there are
     selections or masks from files; then they are read as a sequence.
 
-    segmenter  the one that the settings name, if the caller has loaded it already
+    loaded  the segmenter that the settings name, if the caller has it already
 
     Raises UsageError, PlanError, InputError, OutputError, WeightsError, ResourceError, Cancelled; in each case,
     nothing is left behind.
@@ -111,7 +111,7 @@ def segment_file(
             reader = open_input(path, source)
             opened.enter_context(reader)
         with context.loading() as said:
-            segmenter = segmenter or segmenter_for(source, device, reader)
+            segmenter = loaded or segmenter_for(source, device, reader)
             # photos of a folder have many sizes, for each of which a network would be compiled
             segmenter.use(choose_engine(source.engine, device, frames=reader.frames_expected if reader else 0))
             if settings.check is not None:

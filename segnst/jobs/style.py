@@ -12,12 +12,15 @@ from torch import Tensor
 
 from segnst.assembly import Parts, build, memory_advice, versions, weights_used
 from segnst.config import Options, Settings, with_options
+from segnst.errors import UsageError
 from segnst.jobs.chunks.settings import Spread
 from segnst.jobs.events import Context, Event, Frames, JobReport, Listener, Stage
+from segnst.jobs.layers import Alpha, check_layers, layer_files
 from segnst.jobs.outputs import check_apart, folder_for, given_files, open_input, output_path
 from segnst.jobs.refine import refine_pictures
 from segnst.pipeline import State
 from segnst.plan import parse_plan
+from segnst.recipe import Recipe, recipe_of
 from segnst.sheet import write_sheet
 from segnst.video.paths import check_output
 from segnst.video.read import Reader, open_reader
@@ -88,13 +91,18 @@ def style_file(
     spread: Spread = Spread(),
     overwrite: bool = False,
     context: Context | None = None,
+    layers: str | Path | None = None,
+    alpha: Alpha | None = None,
     parts: Parts | None = None,
+    repeats: Recipe | None = None,
 ) -> Report:
     """Style a video, a still or a folder of frames.
 
     output  None: ``results/<stem>_<styles>.<ext>``;  sheet  PNG for a contact sheet of source and result, or None
     spread  whether a journal of what is done is kept. What is in it stays when the run fails
+    layers  also write each layer with its alpha, as ``segnst.jobs.layers`` says;  alpha  straight or premultiplied
     parts   what ``build(settings)`` made, for a caller that styles several inputs; None: it is built here
+    repeats the recipe that the settings come from; weights that differ from its own are a warning
 
     Raises PlanError, UsageError, InputError, OutputError, WeightsError, ResourceError, Cancelled; in each case, nothing
     is left behind.
@@ -105,12 +113,18 @@ def style_file(
     target = output_path(path, output, styles, overwrite=overwrite)
     if sheet is not None:
         check_output(sheet, path, overwrite=overwrite)
-    check_apart({"--output": target, "--sheet": sheet}, given_files(settings))
+    check_apart({"--output": target, "--sheet": sheet, "--layers": layers}, given_files(settings))
+    check_layers(layers, path, overwrite=overwrite)
     refine_pictures(path, settings, context)
     if spread.wanted:
         from segnst.jobs.chunks.run import style_in_chunks
 
+        if layers is not None:
+            raise UsageError("--layers are written in one go; leave out --resume.")
         report = style_in_chunks(path, target, settings, spread, overwrite=overwrite, context=context)
+        for warning in repeats.differences(report.weights) if repeats is not None else []:
+            report.warnings.append(warning)
+            context.warn(warning)
         if sheet is not None:
             context.tell(Stage("draw the contact sheet"))
             _sheet_of(path, report.output, settings).write(Path(sheet), replace=overwrite)
@@ -122,6 +136,10 @@ def style_file(
         with context.loading() as said:
             parts = parts or build(settings, reader)
             parts.pipeline.seconds.clear()
+        used = weights_used(parts)
+        said += repeats.differences(used) if repeats is not None else []
+        for warning in said:
+            context.warn(warning)
         samples = _Samples() if sheet is not None else None
         with folder_for(target):
             writer = open_writer(
@@ -132,9 +150,11 @@ def style_file(
                 preset=settings.preset,
                 audio=settings.audio,
                 bit_rate=settings.bits(),
+                recipe=recipe_of(settings, parts) if settings.recipe else None,
                 overwrite=overwrite,
             )
-            frames, state, waited = _frames(parts, reader, writer, samples, context)
+            with layer_files(layers, alpha, reader, parts.pipeline, overwrite=overwrite):
+                frames, state, waited = _frames(parts, reader, writer, samples, context)
     if samples and sheet is not None:
         context.tell(Stage("draw the contact sheet"))  # the output is complete, so there is nothing to cancel any more
         samples.write(Path(sheet), replace=overwrite)
@@ -155,7 +175,7 @@ def style_file(
         engine=str(parts.engine),
         warnings=warnings,
         versions=versions(),
-        weights=weights_used(parts),
+        weights=used,
         settings=asdict(settings),
     )
 

@@ -34,6 +34,7 @@ class Encoding:
 
     threads   number of threads of the encoder
     bit_rate  bits per second to aim at instead of a constant quality, or None
+    recipe    text that travels with the output (``segnst.video.inscription``), or None
     """
 
     codec: str | None = None
@@ -41,6 +42,7 @@ class Encoding:
     preset: str | None = None
     threads: int = 1
     bit_rate: int | None = None
+    recipe: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from fractions import Fraction
 from math import lcm
@@ -18,6 +19,7 @@ from segnst.video import color
 from segnst.video.codecs import ODD_SIZES, choose, device_of, repeatable
 from segnst.video.color import FromRGB, matrix_for
 from segnst.video.geometry import scaled_matrix
+from segnst.video.inscription import with_text
 from segnst.video.pace import pace, time_offset
 from segnst.video.read import Reader
 from segnst.video.source import file_name
@@ -50,6 +52,8 @@ class VideoSink:
         audio: bool,
         threads: int = 0,
         bit_rate: int | None = None,
+        recipe: str | None = None,
+        alone: bool = False,
     ) -> None:
         self.warnings: list[str] = []
         self._threads = threads
@@ -57,6 +61,7 @@ class VideoSink:
         self._format = container
         self._reader = reader
         info = reader.info
+        self._metadata = with_text(container_metadata(info, cut=self._is_cut), recipe, container)
         depth = info.bit_depth if info.kind == "video" else 8
         self._encoding = choose(codec, container, info.pixel_format, depth, crf, preset, info.has_alpha, bit_rate)
         self.warnings += self._encoding.warnings
@@ -95,7 +100,7 @@ class VideoSink:
         self._stream: Any = None
         self._output: OutputContainer | None = None
         self._companions: Companions | None = None
-        self._open(audio)
+        self._open([("no", False)] if alone else _attempts(audio))
 
     def _padded(self) -> tuple[tuple[int, int], tuple[int, int]]:
         """The encoded size, and how many columns and rows of it are padding."""
@@ -127,11 +132,11 @@ class VideoSink:
         self._reader.sources.want()
         return Restorer(info.color, info.storage_height, geometry.square)
 
-    def _open(self, audio: bool) -> None:
+    def _open(self, attempts: Sequence[tuple[str, bool]]) -> None:
         """Write the header, with as many of the source's other streams as the container supports."""
         problem: Exception | None = None
         # Some streams are refused only when the header is written, and the error does not say which one.
-        for sound, others in _attempts(audio):
+        for sound, others in attempts:
             try:
                 self._try_open(sound, others)
                 if problem is not None and not (sound != "no" or others):
@@ -162,7 +167,7 @@ class VideoSink:
         reader, info = self._reader, self._reader.info
         output = av.open(file_name(self._path), "w", format=self._format, container_options=self._muxer_options())
         self._output = output
-        output.metadata.update(container_metadata(info, cut=self._is_cut))
+        output.metadata.update(self._metadata)
         warnings: list[str] = []
         companions = None
         if info.kind == "video":
@@ -228,7 +233,7 @@ class VideoSink:
         movie = lcm(scale, *(rate for rate in info.sample_rates if rate))
         options = {"video_track_timescale": str(scale)}
         options["movie_timescale"] = str(movie if movie <= _LARGEST_SCALE else scale)
-        if needs_free_tags(container_metadata(info, cut=self._is_cut)):
+        if needs_free_tags(self._metadata):
             options["movflags"] = "use_metadata_tags"
         return options
 

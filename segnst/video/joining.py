@@ -162,12 +162,12 @@ def open_join_writer(
         with writing(path):
             sink: JoinSink | FolderSink
             if folder:
-                sink = FolderSink(temporary, reader)
+                sink = FolderSink(temporary, reader, recipe=how.recipe)
             else:
                 sink = JoinSink(
                     temporary, container_of(output), reader,
                     codec=how.codec, crf=how.crf, preset=how.preset, audio=audio, threads=how.threads,
-                    bit_rate=how.bit_rate,
+                    bit_rate=how.bit_rate, recipe=how.recipe,
                 )  # fmt: skip
     except BaseException:
         temporaries.remove(temporary)

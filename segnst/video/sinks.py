@@ -17,6 +17,7 @@ from av.filter import Graph
 from segnst.errors import OutputError, UsageError
 from segnst.video import images
 from segnst.video.color import packed_frame
+from segnst.video.inscription import inscribed
 from segnst.video.read import Reader
 from segnst.video.source import file_name
 
@@ -24,11 +25,12 @@ from segnst.video.source import file_name
 class StillSink:
     """Writes one picture. 16 bits, alpha, color profile and EXIF are kept if the format supports them."""
 
-    def __init__(self, temporary: Path, path: Path, reader: Reader) -> None:
+    def __init__(self, temporary: Path, path: Path, reader: Reader, recipe: str | None = None) -> None:
         self.warnings: list[str] = []
         self._temporary = temporary
         self._path = path
         self._reader = reader
+        self._recipe = recipe
         self._done = False
 
     def write(self, rgb: torch.Tensor, pts: int, duration: int) -> None:
@@ -48,7 +50,8 @@ class StillSink:
             self.warnings.append(f"{suffix[1:]} cannot store transparency; it was dropped.")
         if info.bit_depth > 8 and suffix not in (".png", ".tif", ".tiff"):
             self.warnings.append(f"{suffix[1:]} stores 8 bits; the {info.bit_depth} bits of the input were reduced.")
-        self._temporary.write_bytes(_encoded(rgb, suffix, info.bit_depth > 8, exif, icc))
+        data = _encoded(rgb, suffix, info.bit_depth > 8, exif, icc)
+        self._temporary.write_bytes(inscribed(data, self._recipe))
 
     def finish(self) -> None:
         pass
@@ -63,9 +66,10 @@ class FolderSink:
     before  number of frames of the film that come before those that are written here
     """
 
-    def __init__(self, temporary: Path, reader: Reader, before: int = 0) -> None:
+    def __init__(self, temporary: Path, reader: Reader, before: int = 0, recipe: str | None = None) -> None:
         self.warnings: list[str] = []
         self._folder = temporary
+        self._recipe = recipe
         self._deep = reader.info.bit_depth > 8
         self._count = before
         info = reader.info
@@ -78,7 +82,8 @@ class FolderSink:
         del duration
         self._count += 1
         stem = self._names[pts] if self._names else f"frame_{self._count:06d}"
-        (self._folder / f"{stem}.png").write_bytes(_encoded(rgb, ".png", self._deep, b"", b""))
+        data = inscribed(_encoded(rgb, ".png", self._deep, b"", b""), self._recipe)
+        (self._folder / f"{stem}.png").write_bytes(data)
 
     def finish(self) -> None:
         pass

@@ -174,6 +174,8 @@ def open_writer(
     preset: str | None = None,
     audio: bool = True,
     bit_rate: int | None = None,
+    recipe: str | None = None,
+    alone: bool = False,
     overwrite: bool = False,
     threaded: bool = True,
 ) -> Writer:
@@ -184,6 +186,8 @@ def open_writer(
     crf       quality, lower is better; preset  ultrafast … placebo, or the encoder's own number
     audio     keep the sound
     bit_rate  bits per second of the picture to aim at instead of a constant quality
+    recipe    text that travels with the output (``segnst.video.inscription``), or None
+    alone     the picture only, without any other stream of the source
     threaded  encode in a thread
 
     Raises OutputError (see :func:`check_output`; also encoders that refuse the picture), UsageError
@@ -201,14 +205,14 @@ def open_writer(
     try:
         with writing(path):
             if is_folder_output(output):
-                sink = FolderSink(temporary, reader)
+                sink = FolderSink(temporary, reader, recipe=recipe)
             elif suffix in PICTURE_SUFFIXES:
                 if info.kind != "image" and reader.frames_expected not in (None, 1):
                     raise OutputError(
                         f"{path} holds one picture, but {info.path} has {reader.frames_expected} frames; "
                         "name a video or a folder instead."
                     )
-                sink = StillSink(temporary, path, reader)
+                sink = StillSink(temporary, path, reader, recipe)
             elif suffix == ".gif":
                 sink = GifSink(temporary, reader, codec)
             else:
@@ -221,6 +225,8 @@ def open_writer(
                     preset=preset,
                     audio=audio,
                     bit_rate=bit_rate,
+                    recipe=recipe,
+                    alone=alone,
                 )
     except BaseException:
         temporaries.remove(temporary)

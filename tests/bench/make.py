@@ -35,7 +35,7 @@ def pair(flow: Tensor) -> Pair:
 
 
 def sample(number: int, rgb: Tensor, painted: Tensor, motion: Motion | None = None, *, cut: bool = False) -> Sample:
-    return Sample(number, rgb, painted, Styled(painted, painted, None, motion, cut))
+    return Sample(number, rgb, painted, Styled(painted, painted, painted, None, motion, cut))
 
 
 def write_truth(folder: Path, flows: list[np.ndarray], masks: list[np.ndarray], cuts: tuple[int, ...] = ()) -> None:

@@ -141,7 +141,7 @@ def test_a_contact_sheet_beside_the_output(run: Run, material: Path) -> None:
         (["empty.mp4", "-s", "original"], "empty.mp4", 1),
         (["header.mp4", "-s", "original"], "header.mp4", 1),
         (["nothing", "-s", "original"], "nothing", 1),
-        (["mixed", "-s", "original"], "must have one size", 1),
+        (["mixed", "-s", "original", "--as", "frames"], "must have one size", 1),
         (["{clip}", "-s", "original", "-o", "no/where.mp4"], "does not exist", 1),
         (["{clip}", "-s", "original", "-o", "text.mp4"], "exists already", 1),
         (["{clip}", "-s", "original", "-o", "o.xyz"], "suffix", 1),

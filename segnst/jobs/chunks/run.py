@@ -29,6 +29,7 @@ from segnst.jobs.chunks.workers import workers_for
 from segnst.jobs.events import Context
 from segnst.jobs.outputs import folder_for, open_input
 from segnst.jobs.style import Report
+from segnst.recipe import recipe_of
 from segnst.video.chunks import Encoding, container_of
 from segnst.video.joining import open_join_writer
 from segnst.video.paths import is_folder_output
@@ -73,7 +74,8 @@ def style_in_chunks(
                 for number in journal.damaged:
                     context.warn(f"Chunk {number} in the journal {folder} is damaged and is styled again.")
                 threads = int(journal.plan["encoder_threads"])
-                how = Encoding(settings.codec, settings.crf, settings.preset, threads, settings.bits())
+                recipe = recipe_of(settings, parts) if settings.recipe else None
+                how = Encoding(settings.codec, settings.crf, settings.preset, threads, settings.bits(), recipe)
                 with memory_advice(f"{reader.width}x{reader.height}"):
                     if journal.plan["apart"]:
                         work = Work(path, target, settings, how, journal.plan)

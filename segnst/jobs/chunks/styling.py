@@ -20,7 +20,7 @@ from segnst.style.stylizer import StylizerCarry
 from segnst.types import Clip
 from segnst.video.chunks import ChunkWriter, Encoding, Packets, Place, open_chunk_writer
 from segnst.video.paths import is_folder_output
-from segnst.video.read import open_reader
+from segnst.video.read import Reader
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +48,7 @@ class ChunkStyler:
         cv2.setNumThreads(int(work.plan["opencv_threads"]))
         settings = work.settings
         self._work = work
-        self._reader = open_reader(
-            work.source, start=settings.start, end=settings.end, max_size=settings.max_size, fps=settings.fps
-        )
+        self._reader = open_input(work.source, settings)
         self._parts = build(settings, self._reader)
         if not is_folder_output(work.output):
             self._reader.sources.want()
