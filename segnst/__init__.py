@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from segnst.pipeline import Pipeline, State
     from segnst.plan import Plan, parse_plan
     from segnst.session import Session
+    from segnst.steadier import Steadier
     from segnst.types import Clip, LayerMasks, Motion, Region
 
 _WHERE = {
@@ -31,6 +32,7 @@ _WHERE = {
     "Report": "jobs.style",
     "build": "assembly",
     "Session": "session",
+    "Steadier": "steadier",
     "style_video": "jobs.style",
     "Clip": "types",
     "LayerMasks": "types",
@@ -51,6 +53,7 @@ __all__ = [
     "Session",
     "Settings",
     "State",
+    "Steadier",
     "build",
     "parse_plan",
     "style_video",

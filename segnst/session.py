@@ -31,7 +31,8 @@ class Session:
 
     plan      one entry, or several, as for ``segnst.style_video``
     settings  other settings;  options  fields of ``Settings`` that differ: ``Session("udnie", stability=0.5)``
-    regions   names of regions whose masks come with each frame; the plan paints these, and no segmenter is used
+    regions   names of regions whose masks come with each frame; the plan paints these, and no segmenter is used. The
+              masks are taken as they are, unless ``edge`` says otherwise
 
     ``fps`` (25 by default) says where in time a frame is, for styles that fade from one to another.
 
@@ -51,6 +52,8 @@ class Session:
         regions: Sequence[str] = (),
         **options: Unpack[Options],
     ) -> None:
+        if regions and settings is None and "edge" not in options:
+            options = {**options, "edge": "exact"}  # the masks of a caller are as they are meant
         settings = with_options(settings, plan, options)
         for name in _OF_FILES:
             if getattr(settings, name):

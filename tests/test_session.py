@@ -120,7 +120,7 @@ def test_a_result_can_be_part_of_a_graph(session: Session) -> None:
 
 
 def test_masks_come_with_the_frames(tiny: str) -> None:
-    session = Session([f"subject={tiny}"], regions=["subject"], edge="hard", device="cpu")
+    session = Session([f"subject={tiny}"], regions=["subject"], device="cpu")
     left = np.zeros((48, 64), np.uint8)
     left[:, :32] = 255
     for mask in (left, left > 0, torch.from_numpy(left).float() / 255, Image.fromarray(left)):
@@ -131,6 +131,9 @@ def test_masks_come_with_the_frames(tiny: str) -> None:
     assert session.masks is not None and set(session.masks) == {"subject", "background"}
     assert session.masks["subject"].shape == (1, 48, 64)
     assert session.masks["subject"][0, :, :32].min() == 1 and session.masks["subject"][0, :, 32:].max() == 0
+    soft = torch.rand(48, 64, generator=torch.Generator().manual_seed(0))
+    session(BYTES[1], masks={"subject": soft})
+    assert torch.allclose(session.masks["subject"][0], soft, atol=1e-6), "a mask of the caller's is not redrawn"
     session.reset()
     right = np.ascontiguousarray(left[:, ::-1])
     batch = session(BYTES[:2], masks={"subject": np.stack([left, right])})

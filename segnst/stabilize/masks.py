@@ -16,7 +16,7 @@ from segnst.types import Motion, Region
 
 KEEP_SEEN = 0.9  # share of the past in the segmenter's masks, where flow is fully reliable
 KEEP_DRAWN = 0.9  # the same for the masks at the frame's size, after their edges are drawn
-KINDS = ("guided", "feather", "hard", "threshold")
+KINDS = ("guided", "feather", "hard", "threshold", "exact")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,7 @@ class Edge:
     feather:PX   the borders of the hard mask, blurred over PX pixels
     hard         every pixel belongs to its most probable layer
     threshold:X  as hard, but a named region only where its probability is above X (higher: tighter)
+    exact        the masks as they come, neither drawn nor smoothed over time; for masks that are good already
     """
 
     kind: str = "guided"
@@ -34,12 +35,12 @@ class Edge:
 
     @classmethod
     def parse(cls, text: str) -> Edge:
-        """Read ``guided``, ``feather:PX``, ``hard`` or ``threshold:X``. Raises UsageError."""
+        """Read ``guided``, ``feather:PX``, ``hard``, ``threshold:X`` or ``exact``. Raises UsageError."""
         kind, colon, value = text.partition(":")
         if kind not in KINDS:
-            raise UsageError(f"There is no edge '{text}'. Choose guided, feather:PX, hard or threshold:X.")
+            raise UsageError(f"There is no edge '{text}'. Choose guided, feather:PX, hard, threshold:X or exact.")
         if (kind in ("feather", "threshold")) != bool(colon):
-            raise UsageError(f"The edge '{text}' should be guided, feather:PX, hard or threshold:X.")
+            raise UsageError(f"The edge '{text}' should be guided, feather:PX, hard, threshold:X or exact.")
         try:
             number = float(value) if colon else 0.0
         except ValueError:
@@ -96,6 +97,9 @@ def steady_masks(
     soft [1,L,h,w], rgb [1,3,H,W] -> ([1,L,H,W] summing to 1 over L, carry). The second smoothing removes the jitter of
     edges that follow the noise of each frame; hard edges skip it, because it would soften them.
     """
+    if edge.kind == "exact":
+        drawn = draw_edges(soft, rgb, edge)
+        return drawn, MaskCarry(soft, drawn)
     soft = smooth(soft, carry.soft if carry else None, motion, KEEP_SEEN)
     drawn = draw_edges(soft, rgb, edge)
     if carry and edge.kind in ("guided", "feather"):

@@ -98,7 +98,7 @@ def test_films_of_layers_have_the_times_of_the_source(clip: Path, tmp_path: Path
 
     assert times(tmp_path / "x_1_background.mov") == times(tmp_path / "o.mp4")
     with av.open(str(tmp_path / "x_2_cluster2.mov")) as film:
-        assert film.streams.video[0].codec_context.pix_fmt == "yuva444p10le"
+        assert film.streams.video[0].codec_context.pix_fmt.startswith("yuva444p")
 
 
 def test_layers_of_a_still_and_of_a_whole_frame(tmp_path: Path) -> None:
