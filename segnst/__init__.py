@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from segnst.assembly import build
     from segnst.config import Settings
     from segnst.errors import SegnstError
+    from segnst.jobs.batch import style_files
     from segnst.jobs.style import Report, style_video
     from segnst.pipeline import Pipeline, State
     from segnst.plan import Plan, parse_plan
@@ -33,6 +34,7 @@ _WHERE = {
     "build": "assembly",
     "Session": "session",
     "Steadier": "steadier",
+    "style_files": "jobs.batch",
     "style_video": "jobs.style",
     "Clip": "types",
     "LayerMasks": "types",
@@ -56,6 +58,7 @@ __all__ = [
     "Steadier",
     "build",
     "parse_plan",
+    "style_files",
     "style_video",
 ]
 

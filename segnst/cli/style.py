@@ -133,8 +133,8 @@ def style(
     with Printer(quiet, progress) as printer:
         run = printer.context
         if watch is not None:
-            if output is None:
-                raise UsageError("--watch needs -o, a folder for the outputs.")
+            if output is None or recursive:
+                raise UsageError("--watch needs -o, a folder for the outputs, and looks into one folder only.")
             if not quiet:
                 print(f"watching {watch}; Ctrl-C ends", file=sys.stderr, flush=True)
             batch = watch_folder(watch, output, settings, overwrite=overwrite, context=run, repeats=repeats)

@@ -15,8 +15,9 @@ from segnst.config import Options, Settings, with_options
 from segnst.errors import UsageError
 from segnst.jobs.chunks.settings import Spread
 from segnst.jobs.events import Context, Event, Frames, JobReport, Listener, Stage
+from segnst.jobs.inputs import are_frames, pictures_and_films
 from segnst.jobs.layers import Alpha, check_layers, layer_files
-from segnst.jobs.outputs import check_apart, folder_for, given_files, open_input, output_path
+from segnst.jobs.outputs import check_apart, folder_for, given_files, looks_into_input, open_input, output_path
 from segnst.jobs.refine import refine_pictures
 from segnst.pipeline import State
 from segnst.plan import parse_plan
@@ -240,4 +241,10 @@ def style_video(
             listener(event)
 
     context = Context(hear)
-    return style_file(path, out, settings, sheet=sheet, spread=spread, overwrite=overwrite, context=context)
+    report = style_file(path, out, settings, sheet=sheet, spread=spread, overwrite=overwrite, context=context)
+    if Path(path).is_dir() and not looks_into_input(settings) and not are_frames(pictures_and_films(Path(path))[0])[0]:
+        report.warnings.append(
+            f"The pictures of {path} were styled as the frames of one film. If they are photos, use segnst.style_files."
+        )
+        context.warn(report.warnings[-1])
+    return report

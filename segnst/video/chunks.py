@@ -193,7 +193,7 @@ def open_chunk_writer(path: Path, output: Path, reader: Reader, how: Encoding, p
     try:
         with writing(path):
             if folder:
-                sink: PacketSink | FolderSink = FolderSink(temporary, reader, place.before)
+                sink: PacketSink | FolderSink = FolderSink(temporary, reader, place.before, how.recipe)
             else:
                 sink = PacketSink(temporary, container_of(output), reader, how, place)
     except BaseException:

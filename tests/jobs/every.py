@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from segnst.config import Settings
+from segnst.jobs.batch import segment_files, style_files
 from segnst.jobs.optimize import optimize_file
 from segnst.jobs.optimize_film import FilmOptions
 from segnst.jobs.optimize_settings import OptimizeOptions
@@ -37,6 +38,7 @@ class Task:
     """A job with its input and settings, and the command line that does the same.
 
     output   a name for the output;  default  whether the job chooses a name itself if none is given
+    keeps    whether what was complete stays when the job is cancelled, because it makes several outputs
     command  the arguments of the command line, without the output
     """
 
@@ -47,6 +49,7 @@ class Task:
     command: Command
     more: dict[str, Any] = field(default_factory=dict)
     default: bool = True
+    keeps: bool = False
 
     def __call__(self, material: Path, output: str | Path | None, **context: Any) -> Any:
         return self.job(self.input(material), output, self.settings(material), **self.more, **context)
@@ -106,6 +109,19 @@ TASKS = {
     "style": Task(style_file, _clip, _style, "o.mp4", _styling()),
     "style with a sheet": Task(
         style_file, _clip, _style, "o.mp4", _styling("--sheet", "s.png"), {"sheet": Path("s.png")}
+    ),
+    "style with layers": Task(
+        style_file, _clip, _style, "o.mp4", _styling("--layers", "x.mkv"), {"layers": Path("x.mkv")}
+    ),
+    "batch": Task(
+        style_files, lambda m: [m / "clip.mp4", m / "photo.png"], _style, "out",
+        lambda m: ["style", m / "clip.mp4", m / "photo.png", "-s", tiny_style(m), "--device", "cpu"], keeps=True,
+    ),
+    "segment several": Task(
+        segment_files, lambda m: [m / "clip.mp4", m / "photo.png"],
+        lambda m: SegmentSettings(Settings(segmenter="kmeans:2", device="cpu")), "masks",
+        lambda m: ["segment", m / "clip.mp4", m / "photo.png", "--segmenter", "kmeans:2", "--device", "cpu"],
+        default=False, keeps=True,
     ),
     "dry run": Task(survey, _clip, _style, "o.mp4", _styling("--dry-run")),
     "preview": Task(preview_sheet, _clip, _style, "o.png", _styling("--preview", "2"), {"count": 2}),
