@@ -115,7 +115,7 @@ def test_a_cancelled_job_leaves_nothing(name: str, material: Path, tmp_path: Pat
     # the job allows that, so that the folder of the default output must be removed, too.
     for output, at in ((Path(task.output), work[len(work) // 2]), (None if task.default else task.output, work[-1])):
         cancel = _CancelAt(at)
-        with pytest.raises(Cancelled, match="nothing was left behind|complete and stay") as told:
+        with pytest.raises(Cancelled, match=r"nothing was left behind|complete and stay") as told:
             task(material, output, context=cancel.context)
         if task.keeps and "stay" in str(told.value):
             assert not [path for path in _left_behind(tmp_path) if path.name.startswith(".")]
