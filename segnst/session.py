@@ -18,6 +18,10 @@ from segnst.segmentation.given import GivenMasks
 
 # Settings that need a file to look into, or frames of its time line.
 _OF_FILES = ("box", "point", "not_point", "foreground", "background", "at", "masks", "masks_override")
+# Settings of reading and writing; a settings object that is used for files as well may have them.
+_ABOUT_FILES = (
+    "start", "end", "max_size", "codec", "crf", "bitrate", "preset", "deinterlace", "audio", "recipe", "mask_classes",
+)  # fmt: skip
 
 
 class Session:
@@ -52,6 +56,9 @@ class Session:
         regions: Sequence[str] = (),
         **options: Unpack[Options],
     ) -> None:
+        for name in options:
+            if name in _ABOUT_FILES:
+                raise UsageError(f"'{name}' says how files are read or written, and a session has only frames.")
         if regions and settings is None and "edge" not in options:
             options = {**options, "edge": "exact"}  # the masks of a caller are as they are meant
         settings = with_options(settings, plan, options)

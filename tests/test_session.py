@@ -186,6 +186,8 @@ def test_what_a_session_cannot_be_made_of(tiny: str) -> None:
         Session([f"object={tiny}"], box=("1,2,3,4",))
     with pytest.raises(UsageError, match=r"no setting 'stabilty'\. Did you mean 'stability'"):
         Session(tiny, stabilty=0.5)  # type: ignore[call-arg]
+    with pytest.raises(UsageError, match="'max_size' says how files are read or written"):
+        Session(tiny, max_size=320)
     with pytest.raises(UsageError, match="--fps must be above 0"):
         Session(tiny, fps=0)
     with pytest.raises(UsageError, match="'background' cannot be the name of a mask"):

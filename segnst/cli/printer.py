@@ -55,7 +55,8 @@ class Display(ABC):
         elif isinstance(event, Stage):
             self._steps = False
         elif isinstance(event, Failed):
-            self.line(f"segnst: {event.path}: {event.message}")
+            named = str(event.path) in event.message or event.path.name in event.message
+            self.line(f"segnst: {event.message}" if named else f"segnst: {event.path}: {event.message}")
         elif isinstance(event, Measured):
             content, style = event.values["content"], event.values["style"]
             self.line(f"{event.method}: content {content:.3g}  style {style:.3g}  {event.seconds:.1f} s")

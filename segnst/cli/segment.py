@@ -27,7 +27,7 @@ SOURCE = (
 @with_options
 def segment(
     input: Annotated[
-        list[Path], typer.Argument(metavar="INPUT…", help="Videos, stills, and folders of photos or frames.")
+        list[Path], typer.Argument(metavar="INPUT", help="Videos, stills, and folders of photos or frames.")
     ],
     output: Annotated[Path, option("Folder for the masks.", "-o", "--output", metavar="DIR", group=FILES)],
     settings: SegmentSettings,

@@ -193,6 +193,8 @@ def test_what_concerns_all_is_told_before_the_first(run: Run, material: Path, tm
     ):
         code, out, err = run("style", material / "clip.mp4", material / "photo.png", *arguments)
         assert (code, out) == (2, "") and words in err, err
+    code, _, err = run("style", "-s", "original", "--watch", ".", "-o", "out", "--recursive")
+    assert code == 2 and "one folder only" in err
     code, _, err = run("style", "-s", "original")
     assert code == 2 and "Name what to style" in err
     assert not list(tmp_path.iterdir())
