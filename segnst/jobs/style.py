@@ -142,7 +142,7 @@ def style_file(
         for warning in said:
             context.warn(warning)
         samples = _Samples() if sheet is not None else None
-        with folder_for(target):
+        with folder_for(target), layer_files(layers, alpha, reader, parts.pipeline, overwrite=overwrite):
             writer = open_writer(
                 target,
                 reader,
@@ -154,8 +154,7 @@ def style_file(
                 recipe=recipe_of(settings, parts) if settings.recipe else None,
                 overwrite=overwrite,
             )
-            with layer_files(layers, alpha, reader, parts.pipeline, overwrite=overwrite):
-                frames, state, waited = _frames(parts, reader, writer, samples, context)
+            frames, state, waited = _frames(parts, reader, writer, samples, context)
     if samples and sheet is not None:
         context.tell(Stage("draw the contact sheet"))  # the output is complete, so there is nothing to cancel any more
         samples.write(Path(sheet), replace=overwrite)

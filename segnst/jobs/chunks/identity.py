@@ -14,7 +14,7 @@ from segnst.config import Settings
 from segnst.video.guard import reading
 
 # Settings that change no picture.
-_FREE = {"offline", "audio", "device"}
+_FREE = {"offline", "audio", "device", "recipe"}
 _BLOCK = 1 << 20
 
 Facts = dict[str, dict[str, Any]]
