@@ -51,17 +51,20 @@ def versions() -> dict[str, str]:
     return found
 
 
-def build(settings: Settings, reader: Reader | None = None, *, segmenter: AnySegmenter | None = None) -> Parts:
+def build(
+    settings: Settings, reader: Reader | None = None, *, segmenter: AnySegmenter | None = None, frames: int = 0
+) -> Parts:
     """Load what the plan needs and put the pipeline together.
 
     reader     the input, needed when the settings select objects in it. Without it, the engine "auto" is torch
     segmenter  finds the regions instead of the one that the settings name
+    frames     how many frames will come, where there is no reader to tell; the engine "auto" depends on it
 
     Raises PlanError, UsageError, WeightsError before any frame is read.
     """
     plan = parse_plan(settings.styles)
     device = choose_device(settings.device)
-    engine = choose_engine(settings.engine, device, frames=reader.frames_expected if reader is not None else 0)
+    engine = choose_engine(settings.engine, device, frames=reader.frames_expected if reader is not None else frames)
     edge = Edge.parse(settings.edge)
     regions = [name.strip().lower() for name in settings.keep_colors_of.split(",") if name.strip()]
     keep_colors = layers_that_keep_colors(plan, settings.keep_colors, regions)

@@ -27,6 +27,8 @@ from segnst.untrusted import is_folder
 from segnst.video.guard import reading
 from segnst.video.images import FRAME_SUFFIXES, natural_key
 
+_MANY = 1000  # frames; the number in films that were not opened yet does not matter, only that it is not small
+
 
 class _WithFrames(Protocol):
     frames: int
@@ -117,12 +119,16 @@ def run_one(path: Path, target: Path, job: Job, context: Context, *, folders: bo
     return Row(path, None, 0, time.perf_counter() - began, problem)
 
 
-def _load(settings: Settings, context: Context) -> Parts | None:
-    """The models for all inputs, or None where they depend on what the input shows."""
+def _load(settings: Settings, context: Context, found: Sequence[Found] = ()) -> Parts | None:
+    """The models for all inputs, or None where they depend on what the input shows.
+
+    An engine that has to be compiled is worth it where there are films.
+    """
+    films = any(each.path.suffix.lower() in FILM_SUFFIXES or each.path.is_dir() for each in found)
     if looks_into_input(settings):
         return None
     with context.loading():
-        return build(settings)
+        return build(settings, frames=_MANY if films else 0)
 
 
 def _styling(
@@ -174,7 +180,7 @@ def style_files(
     for warning in inputs.warnings:
         context.warn(warning)
     made = targets(inputs.found, folder, styles)
-    parts = None if spread.wanted else _load(settings, context)
+    parts = None if spread.wanted else _load(settings, context, inputs.found)
     job = _styling(settings, parts, overwrite, context, repeats, spread)
     rows = one_after_another(inputs.found, made, job, context)
     return BatchReport.of(folder, rows, context, **_summary(settings, parts))

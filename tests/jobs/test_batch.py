@@ -169,7 +169,7 @@ def test_photos_are_styled_as_if_alone(run: Run, material: Path) -> None:
 def test_models_are_loaded_once(material: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     built = []
     real = batch.build
-    monkeypatch.setattr(batch, "build", lambda settings: built.append(1) or real(settings))  # type: ignore[func-returns-value]
+    monkeypatch.setattr(batch, "build", lambda *given, **more: built.append(1) or real(*given, **more))  # type: ignore[func-returns-value]
     events: list[Event] = []
     style_files(
         [material / "clip.mp4", material / "photo.png"], tmp_path / "out",
