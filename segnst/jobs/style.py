@@ -121,7 +121,7 @@ def style_file(
         from segnst.jobs.chunks.run import style_in_chunks
 
         if layers is not None:
-            raise UsageError("--layers are written in one go; leave out --resume.")
+            raise UsageError("--layers are written in one go; leave out --resume and --workers.")
         report = style_in_chunks(path, target, settings, spread, overwrite=overwrite, context=context)
         for warning in repeats.differences(report.weights) if repeats is not None else []:
             report.warnings.append(warning)

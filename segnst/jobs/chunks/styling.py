@@ -16,11 +16,11 @@ from segnst.config import Settings
 from segnst.errors import InputError
 from segnst.jobs.chunks.apart import Chunk
 from segnst.jobs.chunks.start import Start, frames_after
+from segnst.jobs.outputs import open_input
 from segnst.style.stylizer import StylizerCarry
 from segnst.types import Clip
 from segnst.video.chunks import ChunkWriter, Encoding, Packets, Place, open_chunk_writer
 from segnst.video.paths import is_folder_output
-from segnst.video.read import Reader
 
 
 @dataclass(frozen=True, slots=True)
