@@ -92,7 +92,7 @@ class Settings:
     flow: str = setting("dis", "Optical flow: dis or raft.", metavar="NAME", group=STEADINESS, complete="flow")
     edge: str = setting(
         "guided",
-        "How the borders between regions are drawn: guided, feather:PX, hard, threshold:X or exact.",
+        "How the borders between regions are drawn: guided, matte, feather:PX, hard, threshold:X or exact.",
         metavar="HOW",
         group=LOOK,
         complete="edge",

@@ -18,6 +18,7 @@ from torch import Tensor
 from segnst.errors import PlanError, did_you_mean
 from segnst.filters import LUMA
 from segnst.flow.base import FlowEstimator, estimate_motion
+from segnst.matting import separate
 from segnst.plan import BACKGROUND, Entry, Plan
 from segnst.segmentation.base import AnySegmenter, SegmenterCarry, resolve
 from segnst.stabilize.cuts import CutCarry, is_cut
@@ -25,6 +26,8 @@ from segnst.stabilize.masks import Edge, MaskCarry, merge_regions, steady_masks
 from segnst.stabilize.output import AnyStabilizer, StabilizerCarry
 from segnst.style.stylizer import AnyStylizer, StylizerCarry
 from segnst.types import Clip, LayerMasks, Motion, Region
+
+LEAST_SHARE = 1 / 255  # alpha below which a layer's own color changes no 8-bit pixel
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,15 +97,41 @@ def _by_layer(values: Sequence[float], masks: LayerMasks | None) -> Tensor | flo
 
 
 def compose(
-    rgb: Tensor, steady: Tensor, masks: LayerMasks | None, amounts: Sequence[float], keep_colors: Sequence[bool] = ()
+    rgb: Tensor,
+    steady: Tensor,
+    masks: LayerMasks | None,
+    amounts: Sequence[float],
+    keep_colors: Sequence[bool] = (),
+    *,
+    own_colors: bool = False,
 ) -> Tensor:
     """Blend the source and the stabilized paint by each layer's mask and amount.
 
     This is the last stage, so that pixels of the source are never blended with earlier frames. All [T,3,H,W] in [0,1].
     An amount of 0 gives the source's pixels exactly. ``keep_colors`` says for each layer whether only its luminance is
     painted.
+
+    own_colors  whether pixels that layers of different amounts share show the source's color of each layer alone, as
+                far as that can be estimated (``segnst.matting.separate``), instead of the mixed color of the source
     """
-    return rgb + _by_layer(amounts, masks) * (covering(rgb, steady, masks, keep_colors) - rgb)
+    result = rgb + _by_layer(amounts, masks) * (covering(rgb, steady, masks, keep_colors) - rgb)
+    return _own_colors(result, rgb, masks.soft, amounts) if own_colors and masks is not None else result
+
+
+def _own_colors(result: Tensor, rgb: Tensor, soft: Tensor, amounts: Sequence[float]) -> Tensor:
+    """Exchange the source's mixed colors in a composed frame for those of its single layers; unchanged off the borders.
+
+    The source is the sum of its layers' colors F by their alpha. So sum((1 - amount) alpha F), which is what should be
+    seen of it, is (1 - most) times the source plus sum((most - amount) alpha F): of the layers that are painted most,
+    no color needs to be known.
+    """
+    most = max(amounts)
+    for amount in sorted(set(amounts) - {most}):
+        alpha = soft[:, [k for k, a in enumerate(amounts) if a == amount]].sum(1, keepdim=True)
+        shared = (alpha > LEAST_SHARE) & (alpha < 1 - LEAST_SHARE)
+        if shared.any():
+            result = torch.addcmul(result, (most - amount) * alpha * shared, separate(rgb, alpha) - rgb).clamp(0, 1)
+    return result
 
 
 def layers_that_keep_colors(plan: Plan, everywhere: bool, regions: Sequence[str]) -> tuple[bool, ...]:
@@ -203,7 +232,7 @@ class Pipeline:
                 steady, carry = self.stabilizer(painted, motion, carry)
         with self._stage("compose"):
             cover = covering(rgb, steady, masks, self.keep_colors)
-            result = compose(rgb, cover, masks, self.stylizer.amounts)
+            result = compose(rgb, cover, masks, self.stylizer.amounts, own_colors=self.edge.kind == "matte")
         state = replace(state, previous=rgb, stylizer=style_carry, stabilizer=carry)
         return Styled(result, painted, cover, masks, motion, cut), state
 

@@ -1,4 +1,4 @@
-"""``segnst bench collection``, ``gatys``, ``tracking`` and ``selection``."""
+"""``segnst bench collection``, ``gatys``, ``tracking``, ``mattes`` and ``selection``."""
 
 from __future__ import annotations
 
@@ -188,6 +188,40 @@ def tracking(
     with Printer(quiet) as printer:
         report = follow_clips(gather(clips), device=choose_device(device), frames=frames, progress=printer.progress)
     _give(table(report), report, output, json, quiet, both=False)
+
+
+@app.command(cls=GroupedCommand)
+def mattes(
+    clips: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="CLIP…", help="Clips with exact alpha. Default: the rendered ones in videos/."),
+    ] = None,
+    edges: Annotated[
+        str, option("Kinds of --edge to compare, separated by commas.", "--edges", metavar="HOW,…", group=WHAT)
+    ] = "guided,matte",
+    frames: Annotated[
+        int | None, option("Use only so many frames, from the first on.", metavar="N", group=FILES, min=2)
+    ] = None,
+    device: Device = "auto",
+    output: Annotated[Path | None, option("Write X.json and X.md.", "-o", "--output", metavar="X", group=FILES)] = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Draw masks in several ways and compare them with exact alpha: SAD, MSE, gradient, connectivity, dtSSD, time."""
+    from segnst.bench.matte_clips import markdown, matte_clips, measure_mattes
+    from segnst.device import choose_device
+    from segnst.stabilize.masks import Edge
+
+    _room(output)
+    names = [name.strip() for name in edges.split(",")]
+    for name in names:
+        Edge.parse(name)
+    with Printer(quiet) as printer:
+        report = measure_mattes(
+            matte_clips(clips or ()), device=choose_device(device), edges=names, frames=frames,
+            progress=printer.progress,
+        )  # fmt: skip
+    _give(markdown(report), report, output, json, quiet, both=True)
 
 
 @app.command(cls=GroupedCommand)

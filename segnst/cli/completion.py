@@ -112,5 +112,5 @@ _KINDS: dict[str, Completer] = {
         "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow", "placebo"
     ),
     "device": _words("auto", "cpu", "cuda", "mps"),
-    "edge": _words("guided", "feather:", "hard", "threshold:", "exact"),
+    "edge": _words("guided", "matte", "feather:", "hard", "threshold:", "exact"),
 }

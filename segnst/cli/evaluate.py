@@ -48,3 +48,25 @@ def masks(
     if output is not None:
         write_text(output, text + "\n")
     print(text if json else table(result))
+
+
+@app.command(cls=GroupedCommand)
+def mattes(
+    prediction: Annotated[
+        Path, typer.Argument(metavar="PRED_DIR", help="Alpha mattes: gray pictures, or ones with transparency.")
+    ],
+    truth: Annotated[Path, typer.Argument(metavar="TRUTH_DIR", help="True mattes under the same names.")],
+    output: Annotated[
+        Path | None, option("Also write the figures here as JSON.", "-o", "--output", metavar="FILE")
+    ] = None,
+    json: Annotated[bool, option("Print the figures as JSON instead of a table.", "--json")] = False,
+) -> None:
+    """Measure alpha mattes: SAD, MSE, gradient, connectivity (Rhemann 2009) and dtSSD between successive frames."""
+    from segnst.bench.mattes import evaluate_mattes, table
+    from segnst.files import write_text
+
+    result = evaluate_mattes(prediction, truth)
+    text = json_module.dumps(result, indent=2)
+    if output is not None:
+        write_text(output, text + "\n")
+    print(text if json else table({f"{result['frames']} frames": result["mean"]}))

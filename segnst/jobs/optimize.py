@@ -100,7 +100,9 @@ class _Run:
         """Turn an optimized picture into the picture that the output would show."""
         rgb, masks = self.stylizer.current
         painted = resized(picture, (rgb.shape[-2], rgb.shape[-1])).clamp(0, 1)
-        return compose(rgb, painted, masks, self.stylizer.amounts, self.pipeline.keep_colors).detach().cpu()
+        own = self.pipeline.edge.kind == "matte"
+        amounts, keep_colors = self.stylizer.amounts, self.pipeline.keep_colors
+        return compose(rgb, painted, masks, amounts, keep_colors, own_colors=own).detach().cpu()
 
     def _watch(self, step: int, picture: Tensor, losses: Losses) -> None:
         frame = len(self.stylizer.results)

@@ -12,17 +12,21 @@ from torch import Tensor
 
 from segnst.errors import UsageError
 from segnst.flow.warp import scaled_flow, warp
+from segnst.matting import refine
 from segnst.types import Motion, Region
 
 KEEP_SEEN = 0.9  # share of the past in the segmenter's masks, where flow is fully reliable
 KEEP_DRAWN = 0.9  # the same for the masks at the frame's size, after their edges are drawn
-KINDS = ("guided", "feather", "hard", "threshold", "exact")
+KINDS = ("guided", "matte", "feather", "hard", "threshold", "exact")
+SHOWS = 0.02  # probability that a layer must reach somewhere, so that its border is drawn
 
 
 @dataclass(frozen=True, slots=True)
 class Edge:
     """How the border between layers is drawn.
 
+    matte        fractions of each pixel from its colors and those nearby (segnst.matting), and colors without those of
+                 the other side where a layer stays original
     guided       follows the edges of the frame (He 2010, guided filter); the default
     feather:PX   the borders of the hard mask, blurred over PX pixels
     hard         every pixel belongs to its most probable layer
@@ -35,12 +39,14 @@ class Edge:
 
     @classmethod
     def parse(cls, text: str) -> Edge:
-        """Read ``guided``, ``feather:PX``, ``hard``, ``threshold:X`` or ``exact``. Raises UsageError."""
+        """Read ``guided``, ``matte``, ``feather:PX``, ``hard``, ``threshold:X`` or ``exact``. Raises UsageError."""
         kind, colon, value = text.partition(":")
         if kind not in KINDS:
-            raise UsageError(f"There is no edge '{text}'. Choose guided, feather:PX, hard, threshold:X or exact.")
+            raise UsageError(
+                f"There is no edge '{text}'. Choose guided, matte, feather:PX, hard, threshold:X or exact."
+            )
         if (kind in ("feather", "threshold")) != bool(colon):
-            raise UsageError(f"The edge '{text}' should be guided, feather:PX, hard, threshold:X or exact.")
+            raise UsageError(f"The edge '{text}' should be guided, matte, feather:PX, hard, threshold:X or exact.")
         try:
             number = float(value) if colon else 0.0
         except ValueError:
@@ -102,7 +108,7 @@ def steady_masks(
         return drawn, MaskCarry(soft, drawn)
     soft = smooth(soft, carry.soft if carry else None, motion, KEEP_SEEN)
     drawn = draw_edges(soft, rgb, edge)
-    if carry and edge.kind in ("guided", "feather"):
+    if carry and edge.kind in ("matte", "guided", "feather"):
         drawn = smooth(drawn, carry.drawn, motion, KEEP_DRAWN, "bicubic").clamp(0, 1)
         drawn = drawn / drawn.sum(1, keepdim=True).clamp_min(1e-6)
     return drawn, MaskCarry(soft, drawn)
@@ -112,6 +118,8 @@ def draw_edges(soft: Tensor, rgb: Tensor, edge: Edge) -> Tensor:
     """Masks at the frame's size: [T,L,h,w] and RGB [T,3,H,W] -> [T,L,H,W], summing to 1 over L."""
     height, width = rgb.shape[-2:]
     layers = soft.shape[1]
+    if edge.kind == "matte":
+        return _mattes(soft, rgb)
     # align_corners, because the corner pixels of a segmenter's output lie on those of the frame
     full = F.interpolate(soft, (height, width), mode="bilinear", align_corners=True)
     if edge.kind == "threshold":
@@ -133,3 +141,21 @@ def draw_edges(soft: Tensor, rgb: Tensor, edge: Edge) -> Tensor:
         # 0.02 in the mean.
         full = guided_blur(gray, full, 2 * radius + 1, 1e-3, border_type="replicate", subsample=2).clamp(0, 1)
     return full / full.sum(1, keepdim=True).clamp_min(1e-6)
+
+
+def _mattes(soft: Tensor, rgb: Tensor) -> Tensor:
+    """Each layer against all others. Of two layers, the second is what the first leaves over."""
+    layers = soft.shape[1]
+    drawn = []
+    for layer in soft.split(1, 1)[: 1 if layers == 2 else layers]:  # type: ignore[no-untyped-call]
+        if layer.max() > SHOWS and layer.min() < 1 - SHOWS:
+            drawn.append(refine(layer, rgb))
+        else:  # it is nowhere, or everywhere
+            drawn.append((layer.mean() > 0.5).to(rgb.dtype).expand(len(rgb), 1, *rgb.shape[-2:]))
+    full = torch.cat(drawn, 1)
+    if layers == 2:
+        return torch.cat((full, 1 - full), 1)
+    # what no layer takes goes to those that are probable there
+    probable = F.interpolate(soft, rgb.shape[-2:], mode="bilinear", align_corners=True)
+    full = full + (1 - full.sum(1, keepdim=True)).clamp_min(0) * probable
+    return full / full.sum(1, keepdim=True)

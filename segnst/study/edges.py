@@ -25,7 +25,7 @@ from segnst.video.pictures import check_png
 
 Row = list[tuple[str, Tensor]]
 
-CHOICES = ("guided", "feather:4", "feather:16", "hard", "threshold:0.5", "threshold:0.8")
+CHOICES = ("matte", "guided", "feather:4", "feather:16", "hard", "threshold:0.5", "threshold:0.8")
 ZOOM = 4
 FRAMES = 6  # the frame of a video that is shown, since masks are smoothed over the frames before it
 

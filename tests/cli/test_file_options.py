@@ -59,6 +59,8 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "train segmenter --data dir": ("train", "segmenter", "-o", "out", "--data", "BAD"),
     "train collection --list": ("train", "collection", ".", "--data", ".", "--out", "out", "--list", "BAD"),
     "evaluate masks": ("evaluate", "masks", "BAD", "BAD"),
+    "evaluate mattes": ("evaluate", "mattes", "BAD", "BAD"),
+    "bench mattes": ("bench", "mattes", "BAD"),
     "bench gatys": ("bench", "gatys", "BAD", "red.png", "--offline"),
     "bench stability --against": ("bench", "stability", "photo.png", "-s", "original", "--against", "BAD", "--offline"),
 }

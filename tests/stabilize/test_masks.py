@@ -44,7 +44,7 @@ def test_smoothing_follows_the_motion() -> None:
     assert moved[0, 0, 6, 11] == 0
 
 
-@pytest.mark.parametrize("edge", ["guided", "feather:6", "hard", "threshold:0.7"])
+@pytest.mark.parametrize("edge", ["matte", "guided", "feather:6", "hard", "threshold:0.7"])
 def test_every_edge_gives_masks_that_sum_to_one(edge: str) -> None:
     soft = torch.rand(1, 3, 23, 40, generator=torch.Generator().manual_seed(1)).softmax(1)
     full = draw_edges(soft, texture(90, 160)[None], Edge.parse(edge))

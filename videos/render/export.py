@@ -19,15 +19,16 @@ SCALE = 16  # steps of flow in a pixel
 LARGEST = 2_400_000  # bytes of a clip; coarser coding is tried above that
 
 
-def write_video(path: Path, frames: list[Path], fps: int, audio: np.ndarray, crf: int = 18) -> None:
+def write_video(path: Path, frames: list[Path], fps: int, audio: np.ndarray | None, crf: int = 18) -> None:
     with av.open(str(path), "w", options={"movflags": "faststart"}) as out:
         h, w = cv2.imread(str(frames[0])).shape[:2]
         v = out.add_stream("libx264", rate=fps, options={"crf": str(crf), "preset": "slow"})
         v.width, v.height, v.pix_fmt, v.time_base = w, h, "yuv420p", Fraction(1, fps)
         c = v.codec_context
         c.color_primaries, c.color_trc, c.colorspace, c.color_range = 1, 1, 1, 1
-        a = out.add_stream("aac", rate=sound.RATE, layout="stereo")
-        a.bit_rate = 128000
+        if audio is not None:
+            a = out.add_stream("aac", rate=sound.RATE, layout="stereo")
+            a.bit_rate = 128000
         for i, p in enumerate(frames):
             f = av.VideoFrame.from_ndarray(cv2.imread(str(p))[..., ::-1].copy(), format="rgb24")
             f = f.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
@@ -35,6 +36,8 @@ def write_video(path: Path, frames: list[Path], fps: int, audio: np.ndarray, crf
             f.color_primaries, f.color_trc, f.colorspace, f.color_range = 1, 1, 1, 1
             out.mux(v.encode(f))
         out.mux(v.encode(None))
+        if audio is None:
+            return
         for at in range(0, audio.shape[1], 1024):
             f = av.AudioFrame.from_ndarray(
                 np.ascontiguousarray(audio[:, at : at + 1024]), format="fltp", layout="stereo"
@@ -74,6 +77,19 @@ Nothing in it was photographed or downloaded; models, textures and sound come fr
 
 Made {date} with Blender {blender} (bpy, Cycles on CPU, {samples} samples, OpenImageDenoise, no motion blur):
 `python videos/render/render.py {name} --out videos`. All random numbers are seeded in `scenes.py`.
+
+License: CC0 1.0.
+"""
+
+MATTE_CARD = """# {name}: a rendered clip with exact alpha
+
+`{name}.mp4`, next to this folder, has {frames} frames of {w}x{h} at {fps} frames a second, with motion blur and no sound.
+Its subject belongs to the class {region}. `alpha/{region}/` has one RGBA picture (8 bits) for each frame: alpha is the share of the
+pixel that the subject covers, from {rays} rays a pixel with the picture's own filter and shutter; the color is the
+subject's own where that share is a fraction, and 0 elsewhere. `segnst bench mattes` measures with it.
+
+Made {date} with Blender {blender} (bpy, Cycles on CPU, {samples} samples, OpenImageDenoise):
+`python videos/render/render.py {name} --out videos --size {w} {h} --samples {samples}`.
 
 License: CC0 1.0.
 """

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import datetime
 import json
 import os
 import sys
@@ -21,6 +22,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parent))
 
 import export
+import mattes
 import scenes
 import truth
 
@@ -101,6 +103,33 @@ def render_clip(name: str, out: Path, work: Path, size: tuple[int, int], samples
     export.write_clip(name, clip, work, out, size, samples)
 
 
+def render_matte(name: str, out: Path, work: Path, size: tuple[int, int], samples: int, last: int | None) -> None:
+    """A clip whose subject has exact alpha: ``out/NAME.mp4`` and ``out/NAME/alpha/REGION/*.png``."""
+    start()
+    matte = mattes.SCENES[name]()
+    settings(*size, samples)
+    s = bpy.context.scene
+    s.render.use_motion_blur, s.render.motion_blur_shutter = True, mattes.SHUTTER
+    (work / "frames").mkdir(parents=True, exist_ok=True)
+    folder = out / name / "alpha" / matte.region
+    folder.mkdir(parents=True, exist_ok=True)
+    for f in range(1, (last or matte.frames) + 1):
+        began = time.time()
+        image, alpha = work / "frames" / f"{f:04d}.png", folder / f"{f:04d}.png"
+        with quiet():
+            if not image.exists():
+                beauty(image, f)
+            if not alpha.exists():
+                mattes.subject(alpha, f, matte)
+        print(f"{name} frame {f}: {time.time() - began:.1f} s", flush=True)
+    frames = sorted((work / "frames").glob("*.png"))
+    export.write_video(out / f"{name}.mp4", frames, scenes.FPS, None, 16)
+    (out / name / "README.md").write_text(export.MATTE_CARD.format(
+        name=name, frames=len(frames), w=size[0], h=size[1], region=matte.region, samples=samples,
+        rays=mattes.SAMPLES, fps=scenes.FPS, date=datetime.date.today().isoformat(), blender=bpy.app.version_string,
+    ))  # fmt: skip
+
+
 def render_stills(out: Path, count: int, size: tuple[int, int], samples: int, seed: int, per_scene: int = 10) -> None:
     (out / "images").mkdir(parents=True, exist_ok=True)
     (out / "labels").mkdir(exist_ok=True)
@@ -136,7 +165,7 @@ def render_stills(out: Path, count: int, size: tuple[int, int], samples: int, se
 
 def main() -> None:
     p = argparse.ArgumentParser(description=__doc__)
-    p.add_argument("what", choices=[*scenes.CLIPS, "stills"])
+    p.add_argument("what", choices=[*scenes.CLIPS, *mattes.SCENES, "stills"])
     p.add_argument("--out", type=Path, default=Path("videos"))
     p.add_argument("--work", type=Path, default=Path("work/render"), help="frames and raw passes of clips")
     p.add_argument("--samples", type=int, default=10)
@@ -147,6 +176,8 @@ def main() -> None:
     a = p.parse_args()
     if a.what == "stills":
         render_stills(a.out.resolve(), a.count, tuple(a.size), a.samples, a.seed)
+    elif a.what in mattes.SCENES:
+        render_matte(a.what, a.out.resolve(), (a.work / a.what).resolve(), tuple(a.size), a.samples, a.frames)
     else:
         render_clip(a.what, a.out.resolve(), (a.work / a.what).resolve(), tuple(a.size), a.samples, a.frames)
 
