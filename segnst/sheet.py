@@ -27,14 +27,17 @@ LAYER_COLORS = (
 TEXT = 22  # px above each picture
 
 
-def layer_picture(soft: Tensor, rgb: Tensor) -> Tensor:
-    """Soft masks [L,H,W] as colors over the darkened frame [3,H,W]; the last layer, the background, gets no color."""
-    colors = (
-        torch.tensor([LAYER_COLORS[k % len(LAYER_COLORS)] for k in range(len(soft) - 1)], dtype=torch.float32) / 255
-    )
-    gray = 0.35 * rgb.cpu().mean(0, keepdim=True).expand(3, -1, -1)
-    paint = torch.einsum("lhw,lc->chw", soft[:-1].cpu(), colors) if len(soft) > 1 else torch.zeros_like(gray)
-    return gray + 0.65 * paint + 0.0
+def layer_picture(soft: Tensor, rgb: Tensor | None = None) -> Tensor:
+    """Soft masks [L,H,W] as colors [3,H,W] over the darkened frame, or alone; the last layer is the background and gets
+    no color. A single layer alone is white."""
+    count, size = len(soft) - 1, soft.shape[-2:]
+    colors = torch.tensor([LAYER_COLORS[k % len(LAYER_COLORS)] for k in range(count)], dtype=torch.float32) / 255
+    if rgb is None and count == 1:
+        colors = torch.ones_like(colors)
+    paint = torch.einsum("lhw,lc->chw", soft[:-1].cpu(), colors) if count else torch.zeros(3, *size)
+    if rgb is None:
+        return paint
+    return 0.35 * rgb.cpu().mean(0, keepdim=True).expand(3, -1, -1) + 0.65 * paint
 
 
 def card(lines: Sequence[str], size: tuple[int, int]) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,6 +17,9 @@ from segnst.cli.printer import Printer, print_json
 from segnst.cli.streams import print_path
 from segnst.config import FILES, WHAT, Settings
 from segnst.jobs.segment_settings import DetectSettings, SegmentSettings
+
+if TYPE_CHECKING:
+    from segnst.jobs.segment import SegmentReport
 
 SOURCE = (
     "segmenter", "box", "point", "not_point", "foreground", "background", "at", "masks", "masks_override",
@@ -96,5 +99,16 @@ def segment(
     elif not quiet:
         if report.table:
             print(report.table, file=sys.stderr)
-        print(f"{report.frames} label maps", file=sys.stderr)
+        print(f"{report.frames} label maps{covered(report)}", file=sys.stderr)
         print_path(report.output)
+
+
+def covered(report: SegmentReport) -> str:
+    """What the regions cover in the mean over the frames, and how sure they are: ``: cup 12.1 % (confidence 0.93)``."""
+    parts = []
+    for name, values in report.area.items():
+        mean = sum(values) / max(1, len(values))
+        if mean > 0 and name not in ("background", "other"):
+            sure = (report.confidence or {}).get(name)
+            parts.append(f"{name} {mean:.1f} %" + (f" (confidence {sum(sure) / len(sure):.2f})" if sure else ""))
+    return f": {', '.join(parts)}" if parts else ""

@@ -119,30 +119,44 @@ def _painting(style: StyleWeights, like: Tensor) -> Tensor:
     return card([style.name, *(part.strip() for part in title.split(","))], size)
 
 
-def _row(parts: Parts, number: int, rgb: Tensor, state: State) -> list[tuple[str, Tensor]]:
-    styled, _ = parts.pipeline.frame(rgb, state)
+def _row(parts: Parts, number: int, rgb: Tensor, state: State) -> tuple[list[tuple[str, Tensor]], dict[str, Any]]:
+    """Return the pictures of one frame with their titles, and the numbers of its masks."""
+    styled, after = parts.pipeline.frame(rgb, state)
     row = [(f"frame {number}", rgb[0])]
+    numbers: dict[str, Any] = {"frame": number}
     stylizer = parts.pipeline.stylizer
     for name, style in zip(parts.plan.styles, parts.styles, strict=True):
         row.append((f"painting: {style.name}", _painting(style, rgb)))
         if isinstance(stylizer, PlanStylizer):
             row.append((f"whole frame: {style.name}", stylizer.paint(rgb.to(parts.pipeline.device), name)[0].cpu()))
     if styled.masks is not None:
-        named = [e.name for e in parts.plan.entries if e.name != "background"]
-        row.append((f"mask: {', '.join(named)}", layer_picture(styled.masks.soft[0].cpu(), rgb[0])))
+        soft = styled.masks.soft[0].cpu()
+        shares = zip(styled.masks.layers, soft.mean((1, 2)).tolist(), strict=True)
+        numbers["area"] = {name: round(100 * share, 2) for name, share in shares}
+        sure = parts.segmenter.confidence(after.segmenter) if parts.segmenter else {}
+        if sure:
+            numbers["confidence"] = {name: round(values[-1], 3) for name, values in sure.items()}
+        covered = [f"{name} {share:.1f} %" for name, share in list(numbers["area"].items())[:-1]]
+        row.append((f"mask: {', '.join(covered)}", layer_picture(soft)))
+        row.append(("mask over the frame", layer_picture(soft, rgb[0])))
     row.append(("result", styled.rgb[0].cpu()))
-    return row
+    return row, numbers
 
 
 @dataclass
 class PreviewReport(JobReport):
-    """The path of the contact sheet, and the number of frames on it."""
+    """The path of the contact sheet, and the number of frames on it.
+
+    masks  for each of these its number, the percent of it that each layer covers (``area``), and how sure it is of
+           objects that are followed (``confidence``)
+    """
 
     output: Path
     frames: int
     weights: dict[str, dict[str, str]] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    masks: list[dict[str, Any]] = field(default_factory=list)
 
 
 def states(parts: Parts, clips: Iterable[Clip]) -> Iterator[tuple[int, Clip, State]]:
@@ -191,32 +205,36 @@ def preview_sheet(
         refine_pictures(path, settings, context)
         with context.loading() as said:
             parts = build(settings, reader)
-        rows = _rows(parts, reader, count, context)
+        rows, masks = _rows(parts, reader, count, context)
     if not rows:
         raise InputError(f"{path} has no frame to preview.")
     context.stage("draw the contact sheet")
     with folder_for(target):
         write_sheet(target, rows, replace=overwrite)
-    return PreviewReport(target, len(rows), weights_used(parts), asdict(settings), said)
+    return PreviewReport(target, len(rows), weights_used(parts), asdict(settings), said, masks)
 
 
-def _rows(parts: Parts, reader: Reader, count: int, context: Context) -> list[list[tuple[str, Tensor]]]:
-    """Return the rows of the sheet for ``count`` frames that are spread evenly over the input."""
+def _rows(
+    parts: Parts, reader: Reader, count: int, context: Context
+) -> tuple[list[list[tuple[str, Tensor]]], list[dict[str, Any]]]:
+    """Rows of the sheet, and numbers of the masks, for ``count`` frames that are spread evenly over the input."""
     expected = reader.frames_expected or sum(1 for _ in reader)
     wanted = set(range(expected))
     if expected > count:
         wanted = {round((k + 0.5) * expected / count - 0.5) for k in range(count)}
-    rows = []
+    rows, masks = [], []
     context.stage("frames")
     with memory_advice(f"{reader.width}x{reader.height}"):
         for number, clip, state in states(parts, reader):
             if number in wanted:
-                rows.append(_row(parts, number, clip.rgb, state))
+                row, numbers = _row(parts, number, clip.rgb, state)
+                rows.append(row)
+                masks.append(numbers)
                 context.thumbnail(number, rows[-1][-1][1][None])
             context.frames(number + 1, max(wanted) + 1)
             if number >= max(wanted):
                 break
-    return rows
+    return rows, masks
 
 
 def styles_sheet(

@@ -10,6 +10,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -43,6 +44,7 @@ class SegmentReport(JobReport):
     """What was segmented.
 
     classes     ``{"index", "name"}`` of each region
+    area        {name of the region: percent of the frame that it covers, one value per frame}
     confidence  {name of the region: one value per frame} for objects that are followed, or None if there are none
     agreement   agreement with the segmenter of ``check``, or None; ``table`` has it as Markdown and is not in the JSON
     """
@@ -51,6 +53,7 @@ class SegmentReport(JobReport):
     frames: int = 0
     classes: list[dict[str, Any]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    area: dict[str, list[float]] = field(default_factory=dict)
     confidence: dict[str, list[float]] | None = None
     agreement: dict[str, Any] | None = None
     table: str = ""
@@ -62,9 +65,13 @@ class SegmentReport(JobReport):
 
 @dataclass
 class Written:
-    """The number of frames whose masks were written, the segmenter's last carry, and warnings for the user."""
+    """The number of frames whose masks were written, the segmenter's last carry, and warnings for the user.
+
+    areas  for each frame the share of each region in it, by the region's index
+    """
 
     frames: int = 0
+    areas: list[np.ndarray] = field(default_factory=list)
     carry: SegmenterCarry = None
     warnings: list[str] = field(default_factory=list)
 
@@ -132,6 +139,7 @@ def segment_file(
     for warning in warnings:
         context.warn(warning)
     report = SegmentReport(folder, written.frames, list_classes(segmenter.regions), warnings)
+    report.area = {r.name: [round(100 * float(a[r.index]), 3) for a in written.areas] for r in segmenter.regions}
     confidence = (agreement or segmenter).confidence(written.carry)
     if confidence:
         report.confidence = {name: [round(value, 3) for value in values] for name, values in confidence.items()}
@@ -227,6 +235,7 @@ def masks_to_folder(
                         export.add(masks)
                     if context.shows:
                         context.thumbnail(report.frames, overlay(masks))
+                    report.areas.append(np.bincount(masks.labels.ravel(), minlength=256) / masks.labels.size)
                     report.frames += 1
                     context.frames(report.frames, expected)
                     frame = next(frames, None)

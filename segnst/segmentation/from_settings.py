@@ -5,7 +5,8 @@ Frames that the user corrected by hand (``--masks-override``) are added here as 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -16,11 +17,12 @@ from torch import Tensor
 
 from segnst import registry
 from segnst.config import Settings
-from segnst.errors import UsageError
+from segnst.errors import PlanError, SegnstWarning, UsageError
 from segnst.pixels import to_bytes
 from segnst.segmentation.alignment import Run
-from segnst.segmentation.base import FOREGROUND, AnySegmenter, Selector
+from segnst.segmentation.base import FOREGROUND, AnySegmenter, Selector, resolve
 from segnst.segmentation.networks.deeplab import ARCHITECTURE, load_bundled
+from segnst.segmentation.objects.answer import questions
 from segnst.segmentation.objects.instances import InstanceSegmenter
 from segnst.segmentation.objects.selection import At, Selection, is_selection, parse_selections
 from segnst.segmentation.objects.tracker import AnyTracker, Mark, follow_back, working_size
@@ -94,6 +96,7 @@ def segmenter_for(
         run = Run.of(reader) if reader is not None else Run()
         names = [n.strip().lower() for n in settings.mask_classes.split(",")] if settings.mask_classes else None
         segmenter = open_masks(Path(settings.masks), names, run)
+        _explain_names(regions, segmenter, settings)
     else:
         segmenter = _of_classes(settings.segmenter, settings, device)
     if overrides:
@@ -106,6 +109,21 @@ def segmenter_for(
         name = "deeplab" if points else settings.segmenter
         segmenter = CombinedSegmenter(segmenter, _of_classes(name, settings, device), regions)
     return segmenter
+
+
+def _explain_names(names: Sequence[str], segmenter: AnySegmenter, settings: Settings) -> None:
+    """Raise PlanError for a region that masks from files do not have, and say where their names come from."""
+    for name in names:
+        try:
+            resolve(name, segmenter.regions)
+        except PlanError as error:
+            if settings.mask_classes is not None:
+                raise
+            values = ",".join(r.name for r in segmenter.regions[:-1])
+            raise PlanError(
+                f"{error} The names of masks from files come from the files themselves; --mask-classes names the values "
+                f"0, 1, … of label maps, for example --mask-classes {values},{name.strip().lower()}."
+            ) from error
 
 
 def _of_classes(name: str, settings: Settings, device: torch.device) -> AnySegmenter:
@@ -129,6 +147,7 @@ def _tracking(settings: Settings, device: torch.device, reader: Reader, override
         marks = _marks(selections, numbers)
     else:
         marks = _marks(selections, [0] * len(selections))
+    _doubt(empty, marks, frames, settings, device, reader)
     segmenter = empty.with_marks(marks)
     # A frame that was corrected by hand also corrects the tracker from that frame on.
     for frame, labels in overrides.items():
@@ -141,6 +160,25 @@ def _tracking(settings: Settings, device: torch.device, reader: Reader, override
         last = max(frames)
         segmenter.before.update(follow_back(segmenter, [frames[k] for k in range(last + 1)]))
     return segmenter
+
+
+def _doubt(
+    tracker: AnyTracker,
+    marks: Sequence[Mark],
+    frames: Mapping[int, Tensor],
+    settings: Settings,
+    device: torch.device,
+    reader: Reader,
+) -> None:
+    """Warn of clicks that select almost nothing or nearly all."""
+    if not (settings.point or settings.foreground):
+        return
+    if not frames:  # everything was selected on the first one
+        first = next(iter(reader), None)
+        frames = {} if first is None else {0: first.rgb}
+    guide = load_bundled("deeplab", device=device, offline=settings.offline)
+    for text in questions(tracker, marks, frames, guide, reader.width / reader.info.width):
+        warnings.warn(text, SegnstWarning, stacklevel=2)
 
 
 def _tracker(settings: Settings, device: torch.device) -> AnyTracker:

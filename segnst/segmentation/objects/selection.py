@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 OBJECT = "object"  # name of a selection to which the user gave none
+SMALLEST = 4  # px, least side of a box
 _ITEM = re.compile(r"(?:(?P<name>[^:@]+):)?(?P<numbers>[^@:]+)(?:@(?P<at>[^@]+))?")
 
 
@@ -103,6 +104,9 @@ def parse_selections(settings: Settings, size: tuple[int, int], scale: float = 1
             raise UsageError(f"--box '{text}' has no area: it is x,y,width,height.")
         if not (x < frame[0] and y < frame[1] and x + width > 0 and y + height > 0):
             raise UsageError(f"--box '{text}' lies outside the frame of {frame[0]}x{frame[1]} px.")
+        seen = min(x + width, frame[0]) - max(x, 0), min(y + height, frame[1]) - max(y, 0)
+        if min(seen) * scale < SMALLEST:
+            raise UsageError(f"--box '{text}' holds less than {SMALLEST}x{SMALLEST} px of the frame that is styled.")
         box = (x * scale, y * scale, width * scale, height * scale)
         groups.setdefault((name, at), _Group()).boxes.append(box)
     for texts, option, belongs in ((settings.point, "--point", True), (settings.not_point, "--not-point", False)):
