@@ -77,7 +77,10 @@ class Settings:
         group=WHERE,
     )
     masks: str | None = setting(
-        None, "Masks from files: a folder of PNGs, a mask video, a still or COCO JSON.", metavar="PATH", group=WHERE
+        None,
+        "Masks from files: PNGs, a video, a still, or annotations (COCO, labelme, CVAT, YOLO, SAM).",
+        metavar="PATH",
+        group=WHERE,
     )
     masks_override: str | None = setting(
         None,

@@ -21,10 +21,12 @@ from segnst.filters import box_mean, enlarge, half
 
 CERTAIN = 1.8  # cells of the coarse mask: how far from its border a pixel is certain
 LEAST = 2.0  # px of the frame, the same for masks that are as fine as the frame
+SHARED = 0.02  # least alpha, and least rest, that count as a fraction
 NEAR = 1 / 24  # of the short side: half the window whose certain colors a pixel is compared with
 FINE = 1 / 60  # of the short side at half the size: half the window of the guided filter
 NOISE = 2e-4  # variance of color, in [0,1], that is never taken for a difference
 FLAT = 1e-4  # the same for the guided filter
+DOUBT = 0.1  # of the coarse probability, from which on a pixel away from the border is in the band too
 SAY = 2.0  # most that colors say, in log odds
 APART = 50.0  # squared distance of both sides' colors, in deviations, at which half of alpha is the place between them
 PLACE = 0.4  # how much the distance from the border counts beside the coarse probability
@@ -62,9 +64,12 @@ def _apply(matrix: Tensor, v: Tensor) -> Tensor:
 def refine(soft: Tensor, rgb: Tensor) -> Tensor:
     """Draw the border of one region: its coarse probability [B,1,h,w] of a frame [B,3,H,W] -> alpha [B,1,H,W].
 
-    All in [0,1]; the corners of the probability lie on those of the frame.
+    All in [0,1]; the corners of the probability lie on those of the frame. A mask of the frame's size that has
+    fractions is a matte already, and is returned as it is.
     """
     height, width = rgb.shape[-2:]
+    if soft.shape[-2:] == rgb.shape[-2:] and ((soft > SHARED) & (soft < 1 - SHARED)).any():
+        return soft  # somebody drew fractions at full size, so they are kept
     small = half(rgb)
     rows, columns = small.shape[-2:]
     near, fine = _odd(NEAR, min(rows, columns)), _odd(FINE, min(rows, columns))
@@ -74,7 +79,7 @@ def refine(soft: Tensor, rgb: Tensor) -> Tensor:
     # 0 and 1 where no border is within reach
     ramp = box_mean(firm, 2 * max(round(LEAST / 2), round(CERTAIN * cell)) + 1)
     alpha = F.interpolate(firm, (height, width), mode="nearest")
-    part = _rectangle((ramp > 0.001) & (ramp < 0.999), near + 2 * fine)
+    part = _rectangle(~_sure(prior, ramp), near + 2 * fine)
     if part is not None:
         # Only the rectangle that holds all of the band is computed: often that is a small part of the frame.
         top, bottom, left, right = part
@@ -126,7 +131,12 @@ def classify(prior: Tensor, ramp: Tensor, rgb: Tensor, window: int) -> Tensor:
     distance = (line * along).sum(1, keepdim=True)
     share = (((rgb - behind) * along).sum(1, keepdim=True) / distance.clamp_min(1e-6)).clamp(0, 1)
     found = torch.lerp(torch.sigmoid(odds), share, distance / (distance + APART))
-    return torch.where(inside | outside, inside.to(rgb.dtype), found)
+    return torch.where(_sure(prior, ramp), (prior > 0.5).to(rgb.dtype), found)
+
+
+def _sure(prior: Tensor, ramp: Tensor) -> Tensor:
+    """Where the coarse mask is right: away from its border, and sure of itself. Hair and spokes are neither."""
+    return ((ramp > 0.999) | (ramp < 0.001)) & ((prior > 1 - DOUBT) | (prior < DOUBT))
 
 
 def draw(alpha: Tensor, small: Tensor, rgb: Tensor, window: int) -> Tensor:

@@ -11,11 +11,13 @@ from typing import Any, Protocol
 
 import cv2
 import numpy as np
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from segnst.masks.coco import encode_rle
 from segnst.masks.indexed_png import palette, write_png
+from segnst.matting import refine, separate
 from segnst.pixels import quantized
 from segnst.segmentation.base import objects
 from segnst.types import Clip, Region
@@ -148,7 +150,11 @@ class Overlay:
 
 
 class Alpha:
-    """The objects on a transparent ground: ``alpha.mov`` (ProRes 4444) for a clip, ``alpha/NAME.png`` for photos."""
+    """The objects on a transparent ground: ``alpha.mov`` (ProRes 4444) for a clip, ``alpha/NAME.png`` for photos.
+
+    Their borders are mattes, unless the masks have the frame's size already, and show the colors of the objects alone
+    (``segnst.matting``), so that they can be laid over anything.
+    """
 
     suffix = ".mov"
 
@@ -164,10 +170,12 @@ class Alpha:
             self.folder.mkdir(exist_ok=True)
 
     def add(self, frame: Segmented) -> None:
-        chosen = frame.probabilities[:, self.things].sum(1, keepdim=True)
-        alpha = _whole(chosen, frame.labels.shape)
-        rgb = frame.clip.rgb[0].cpu().permute(1, 2, 0).numpy()
-        rgba = quantized(np.concatenate((rgb, alpha[..., None]), 2))
+        chosen = frame.probabilities[:, self.things].sum(1, keepdim=True).cpu().float()
+        rgb = frame.clip.rgb.cpu().float()
+        alpha = chosen if chosen.shape[-2:] == rgb.shape[-2:] else refine(chosen, rgb)
+        shared = (alpha > 0) & (alpha < 1)
+        color = torch.where(shared, separate(rgb, alpha), rgb) if shared.any() else rgb
+        rgba = quantized(torch.cat((color, alpha), 1)[0].permute(1, 2, 0).clamp(0, 1).numpy())
         if self.video is not None:
             self.video.write(rgba, frame.clip.pts[0])
         else:
@@ -176,6 +184,12 @@ class Alpha:
 
     def finish(self) -> None:
         pass
+
+
+class AlphaMkv(Alpha):
+    """The same as :class:`Alpha`, but a clip becomes ``alpha.mkv`` (FFV1, lossless)."""
+
+    suffix = ".mkv"
 
 
 class AlphaWebm(Alpha):
@@ -190,6 +204,7 @@ FORMATS: dict[str, type[Indexed | Soft16 | Coco | Overlay | Alpha]] = {
     "coco": Coco,
     "overlay": Overlay,
     "alpha": Alpha,
+    "alpha-mkv": AlphaMkv,
     "alpha-webm": AlphaWebm,
 }
 
@@ -206,8 +221,6 @@ def overlay(frame: Segmented) -> Tensor:
     The tints come from the default palette even if the segmenter has a palette of its own, because k-means clusters in
     their mean colors would be invisible on the picture.
     """
-    import torch
-
     colors = palette()
     rgb = frame.clip.rgb[0].cpu().permute(1, 2, 0).numpy()
     tint = colors[np.minimum(frame.labels, len(colors) - 1)].astype(np.float32) / 255

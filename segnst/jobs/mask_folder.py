@@ -13,7 +13,7 @@ from segnst.jobs.outputs import is_or_holds
 # What is written beside the masks themselves.
 _FIXED = (
     "classes.json", "objects.json", "coco.json", "check.png", "overlay.mp4", "overlay", "alpha", "alpha.mov",
-    "alpha.webm", "soft16",
+    "alpha.mkv", "alpha.webm", "soft16",
 )  # fmt: skip
 
 

@@ -20,8 +20,8 @@ class SegmentSettings:
     source: Settings = field(default_factory=Settings)
     formats: tuple[str, ...] = setting(
         ("indexed",),
-        "indexed (PNG), soft16 (16-bit PNG per region), coco (JSON), overlay (mp4), alpha (mov), alpha-webm. "
-        "Can be repeated.",
+        "indexed (PNG), soft16 (16-bit PNG per region), coco (JSON), overlay (mp4), alpha (mov), alpha-mkv, "
+        "alpha-webm. Can be repeated.",
         metavar="NAME",
         group=FILES,
         options=("--format",),

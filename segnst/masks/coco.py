@@ -91,7 +91,15 @@ def read(path: Path) -> Content:
     """Read a COCO file. Annotations without a category are left out, with a SegnstWarning. Raises InputError."""
     data = read_bytes(path, MAX_JSON_BYTES, "COCO file")
     try:
-        content = table(parse_json(data), "the file")
+        return parse(parse_json(data), path)
+    except ValueError as error:
+        raise InputError(f"{path} is not a COCO annotation file: {error}.") from error
+
+
+def parse(whole_file: Any, path: Path) -> Content:
+    """What :func:`read` does with JSON that was parsed already. Raises InputError."""
+    try:
+        content = table(whole_file, "the file")
         missing = next((k for k in ("categories", "images", "annotations") if k not in content), None)
         if missing is not None:
             raise ValueError(f"it has no '{missing}'")
@@ -226,6 +234,8 @@ def object_mask(annotation: dict[str, Any], size: tuple[int, int]) -> np.ndarray
             raise ValueError(f"the run lengths are for an image of {list(theirs)[:2]}, but the image is {list(size)}")
         return decode_rle(shape["counts"], size)
     mask = np.zeros(size, np.uint8)
+    if "bitmap" in annotation:
+        return _bitmap(annotation["bitmap"], mask)
     if shape:
         outlines = [points for polygon in shape if len(points := _points(polygon)) >= 3]
         for points in outlines:
@@ -234,6 +244,19 @@ def object_mask(annotation: dict[str, Any], size: tuple[int, int]) -> np.ndarray
     x, y, width, height = (real(v, "a side of a box") for v in annotation["bbox"])
     left, top, right, bottom = (round(v) for v in (x, y, x + width, y + height))
     mask[max(0, top) : max(0, bottom), max(0, left) : max(0, right)] = 1
+    return mask.astype(bool)
+
+
+def _bitmap(bitmap: dict[str, Any], mask: np.ndarray) -> np.ndarray:
+    """Row-major run lengths inside a box (``segnst.masks.foreign``) -> bool [H,W]. Raises ValueError, KeyError."""
+    left, top, width, height = bitmap["box"]
+    if not (left + width <= mask.shape[1] and top + height <= mask.shape[0]):
+        raise ValueError("a mask lies outside of its image")
+    runs = [whole(run, "a run length", 0, width * height) for run in bitmap["counts"]]
+    if sum(runs) != width * height:
+        raise ValueError(f"the run lengths cover {sum(runs)} pixels, but the mask has {width * height}")
+    values = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
+    mask[top : top + height, left : left + width] = values.reshape(height, width)
     return mask.astype(bool)
 
 

@@ -24,12 +24,14 @@ class Run:
     count  number of frames in the range, or None if unknown
     times  times in seconds of all frames of the input, or empty if unknown
     stems  file names without suffix of all frames of the input, or empty if the input is not made of files
+    size   (H, W) of the frames that the reader delivers, or None if unknown
     """
 
     first: int = 0
     count: int | None = None
     times: tuple[Fraction, ...] = ()
     stems: tuple[str, ...] = ()
+    size: tuple[int, int] | None = None
 
     @classmethod
     def of(cls, reader: Reader) -> Run:
@@ -38,7 +40,7 @@ class Run:
         first = bisect_left(times, reader.start) if reader.start is not None else 0
         last = bisect_left(times, reader.end) if reader.end is not None else len(times)
         stems = tuple(p.stem for p in reader.info.files) if reader.info.kind != "video" else ()
-        return cls(first, last - first, times, stems)
+        return cls(first, last - first, times, stems, (reader.height, reader.width))
 
 
 def numbers(files: Sequence[Path]) -> list[int] | None:

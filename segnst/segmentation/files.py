@@ -15,7 +15,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from segnst.errors import InputError, SegnstError
-from segnst.masks import coco
 from segnst.masks.classes import regions_from_names
 from segnst.masks.indexed_png import is_transparent, read_png
 from segnst.masks.label_map import IGNORE, PARTIAL, fits, one_object, shows_one_object
@@ -32,7 +31,6 @@ from segnst.untrusted import (
     parse_json,
     read_bytes,
     rows,
-    safe_name,
     short,
     table,
     whole,
@@ -159,8 +157,10 @@ def open_masks(path: Path, names: Sequence[str] | None = None, run: Run = Run())
     if not exists(path):
         raise InputError(f"The masks {short(str(path))} do not exist.")
     check_regular(path, "mask file")
-    if path.suffix.lower() == ".json":
-        return _coco(path, run)
+    from segnst.segmentation.annotated import ANNOTATIONS, annotated_file
+
+    if path.suffix.lower() in ANNOTATIONS:
+        return annotated_file(path, names, run)
     from segnst.video.probe import probe
 
     if probe(path).kind == "image":
@@ -170,18 +170,22 @@ def open_masks(path: Path, names: Sequence[str] | None = None, run: Run = Run())
 
 
 def _folder(path: Path, names: Sequence[str] | None, run: Run) -> FileSegmenter:
+    from segnst.segmentation.annotated import annotated_folder
     from segnst.video.images import apart_from_masks, frame_files
 
+    annotated = annotated_folder(path, names, run)
+    if annotated is not None:
+        return annotated
     inner = sorted(p for p in path.iterdir() if p.is_dir() and any(p.glob("*.png")))
     if not inner or any(path.glob("*.png")):
         files = frame_files(path)
         _, beside_frames = apart_from_masks(files)
         files = list(beside_frames.values()) or files
         regions, loads = _pictures(files, names, path / CLASSES_FILE)
-        return FileSegmenter(path, regions, _of_run(files, loads, run, path), run.first)
+        return FileSegmenter(path, regions, of_run(files, loads, run, path), run.first)
     # one folder a class, soft masks in each
     things = [p for p in inner if p.name != "background"]
-    columns = [_of_run(files, files, run, p) for p in things for files in [frame_files(p)]]
+    columns = [of_run(files, files, run, p) for p in things for files in [frame_files(p)]]
     if len({len(c) for c in columns}) > 1:
         counts = ", ".join(f"{p.name} {len(c)}" for p, c in zip(things, columns, strict=True))
         raise InputError(f"The folders in {path} hold different numbers of masks: {counts}.")
@@ -190,7 +194,7 @@ def _folder(path: Path, names: Sequence[str] | None, run: Run) -> FileSegmenter:
     return FileSegmenter(path, regions, rows, run.first)
 
 
-def _of_run(files: Sequence[Path], masks: Sequence[Mask], run: Run, folder: Path) -> list[Mask | None]:
+def of_run(files: Sequence[Path], masks: Sequence[Mask], run: Run, folder: Path) -> list[Mask | None]:
     """Masks by the names of the frames that they belong to; else by their own numbers, or in order."""
     by_stem = {f.stem.removesuffix("_mask"): mask for f, mask in zip(files, masks, strict=True)}
     if run.stems and len(files) > 1 and any(s in by_stem for s in run.stems):
@@ -282,29 +286,6 @@ def _video(path: Path, names: Sequence[str] | None, run: Run) -> FileSegmenter:
     name = names[-1] if names else OBJECT
     loads = align_by_time([partial(unpack, data) for data in kept], times, run)
     return FileSegmenter(path, _two(name), loads, run.first)
-
-
-def _coco(path: Path, run: Run) -> FileSegmenter:
-    """A COCO file: its categories are the regions, its images the frames, by their ids or by the frames' names."""
-    content = coco.read(path)
-    if not content.images:
-        raise InputError(f"{path} names no image.")
-    categories = {number: name.strip().lower() for number, name in content.categories.items()}
-    if len(set(categories.values())) > PARTIAL:  # what nothing is annotated with needs no value
-        used = {coco.category_of(a) for each in content.annotations.values() for a in each}
-        categories = {number: name for number, name in categories.items() if number in used}
-    names = list(dict.fromkeys(n for n in categories.values() if n != "background"))
-    if len(names) >= PARTIAL:
-        raise InputError(f"{path} has masks of {len(names)} categories; {PARTIAL - 1} are the most.")
-    regions = (Region(0, "background", ("other",)), *(Region(k + 1, n) for k, n in enumerate(names)))
-    index = {number: names.index(n) + 1 for number, n in categories.items() if n in names}
-    numbers_ = sorted(content.images)
-    files = [Path(f"{Path(safe_name(str(content.images[i].get('file_name')))).stem}.png") for i in numbers_]
-    loads = [
-        partial(coco.paint, content.annotations.get(i, []), index, coco.size_of(content.images[i], path), path)
-        for i in numbers_
-    ]
-    return FileSegmenter(path, regions, _of_run(files, loads, run, path), run.first)
 
 
 def load(name: str, *, device: torch.device, offline: bool = False) -> FileSegmenter:

@@ -121,8 +121,8 @@ def _explain_names(names: Sequence[str], segmenter: AnySegmenter, settings: Sett
                 raise
             values = ",".join(r.name for r in segmenter.regions[:-1])
             raise PlanError(
-                f"{error} The names of masks from files come from the files themselves; --mask-classes names the values "
-                f"0, 1, … of label maps, for example --mask-classes {values},{name.strip().lower()}."
+                f"{error} The names of masks from files come from the files themselves; --mask-classes names the "
+                f"values 0, 1, … of label maps, for example --mask-classes {values},{name.strip().lower()}."
             ) from error
 
 

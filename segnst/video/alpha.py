@@ -1,4 +1,4 @@
-"""Write video with transparency: ProRes 4444 in mov, VP9 in webm.
+"""Write video with transparency: ProRes 4444 in mov, FFV1 in mkv, VP9 in webm.
 
 The files have no sound, because they are meant to be laid over a video that has it.
 """
@@ -22,12 +22,13 @@ from segnst.video.source import file_name
 # suffix: encoder, pixel format, options
 FORMATS = {
     ".mov": ("prores_ks", "yuva444p10le", {"profile": "4444", "alpha_bits": "16"}),
+    ".mkv": ("ffv1", "bgra", {"level": "3"}),
     ".webm": ("libvpx-vp9", "yuva420p", {"crf": "20", "b": "0", "auto-alt-ref": "0", "cpu-used": "4"}),
 }
 
 
 class AlphaVideo:
-    """Writes RGBA frames; a context manager. The suffix of ``path`` must be .mov or .webm.
+    """Writes RGBA frames; a context manager. The suffix of ``path`` must be .mov, .mkv or .webm.
 
     size       (height, width) in pixels
     rate       frames per second

@@ -20,10 +20,10 @@ from segnst.masks.indexed_png import read_png, write_png
 from segnst.masks.label_map import label_map
 from segnst.pipeline import State
 from segnst.segmentation.alignment import Run
-from segnst.segmentation.files import FileSegmenter, open_masks
+from segnst.segmentation.files import FileSegmenter, Progress, open_masks
 from segnst.segmentation.from_settings import segmenter_for
 from segnst.segmentation.networks.kmeans import KMeansSegmenter
-from segnst.types import Clip
+from segnst.types import Clip, Region
 from segnst.video.read import open_reader
 from tests.segmentation.scenes import moving_disk, write_frames
 
@@ -75,13 +75,16 @@ def test_out_and_in_again(tmp_path: Path, kind: str) -> None:
 
 
 def test_overlay_and_cut_out_are_videos_of_the_clip(tmp_path: Path) -> None:
-    out, labels = export(tmp_path, "overlay", "alpha", "alpha-webm")
+    out, labels = export(tmp_path, "overlay", "alpha", "alpha-mkv", "alpha-webm")
     with open_reader(out / "overlay.mp4") as reader:
         assert sum(1 for _ in reader) == 3
     with av.open(str(out / "alpha.mov")) as container:
         frames = [f.to_ndarray(format="rgba") for f in container.decode(video=0)]
     assert len(frames) == 3
     assert (np.abs(frames[0][..., 3].astype(int) - 255 * (labels[0] > 0)) < 12).mean() > 0.99
+    with av.open(str(out / "alpha.mkv")) as container:
+        exact = [f.to_ndarray(format="rgba") for f in container.decode(video=0)]
+    assert all(np.array_equal(f[..., 3], 255 * (label > 0)) for f, label in zip(exact, labels, strict=True))
     with av.open(str(out / "alpha.webm")) as container:
         assert container.streams.video[0].metadata.get("alpha_mode") == "1"
 
@@ -223,3 +226,31 @@ def test_label_maps_of_clusters_are_a_picture_of_them(tmp_path: Path) -> None:
     picture = cv2.cvtColor(cv2.imread(str(tmp_path / "out/000000.png")), cv2.COLOR_BGR2RGB)
     assert picture[48, 45].argmax() == 0 and picture[10, 120].argmax() == 1
     assert read_png(tmp_path / "out/000000.png").max() == 2
+
+
+class Blob(FileSegmenter):
+    """The same coarse probabilities for each frame: a disk of a third of the frame's height."""
+
+    def __init__(self) -> None:
+        super().__init__(Path("blob"), [Region(0, "other"), Region(1, "vehicle")], [])
+
+    def frame(self, rgb: torch.Tensor, carry: Progress | None) -> tuple[torch.Tensor, Progress]:
+        y, x = torch.meshgrid(torch.arange(9.0), torch.arange(12.0), indexing="ij")
+        soft = (3.3 - torch.hypot(x - 5.5, y - 4)).clamp(0, 1)[None, None]
+        return torch.cat((1 - soft, soft), 1), Progress()
+
+
+def test_a_cut_out_carries_no_color_of_what_was_behind_it(tmp_path: Path) -> None:
+    size = (96, 128)
+    big = np.zeros((size[0] * 4, size[1] * 4), np.float32)
+    cv2.circle(big, (256, 192), 130, 1, -1)
+    alpha = cv2.resize(cv2.blur(big, (33, 33)), size[::-1], interpolation=cv2.INTER_AREA)[..., None]
+    picture = alpha * np.array([200, 40, 30]) + (1 - alpha) * np.array([20, 60, 220])
+    (tmp_path / "in").mkdir()
+    cv2.imwrite(str(tmp_path / "in/a.png"), picture.round().astype(np.uint8)[..., ::-1])
+    segment_to_folder(tmp_path / "in", tmp_path / "out", Blob(), formats=("alpha",))
+    found = cv2.imread(str(tmp_path / "out/alpha/a.png"), cv2.IMREAD_UNCHANGED)
+    shared = (alpha[..., 0] > 0.3) & (alpha[..., 0] < 0.7)
+    assert np.abs(found[..., 3] / 255.0 - alpha[..., 0])[shared].mean() < 0.15
+    blue = found[..., 0][shared].mean()
+    assert blue < 0.5 * picture[..., 2][shared].mean(), "the ground was blue, the object is red"
