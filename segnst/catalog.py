@@ -13,13 +13,17 @@ from segnst.weights import bundled_dir, fetch, find, read_metadata
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """Weights that can be downloaded. ``checksum`` is their SHA-256 in hex."""
+    """Weights that can be downloaded. ``checksum`` is their SHA-256 in hex.
+
+    tried  whether this project was ever run with these weights, and not only with random ones of the same shapes
+    """
 
     name: str
     kind: str
     url: str
     checksum: str
     terms: str
+    tried: bool = False
 
 
 _SERVER = "https://download.pytorch.org/models/"
@@ -110,6 +114,7 @@ REMOTE = (
         _SERVER + "raft_small_C_T_V2-01064c6d.pth",
         "01064c6dba73b0fc9fc8edf772248560a00a3acfd62ac6677e9eeebad9680e27",
         _FLYING,
+        tried=True,  # from another file that holds them
     ),
 )
 
@@ -129,14 +134,17 @@ def fetch_named(name: str, *, offline: bool = False, quiet: bool = False) -> Pat
     return fetch(weights.url, weights.checksum, offline=offline, quiet=quiet)
 
 
+UNTRIED = "never run with these weights while segnst was made; `segnst doctor --networks` tries them"
+
+
 def catalog() -> list[dict[str, Any]]:
-    """Bundled and remote weights: name, kind, path (None if not downloaded), url, terms."""
+    """Bundled and remote weights: name, kind, path (None if not downloaded), url, terms, tried (see Weights)."""
     rows: list[dict[str, Any]] = []
     for path in sorted(bundled_dir().glob("*.safetensors")):
         metadata = read_metadata(path) or {"terms": "damaged"}
         kind = metadata.get("kind") or ("style" if metadata.get("format") else "segmenter")
         terms = f"{metadata.get('terms', 'see its card')} ({path.with_suffix('.md').name})"
-        rows.append({"name": path.stem, "kind": kind, "path": str(path), "url": "", "terms": terms})
+        rows.append({"name": path.stem, "kind": kind, "path": str(path), "url": "", "terms": terms, "tried": True})
     for weights in REMOTE:
         found = find(weights.url.rsplit("/", 1)[-1])
         rows.append(
@@ -146,6 +154,7 @@ def catalog() -> list[dict[str, Any]]:
                 "path": str(found) if found else None,
                 "url": weights.url,
                 "terms": weights.terms,
+                "tried": weights.tried,
             }
         )
     return rows

@@ -8,12 +8,17 @@ import platform
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from segnst.errors import UsageError
+from segnst.errors import SegnstError, SegnstWarning, UsageError, WeightsError
+from segnst.untrusted import first_line
 from segnst.weights import bundled_dir, home_dir
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,3 +174,117 @@ def examine() -> list[Finding]:
     if Path(bundled_dir()).name != "models":
         findings.append(Finding("installation", "missing", f"{bundled_dir()} is not a folder of weights"))
     return findings
+
+
+SIDE, RADIUS, STEP = 256, 60, 4  # px: the built-in picture, the ball in it, and how far the ball's picture moves
+
+
+def _ball() -> tuple[Tensor, Tensor]:
+    """The built-in picture [1,3,H,W], an orange ball on a mottled blue ground, and the ball's mask [1,1,H,W]."""
+    import torch
+    import torch.nn.functional as F
+
+    y, x = torch.meshgrid(torch.arange(float(SIDE)), torch.arange(float(SIDE)), indexing="ij")
+    away = torch.hypot(x - SIDE / 2, y - SIDE / 2)
+    mask = (RADIUS - away + 0.5).clamp(0, 1)[None, None]
+    coarse = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    mottled = 0.3 * F.interpolate(coarse, (SIDE, SIDE), mode="bicubic").clamp(0, 1)
+    ground = mottled + torch.tensor((0.1, 0.25, 0.5)).view(1, 3, 1, 1)
+    ball = torch.tensor((0.95, 0.5, 0.1)).view(1, 3, 1, 1) * (1 - 0.5 * away / SIDE) + 0.5 * (mottled - 0.15)
+    return (mask * ball + (1 - mask) * ground).clamp(0, 1), mask
+
+
+def _segments(name: str) -> str:
+    import torch
+
+    from segnst.segmentation.from_settings import load_segmenter
+
+    segmenter = load_segmenter("mask_rcnn" if name.startswith("maskrcnn") else name, torch.device("cpu"))
+    found, _ = segmenter(_ball()[0])
+    if not torch.isfinite(found).all() or (found.sum(1) - 1).abs().max() > 0.01:
+        raise WeightsError("its probabilities are not numbers that sum to 1")
+    return f"{len(segmenter.regions)} classes"
+
+
+def _detects(name: str) -> str:
+    from segnst import registry
+
+    detector = registry.get(registry.DETECTORS, name, "detector")(name, device="cpu")
+    count = len(detector(_ball()[0], frozenset(r.index for r in detector.regions)))
+    return f"{count} objects in the picture"
+
+
+def _selects(name: str) -> str:
+    from segnst import registry
+    from segnst.segmentation.base import Prompt
+
+    known = "sam" if name == "mobile_sam" else name
+    selector = registry.get(registry.SELECTORS, known, "selector")(known, device="cpu")
+    if selector.name == "grabcut":
+        raise WeightsError("its weights could not be used")
+    picture, true = _ball()
+    edge, side = float(SIDE // 2 - RADIUS), float(2 * RADIUS)
+    ours, theirs = selector(picture, Prompt((edge, edge, side, side))) > 0.5, true > 0.5
+    iou = float((ours & theirs).sum() / (ours | theirs).sum())
+    if iou < 0.8:
+        raise WeightsError(f"it cuts the ball out with an IoU of {iou:.2f} only")
+    return f"cuts the ball out with an IoU of {iou:.2f}"
+
+
+def _perceives(name: str) -> str:
+    import torch
+
+    from segnst.perceptual.encoders import load_encoder
+
+    encoder = load_encoder(name)
+    layer = [*encoder.layers][-1]
+    features = encoder(_ball()[0], [layer])[layer]
+    if not torch.isfinite(features).all() or features.std() == 0:
+        raise WeightsError("its features are not numbers that differ")
+    return f"{features.shape[1]} channels at {layer}"
+
+
+def _flows(name: str) -> str:
+    import torch
+
+    from segnst import registry
+
+    flow = registry.get(registry.FLOWS, "raft", "optical flow")(device=torch.device("cpu"))
+    picture, _ = _ball()
+    middle = flow(picture.roll(STEP, -1), picture)[..., 64:-64, 64:-64]
+    x, y = (float(v) for v in middle.mean((0, 2, 3)))
+    if abs(x + STEP) > 1 or abs(y) > 1:
+        raise WeightsError(f"it sees a motion of {x:.1f}, {y:.1f} px where {-STEP}, 0 is true")
+    return f"sees a motion of {x:.1f}, {y:.1f} px where {-STEP}, 0 is true"
+
+
+NETWORKS: dict[str, Callable[[str], str]] = {
+    "segmenter": _segments,
+    "detector": _detects,
+    "selector": _selects,
+    "perceptual": _perceives,
+    "flow": _flows,
+}
+
+
+def examine_networks(names: Sequence[str] = (), *, quiet: bool = False) -> Iterator[Finding]:
+    """Fetch each network that is not bundled, run it on a built-in picture, and yield what came of it.
+
+    names  of ``segnst models list``; none: all of them
+    Raises UsageError for a name that is not known.
+    """
+    import warnings
+
+    from segnst.catalog import REMOTE, fetch_named, remote
+
+    for weights in [remote(name) for name in names] or list(REMOTE):
+        began = time.perf_counter()
+        try:
+            fetch_named(weights.name, quiet=quiet)
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", SegnstWarning)  # a stand-in that says so is no answer
+                said = NETWORKS[weights.kind](weights.name)
+        except (SegnstError, SegnstWarning, RuntimeError, ValueError, KeyError) as error:
+            yield Finding(weights.name, "missing", f"{weights.kind}: {first_line(error)}")
+        else:
+            yield Finding(weights.name, "ok", f"{weights.kind}: {said}, {time.perf_counter() - began:.1f} s")

@@ -104,7 +104,7 @@ _KINDS: dict[str, Completer] = {
     "flow": _words(*registry.FLOWS),
     "selector": _words(*registry.SELECTORS),
     "detector": _words(*registry.DETECTORS),
-    "format": _words("indexed", "soft16", "coco", "overlay", "alpha", "alpha-webm"),
+    "format": _words("indexed", "soft16", "coco", "overlay", "alpha", "alpha-mkv", "alpha-webm"),
     "method": _words(*registry.STABILITY_METHODS),
     "encoder": _words("vgg19", "vgg16", "small"),
     "codec": _words("h264", "hevc", "vp8", "vp9", "av1", "ffv1", "prores", "mpeg4"),

@@ -93,11 +93,12 @@ def classes(
 @models_app.command("list", cls=GroupedCommand)
 def models_list(json: Json = False) -> None:
     """List all weights that segnst uses: their paths or sources, and their terms."""
-    from segnst.catalog import catalog
+    from segnst.catalog import UNTRIED, catalog
 
     rows = catalog()
     lines = [
         f"{r['name']:30} {r['kind']:10} {r['path'] or 'not fetched: ' + r['url']}\n{'':30} {'':10} {r['terms']}"
+        + ("" if r["tried"] else f"\n{'':30} {'':10} {UNTRIED}")
         for r in rows
     ]
     _print(rows, json, "\n".join(lines))
@@ -122,11 +123,27 @@ def models_pull(
         print(path)
 
 
-def doctor(json: Json = False) -> None:
+def doctor(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[NAME…]",
+            help="With --networks: only these, by their names in `segnst models list`.",
+            autocompletion=model_names,
+        ),
+    ] = None,
+    networks: Annotated[
+        bool, option("Fetch each network that is not bundled, and run it on a built-in picture.", "--networks")
+    ] = False,
+    json: Json = False,
+) -> None:
     """Say what is missing or slow on this machine."""
-    from segnst.doctor import examine
+    from segnst.doctor import examine, examine_networks
+    from segnst.errors import UsageError
 
-    findings = examine()
+    if names and not networks:
+        raise UsageError(f"'{names[0]}' is used only with --networks.")
+    findings = list(examine_networks(names or ())) if networks else examine()
     marks = {"ok": "ok     ", "slow": "slow   ", "missing": "MISSING"}
     _print([f.as_dict() for f in findings], json, "\n".join(f"{marks[f.state]} {f.what}: {f.detail}" for f in findings))
     if any(f.state == "missing" for f in findings):
