@@ -27,6 +27,7 @@ from segnst.cli import (
     optimize,
     segment,
     streams,
+    studio,
     style,
     train,
     train_segmentation,
@@ -51,6 +52,7 @@ app.command("reconstruct", cls=GroupedCommand)(optimize.reconstruct)
 app.command("inspect", cls=GroupedCommand)(inspect.inspect)
 app.command("compare", cls=GroupedCommand)(compare.compare)
 app.command("segment", cls=GroupedCommand)(segment.segment)
+app.command("studio", cls=GroupedCommand)(studio.studio)
 for command in (train_segmentation.segmenter, train_segmentation.instances, train_segmentation.features):
     train.app.command(cls=GroupedCommand)(command)
 bench.app.command(cls=GroupedCommand)(bench_front.front)

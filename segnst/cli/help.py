@@ -10,7 +10,7 @@ from typer.core import TyperCommand
 # the order of the groups; a command shows those that have options
 ORDER = (
     "What", "Where", "Look", "Steadiness", "Losses", "Optimizing", "Training", "The steps", "Measuring",
-    "Reading and writing", "Running",
+    "Serving", "Uploads", "Reading and writing", "Running",
 )  # fmt: skip
 OTHERS = "Options"
 _WIDEST = 28  # characters; the help of an option with a longer name begins on the next line
