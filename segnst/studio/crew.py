@@ -48,6 +48,7 @@ class _Ask:
     heard: Heard | None
     future: asyncio.Future[Any]
     background: bool
+    idle: bool
     timer: asyncio.TimerHandle | None = None
 
 
@@ -96,17 +97,19 @@ class Worker:
         replaces: str | None = None,
         heard: Heard | None = None,
         background: bool = False,
+        idle: bool = False,
     ) -> Any:
         """Send a request and wait for its answer. If the waiting task is cancelled, so is the request.
 
         replaces    requests of the same client and word that wait are given up for this one
         heard       called with each event of the request
         background  the request does not keep others waiting
+        idle        it waits until nobody waits for anything else
 
         Raises Refused (the worker's own error), Superseded, WorkerEnded.
         """
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        ask = _Ask(next(self._numbers), name, values or {}, client, replaces, heard, future, background)
+        ask = _Ask(next(self._numbers), name, values or {}, client, replaces, heard, future, background, idle)
         mine = self._waiting.setdefault(client, [])
         if replaces is not None:
             for old in [a for a in mine if a.replaces == replaces]:
@@ -169,14 +172,16 @@ class Worker:
                 self._send(("ask", ask.number, ask.name, ask.values))
 
     def _next(self, background: bool) -> _Ask | None:
-        for client, asks in list(self._waiting.items()):
-            found = next((a for a in asks if a.background is background), None)
-            if found is not None:
-                asks.remove(found)
-                self._waiting.move_to_end(client)  # the others come first now
-                return found
-            if not asks:
-                del self._waiting[client]
+        """Take what is to be sent next: from each client in turn, and what is idle last."""
+        for client in [client for client, asks in self._waiting.items() if not asks]:
+            del self._waiting[client]
+        for idle in (False, True):
+            for client, asks in list(self._waiting.items()):
+                found = next((a for a in asks if a.background is background and a.idle is idle), None)
+                if found is not None:
+                    asks.remove(found)
+                    self._waiting.move_to_end(client)  # the others come first now
+                    return found
         return None
 
     def _send(self, message: tuple[Any, ...]) -> None:

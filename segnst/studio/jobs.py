@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import secrets
+import shutil
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass, field
@@ -87,6 +88,13 @@ class JobQueue:
         """Where its output is, or will be."""
         return self.folder / job.id / job.output
 
+    def picture(self, job: Job) -> bytes | None:
+        """The last picture of where it is, or of what it became."""
+        try:
+            return self.pictures.get(job.id) or (self.folder / job.id / "picture.jpg").read_bytes()
+        except OSError:
+            return None
+
     def add(self, job: Job) -> None:
         """Put a job into the queue."""
         self.jobs[job.id] = job
@@ -119,8 +127,7 @@ class JobQueue:
         self.pictures.pop(id, None)
         if job is not None:
             with contextlib.suppress(OSError):
-                self.path(job).unlink(missing_ok=True)
-                self.path(job).parent.rmdir()
+                shutil.rmtree(self.path(job).parent)
             self._write()
 
     def left_by(self, client: str) -> None:
@@ -167,6 +174,8 @@ class JobQueue:
         try:
             self.path(job).parent.mkdir(parents=True, exist_ok=True)
             report = await self._work(job, hear)
+            if job.id in self.pictures:
+                (self.path(job).parent / "picture.jpg").write_bytes(self.pictures.pop(job.id))
             job.state, job.done, job.left, job.seconds = "done", report["frames"], 0.0, round(report["seconds"], 2)
         except (asyncio.CancelledError, Superseded):
             job.state = "waiting" if self._closing else "cancelled"

@@ -124,7 +124,7 @@ async def card(request: Request) -> Response:
     data = studio.cards.get(key)
     if data is None:
         asked = {"style": name, "path": path, "time": time}
-        data = studio.cards.put(key, await studio.brush.ask("card", asked, client=f"cards {client}"))
+        data = studio.cards.put(key, await studio.brush.ask("card", asked, client=client, idle=True))
     return Response(data, media_type="image/jpeg", headers=FOREVER)
 
 

@@ -156,7 +156,7 @@ async def output(request: Request) -> Response:
 async def picture(request: Request) -> Response:
     """The last picture of where a render is."""
     studio, job = _job(request)
-    data = studio.queue.pictures.get(job.id)
+    data = studio.queue.picture(job)
     return Response(data or b"", 200 if data else 404, {"cache-control": "no-store"}, "image/jpeg")
 
 
