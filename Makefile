@@ -4,11 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
-.PHONY: help setup demo test test-all fuzz lint bench bench-ci-update clean
+.PHONY: help setup demo test test-studio test-all fuzz lint bench bench-ci-update clean
 help:
 	@echo "make demo      set everything up and style the bundled street clip into results/"
 	@echo "make test      set everything up and run the tests"
 	@echo "make test-all  run the slow tests as well"
+	@echo "make test-studio"
+	@echo "               drive the studio's page in a browser (screenshots in work/studio)"
 	@echo "make fuzz      read 10,000 files that were changed at random (some minutes; FUZZ='--seed 7 --kind media')"
 	@echo "make lint      run ruff, mypy and the import rules"
 	@echo "make bench     measure stability on the rendered clips and compare it with results/stability.json"
@@ -37,8 +39,15 @@ demo: $(STAMP)
 test: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
+# In a browser: Chromium as the system has it, else the one that Playwright fetches.
+test-studio: $(STAMP)
+	@$(BIN)/python -m uv pip install --quiet --python $(BIN)/python playwright || $(BIN)/python -m pip install --quiet playwright
+	@command -v chromium chromium-browser google-chrome >/dev/null || $(BIN)/python -m playwright install chromium || true
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m studio tests/studio
+
 test-all: $(STAMP)
-	$(BIN)/python -m pytest -m "slow or not slow" --timeout 3600
+	$(BIN)/python -m pytest -m "slow or not slow" --timeout 3600 --ignore tests/studio/test_page.py
+	$(MAKE) test-studio
 	$(BIN)/python -m tests.fuzz --seconds 60 --keep work/fuzz
 
 FUZZ := --count 10000 --seed 1

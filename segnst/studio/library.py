@@ -17,6 +17,7 @@ from typing import Any
 
 from segnst.errors import InputError
 from segnst.files import PICTURE_SUFFIXES
+from segnst.untrusted import is_file
 from segnst.video.paths import VIDEO_FORMATS
 
 SUFFIXES = frozenset({
@@ -114,7 +115,7 @@ class Library:
                 raise refused from None
             if not self._allowed(path):
                 continue
-            if path.is_file() and path.suffix.lower() in SUFFIXES:
+            if is_file(path) and path.suffix.lower() in SUFFIXES:
                 folder = next((f for f in self.folders if path.is_relative_to(f)), None)
                 return self._add(path, str(path.relative_to(folder)) if folder else path.name)
         raise refused

@@ -79,7 +79,7 @@ async def frame(request: Request) -> Response:
     studio, query = studio_of(request), request.query_params
     source = await studio.probe(studio.library.get(request.path_params["id"]), client_of(request))
     time = 0.0 if source.still else number(query, "t")
-    wanted = number(query, "size", 1, 8192)
+    wanted = number(query, "size", 0, 8192) or 640
     size = next((s for s in SIZES if s >= wanted), SIZES[-1])
     key = digest("frame", fingerprint(source.path), round(time, 4), size)
     data, at = studio.frames.get(key), studio.frames.get(f"{key}.time")

@@ -157,7 +157,7 @@ async def picture(request: Request) -> Response:
     """The last picture of where a render is."""
     studio, job = _job(request)
     data = studio.queue.picture(job)
-    return Response(data or b"", 200 if data else 404, {"cache-control": "no-store"}, "image/jpeg")
+    return Response(data or b"", 200 if data else 204, {"cache-control": "no-store"}, "image/jpeg")
 
 
 async def job_recipe(request: Request) -> Response:

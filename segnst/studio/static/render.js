@@ -73,7 +73,8 @@ const describe = debounce(60, async () => {
 async function render() {
   problem.textContent = "";
   try {
-    hear(await post("/api/render", { recipe: recipe() }));
+    const job = await post("/api/render", { recipe: recipe() });
+    if (!jobs.has(job.id)) hear(job);
   } catch (error) {
     problem.textContent = error.message;
   }
@@ -161,8 +162,7 @@ function showQueue() {
 function item(job) {
   const act = (action) => async () => {
     try {
-      hear(await post(`/api/jobs/${job.id}/${action}`, {}));
-      if (action === "remove") forget(job.id);
+      await post(`/api/jobs/${job.id}/${action}`, {}); // what becomes of it is heard as of every other change
     } catch (error) {
       say(error.message, true);
     }
