@@ -44,6 +44,7 @@ def bind(settings: StudioSettings) -> socket.socket:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             bound.bind((settings.host, port))
+            bound.listen(128)  # from now on, who comes before the server is ready waits for it
         except OSError as error:
             bound.close()
             reason = (error.strerror or str(error)).lower()

@@ -29,7 +29,7 @@ class StudioSettings:
     )
     browser: bool = setting(True, "Open the page in the browser.", group=SERVING)
     max_upload: int = setting(
-        2048, "Largest file that the page may upload.", metavar="MB", group=KEEPING, min=1, max=1 << 20, unit="MB"
+        2000, "Largest file that the page may upload.", metavar="MB", group=KEEPING, min=1, max=1 << 20, unit="MB"
     )
     keep_days: float = setting(
         7.0, "Uploads and results that are older are removed.", metavar="DAYS", group=KEEPING, above=0, max=3650

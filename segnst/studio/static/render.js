@@ -21,8 +21,8 @@ export function setUp() {
     form, problem,
     el("div.row.go", {}, start,
       el("span.grow"),
-      el("button.quiet", { onclick: savePlan, title: "A file for segnst style --plan, and for dropping onto this page" }, "Save plan"),
-      el("button.quiet", { onclick: () => planFile.click() }, "Load plan"), planFile),
+      el("button.quiet.small", { onclick: savePlan, title: "A file for segnst style --plan, and for dropping onto this page" }, "Save plan"),
+      el("button.quiet.small", { onclick: () => planFile.click() }, "Load plan"), planFile),
     el("div.command", {}, command, iconButton("copy", "Copy the command", copy)),
     queue);
   $("open-render").addEventListener("click", open);

@@ -147,7 +147,7 @@ function showMix(region, mix) {
 }
 
 function slider(label, attributes, edit) {
-  const value = el("output.soft.small");
+  const value = el("span.value.soft.small", { "aria-hidden": true });
   const input = el("input", { type: "range", ...attributes });
   input.addEventListener("input", () => (edit(Number(input.value)), say_(input)));
   input.oninput = () => say_(input);
@@ -163,7 +163,7 @@ const WORDS = {
 
 function say_(input) {
   const words = WORDS[input.dataset.look ?? input.dataset.style];
-  const output = input.parentElement?.querySelector("output");
+  const output = input.parentElement?.querySelector(".value");
   if (words && output) output.textContent = words(input.value);
 }
 
