@@ -30,6 +30,8 @@ def test_the_wheel_holds_the_weights_and_their_cards(tmp_path: Path) -> None:
     assert {f"segnst/models/paintings/{name}" for name in paintings} <= set(names)
     assert "segnst/models/paintings.md" in names
     assert "segnst/py.typed" in names
+    page = {p.name for p in (ROOT / "segnst/studio/static").iterdir()}
+    assert page == {n.rpartition("/")[2] for n in names if n.startswith("segnst/studio/static/")}
 
 
 def test_every_painting_of_the_bundled_styles_is_small_and_credited() -> None:
