@@ -29,7 +29,7 @@ class Job:
     kind     a render, or a few seconds to play in the page
     output   the name of its file;  command  the command line that makes the same
     recipe   what was chosen;  source, name  its input
-    words    what went wrong
+    words    what went wrong;  size  bytes of the output, by which it is known again
     """
 
     id: str
@@ -50,6 +50,7 @@ class Job:
     warnings: list[str] = field(default_factory=list)
     created: float = field(default_factory=time.time)
     seconds: float | None = None
+    size: int | None = None
 
     def told(self) -> dict[str, Any]:
         """What pages are told."""
@@ -177,6 +178,7 @@ class JobQueue:
             if job.id in self.pictures:
                 (self.path(job).parent / "picture.jpg").write_bytes(self.pictures.pop(job.id))
             job.state, job.done, job.left, job.seconds = "done", report["frames"], 0.0, round(report["seconds"], 2)
+            job.size = self.path(job).stat().st_size
         except (asyncio.CancelledError, Superseded):
             job.state = "waiting" if self._closing else "cancelled"
         except SegnstError as error:

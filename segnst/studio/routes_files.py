@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from segnst.errors import InputError
 from segnst.files import PICTURE_SUFFIXES
 from segnst.studio.asking import answering, body_of, client_of, number, studio_of
 from segnst.studio.lanes import digest, fingerprint
+from segnst.weights import bundled_dir
 
 SIZES = (160, 320, 640, 1280)  # px of the long side in which frames are given
 FOREVER = {"cache-control": "private, max-age=86400, immutable"}
@@ -109,7 +110,7 @@ async def sheet(request: Request) -> Response:
 
 
 async def card(request: Request) -> Response:
-    """The picture of a style: the user's own, or a frame painted in it."""
+    """The picture of a style: the user's own, its painting, or (or where asked for it) a frame painted in it."""
     studio, query = studio_of(request), request.query_params
     client, style = client_of(request), request.path_params["style"]
     if style.startswith("picture:"):
@@ -117,6 +118,9 @@ async def card(request: Request) -> Response:
         values = {"path": str(source.path), "time": 0.0, "size": 320}
         return Response((await studio.media.ask("frame", values, client=client))["jpeg"], media_type="image/jpeg")
     name, path, time = studio.path_of(style), None, 0.0
+    painting = bundled_dir() / "paintings" / f"{name}.webp"
+    if "painted" not in query and painting.is_file():
+        return FileResponse(painting, headers=FOREVER)
     if query.get("source"):
         source = await studio.probe(studio.library.get(query["source"]), client)
         path, time = str(source.path), 0.0 if source.still else number(query, "t")

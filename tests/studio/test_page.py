@@ -152,6 +152,14 @@ def test_hover_click_choose_preview_render_download(page: Page, run: Run, tmp_pa
         page.locator(".job .download").first.click()
     download.value.save_as(tmp_path / "downloaded.mp4")
     shutil.copy(STREET, tmp_path / "street.mp4")
+    page.keyboard.press("Control+z")  # what the recipe of the dropped film brings back
+    page.keyboard.press("Escape")
+    dropped = (
+        "f => { const t = new DataTransfer(); t.items.add(new File([new Uint8Array(f)], 'renamed.mp4')); return t; }"
+    )
+    film = page.evaluate_handle(dropped, list((tmp_path / "downloaded.mp4").read_bytes()))
+    page.dispatch_event("#stage", "drop", {"dataTransfer": film})
+    expect(page.locator("#toasts")).to_contain_text("its recipe is back")
     words = shlex.split(command)
     code, _, err = run(*words[1:])
     assert code == 0, err
@@ -172,6 +180,12 @@ def test_a_box_a_correction_a_mix_and_undo(page: Page) -> None:
     page.keyboard.down("Shift")
     page.mouse.click(*point(page, 0.15, 0.5))
     page.keyboard.up("Shift")
+    page.get_by_role("button", name="Brush").click()
+    page.mouse.move(*point(page, 0.19, 0.7))
+    page.mouse.down()
+    page.mouse.move(*point(page, 0.19, 0.85), steps=6)
+    page.mouse.up()
+    page.get_by_role("button", name="Brush").click()
     choose(page, "Person", "the_scream")
     page.get_by_text("Mix with…").click()
     page.click('.card[data-style="udnie"]')

@@ -156,6 +156,7 @@ def test_a_waiting_preview_gives_way_to_a_newer_one(served: Served) -> None:
     assert set(codes) <= {200, 409} and 200 in codes
 
 
+@pytest.mark.slow
 def test_what_waits_in_the_queue_survives_a_restart(tmp_path: Path, clip: Path) -> None:
     with studio(tmp_path, clip) as first:
         recipe = {"source": opened(first), "regions": WHOLE, "output": {"max_size": 48}}
@@ -168,6 +169,25 @@ def test_what_waits_in_the_queue_survives_a_restart(tmp_path: Path, clip: Path) 
         second.http.get("/api/state")
     with pytest.raises(httpx.ConnectError):
         httpx.get(second.address)
+
+
+def test_what_only_a_closed_page_wanted_is_stopped(served: Served) -> None:
+    from websockets.sync.client import connect
+
+    source, client = opened(served), "closing-page"
+    address = f"{served.address.replace('http', 'ws')}/ws?client={client}"
+    with connect(address, origin=served.address) as socket:  # type: ignore[arg-type]
+        assert json.loads(socket.recv())["type"] == "hello"
+        asked = {"recipe": {"source": source, "regions": WHOLE}}
+        played = served.http.post("/api/play", json=asked | {"t": 0}, headers={"x-client": client}).json()["id"]
+        kept = served.http.post("/api/render", json=asked, headers={"x-client": client}).json()["id"]
+    assert finished(served, kept)["state"] == "done", "a render is wanted also when the page is closed"
+    for _ in range(200):
+        if served.http.post(f"/api/jobs/{played}/cancel", json={}).json()["state"] != "running":
+            break
+        time.sleep(0.2)
+    state = served.http.post(f"/api/jobs/{played}/cancel", json={}).json()["state"]
+    assert state in ("cancelled", "done"), "the closed page's preview stopped, unless it was quicker"
 
 
 def test_a_page_hears_what_happens_and_a_cancelled_render_leaves_nothing(served: Served) -> None:

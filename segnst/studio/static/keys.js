@@ -3,12 +3,12 @@
 import { $, el, iconButton } from "./dom.js";
 import { clearRange, seek, setIn, setOut, shuttle, step, stepBy, stop, toCut, duration } from "./deck.js";
 import { choose, remove, rename } from "./regions.js";
-import { crosshair, hasCrosshair, toggleBefore, view } from "./stage.js";
+import { crosshair, hasCrosshair, toggleBefore, toggleBrush, view } from "./stage.js";
 import { look, redo, tell, ui, undo } from "./store.js";
 
 const SHEET = [
   ["Moving", [["← →", "one frame"], ["Shift ← →", "ten frames"], ["↑ ↓", "to the cut before, after"], ["Home End", "first, last frame"], ["J K L", "back, stop, forward"], ["Space", "paint two seconds and play them"], ["I O", "begin here, end here"], ["X", "use the whole clip"]]],
-  ["Choosing", [["Click", "take what lights up, or correct the object that is chosen"], ["Shift click", "take away from the object"], ["Alt click", "cut out a single thing"], ["Drag", "a box around a thing"], ["[ ]", "region before, after"], ["Delete", "remove the region"], ["N", "rename the object"], ["Esc", "no region: clicks take classes again"]]],
+  ["Choosing", [["Click", "take what lights up, or correct the object that is chosen"], ["Shift click", "take away from the object"], ["Alt click", "cut out a single thing"], ["Drag", "a box around a thing"], ["S", "brush: drags correct the object that is chosen"], ["[ ]", "region before, after"], ["Delete", "remove the region"], ["N", "rename the object"], ["Esc", "no region: clicks take classes again"]]],
   ["Without a pointer", [["C", "crosshair on, off"], ["← → ↑ ↓", "move it (Shift: finely)"], ["Enter", "click there (with Shift, Alt as above)"], ["B", "begin a box, end it"]]],
   ["Seeing", [["B", "before, after"], ["1 2 3", "painting, masks, flicker"], ["Ctrl Z", "undo"], ["Ctrl Shift Z", "redo"], ["R", "render"], ["?", "these keys"]]],
 ];
@@ -23,7 +23,7 @@ export function setUp({ playPreview, openRender }) {
     " ": playPreview, j: () => shuttle(-1), k: stop, l: () => shuttle(1), i: setIn, o: setOut, x: clearRange,
     ArrowLeft: () => stepBy(-1), ArrowRight: () => stepBy(1), ArrowUp: () => toCut(-1), ArrowDown: () => toCut(1),
     Home: () => seek(0), End: () => seek(duration()), Delete: () => remove(), Backspace: () => remove(), n: () => rename(),
-    "[": () => choose(-1), "]": () => choose(1), b: toggleBefore, c: () => crosshair("toggle"),
+    s: () => toggleBrush(), "[": () => choose(-1), "]": () => choose(1), b: toggleBefore, c: () => crosshair("toggle"),
     1: () => view("result"), 2: () => view("mask"), 3: () => view("flicker"), r: openRender, "?": () => sheet.showModal(),
     Escape: () => (hasCrosshair() ? crosshair("toggle") : look("background")),
   };

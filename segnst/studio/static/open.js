@@ -76,7 +76,7 @@ async function drop(files) {
   if (/\.toml$/i.test(file.name)) return readPlan(file);
   const picture = file.type.startsWith("image/");
   if (ui.source && picture && !$("clip").hidden) return addPicture(file);
-  const from = await recipeOf(file.name).catch(() => null);
+  const from = await recipeOf(file).catch(() => null);
   if (from) {
     await open({ id: from.recipe.source });
     if (ui.source) apply(from.recipe);

@@ -193,9 +193,9 @@ function stateWords(job) {
   return `${job.done}${job.expected ? ` of ${job.expected}` : ""} frames · ${job.pace.toFixed(2)} frames/s${left}`;
 }
 
-// A file that was rendered here brings back what it was made from.
-export async function recipeOf(name) {
-  const job = [...jobs.values()].filter((j) => j.output === name).sort((a, b) => b.created - a.created)[0];
+// A file that was rendered here brings back what it was made from. Browsers rename downloads, so its size tells it.
+export async function recipeOf(file) {
+  const job = [...jobs.values()].find((j) => j.state === "done" && j.size === file.size);
   return job ? { job, ...(await get(`/api/jobs/${job.id}/recipe`)) } : null;
 }
 

@@ -4,7 +4,7 @@ import { $, el, pretty } from "./dom.js";
 import { shown } from "./preview.js";
 import { classAt, classMask, fits, maskOf, tint } from "./seen.js";
 import { active, on, painted, tell, ui } from "./store.js";
-import { take, takeBox, takePoint } from "./take.js";
+import { take, takeBox, takePoint, takeStroke } from "./take.js";
 
 const frame = el("img.frame", { alt: "The frame", draggable: false });
 const result = el("img.result", { alt: "The frame as it will look", draggable: false });
@@ -14,6 +14,7 @@ const name = el("div.hover-name", { hidden: true });
 const fit = el("div.fit", {}, frame, result, overlay, handle, name);
 const pill = el("div.pill", { role: "status" });
 const views = el("div.views", { role: "radiogroup", "aria-label": "View" });
+const brush = el("button.brush", { title: "Correct the object by strokes instead of drawing boxes (S)", onclick: () => toggleBrush() }, "Brush");
 const loop = el("video.loop", { loop: true, muted: true, autoplay: true, hidden: true, playsInline: true });
 
 const VIEWS = [["result", "Painting"], ["mask", "Masks"], ["flicker", "Flicker"]];
@@ -27,7 +28,7 @@ export function setUp() {
   for (const [id, label] of VIEWS) {
     views.append(el("button", { role: "radio", "data-view": id, "aria-checked": id === ui.view, onclick: () => view(id) }, label));
   }
-  $("stage").append(fit, loop, views, pill);
+  $("stage").append(fit, loop, views, pill, brush);
   fit.append(loop);
   new ResizeObserver(place).observe($("stage"));
   frame.addEventListener("load", () => (place(), tell("framed")));
@@ -50,6 +51,7 @@ export function setUp() {
   on((what) => {
     if (what.has("frame") && frame.src !== shown.frame) frame.src = shown.frame;
     if (what.has("preview") || what.has("frame")) show();
+    if (what.has("active") || what.has("project")) showBrush();
     if (["seen", "active", "project", "hover", "framed", "time"].some((w) => what.has(w))) draw();
   });
 }
@@ -58,6 +60,18 @@ export function view(id) {
   ui.view = id;
   for (const button of views.children) button.setAttribute("aria-checked", button.dataset.view === id);
   tell("view");
+}
+
+// With the brush, dragging over the object that is chosen adds to it (with Shift takes away) instead of drawing a box.
+export function toggleBrush(on_ = ui.tool !== "brush") {
+  ui.tool = on_ && active().kind === "object" ? "brush" : "pick";
+  showBrush();
+}
+
+function showBrush() {
+  if (active().kind !== "object") ui.tool = "pick";
+  brush.hidden = active().kind !== "object";
+  brush.setAttribute("aria-pressed", ui.tool === "brush");
 }
 
 export function setSplit(value) {
@@ -128,6 +142,7 @@ function move(event) {
   const place = inside(at(event));
   if (drag) {
     drag.to = place;
+    drag.path.push(place);
     light(null);
     draw();
   } else if (event.pointerType !== "touch") light(classAt(place.x, place.y), place);
@@ -136,16 +151,17 @@ function move(event) {
 function press(event) {
   if (event.button) return;
   overlay.setPointerCapture(event.pointerId);
-  drag = { from: inside(at(event)), to: inside(at(event)) };
+  drag = { from: inside(at(event)), to: inside(at(event)), path: [inside(at(event))], away: event.shiftKey };
 }
 
 function release(event) {
   if (!drag) return;
-  const { from, to } = drag;
+  const { from, to, path } = drag;
   drag = null;
   const box = overlay.getBoundingClientRect();
   const far = Math.hypot((to.x - from.x) * box.width, (to.y - from.y) * box.height) > 8;
-  if (far) takeBox(from, to);
+  if (far && ui.tool === "brush") takeStroke(path, !event.shiftKey);
+  else if (far) takeBox(from, to);
   else click(from, event);
   draw();
 }
@@ -184,7 +200,8 @@ function draw() {
     if (mask) context.drawImage(mask, 0, 0, width, height);
   }
   if (region.kind === "object" && ui.source) drawMarks(context, region, width, height);
-  if (drag) outline(context, drag.from.x * width, drag.from.y * height, (drag.to.x - drag.from.x) * width, (drag.to.y - drag.from.y) * height);
+  if (drag && ui.tool === "brush") stroke(context, drag, width, height);
+  else if (drag) outline(context, drag.from.x * width, drag.from.y * height, (drag.to.x - drag.from.x) * width, (drag.to.y - drag.from.y) * height);
   if (cursor) cross(context, cursor.x * width, cursor.y * height);
 }
 
@@ -216,6 +233,15 @@ function outline(context, x, y, w, h) {
   context.setLineDash([]);
 }
 
+function stroke(context, { path, away }, width, height) {
+  context.beginPath();
+  for (const { x, y } of path) context.lineTo(x * width, y * height);
+  context.lineWidth = 8;
+  context.lineCap = context.lineJoin = "round";
+  context.strokeStyle = away ? "rgb(255 91 77 / .8)" : "rgb(47 155 255 / .8)";
+  context.stroke();
+}
+
 function cross(context, x, y) {
   for (const [style, line] of [["#000", 4], ["#fff", 2]]) {
     context.strokeStyle = style;
@@ -245,7 +271,7 @@ export function crosshair(key, { shift = false, alt = false } = {}) {
   if (key === "b" && drag) {
     takeBox(drag.from, cursor);
     drag = null;
-  } else if (key === "b") drag = { from: cursor, to: cursor };
+  } else if (key === "b") drag = { from: cursor, to: cursor, path: [cursor] };
   if (drag) drag.to = cursor;
   light(classAt(cursor.x, cursor.y), cursor);
   draw();

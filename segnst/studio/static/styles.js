@@ -84,13 +84,30 @@ function showCards() {
   const source = ui.source ? `?source=${ui.source.id}&t=0` : "";
   const painted = ui.styles.map((style) => {
     const image = el("img", { alt: "", loading: "lazy", draggable: false });
-    image.src = `/api/card/${encodeURIComponent(style.name)}${style.own ? "" : source}`;
+    const address = `/api/card/${encodeURIComponent(style.name)}${style.own ? "" : source}`;
+    image.src = address;
     image.addEventListener("error", () => image.replaceWith(el("span.none", {})), { once: true });
-    return card(style.name, style.short, image, style.title);
+    const node = card(style.name, style.short, image, style.title);
+    if (ui.source && !style.own) shows(node, image, address);
+    return node;
   });
   const add = el("button.card.add", { title: "Use a picture of your own as a style", onclick: () => file.click() }, el("span.none", {}, icon("plus")), el("span", {}, "Your picture"));
   cards.replaceChildren(none, ...painted, add);
   show();
+}
+
+// The card shows the painting; under the pointer or with the focus, the frame as it looks in this style.
+function shows(node, image, address) {
+  let timer = 0;
+  const painted = () => (timer = setTimeout(() => (image.src = `${address}&painted`), 350));
+  const painting = () => {
+    clearTimeout(timer);
+    image.src = address;
+  };
+  node.addEventListener("pointerenter", painted);
+  node.addEventListener("focus", painted);
+  node.addEventListener("pointerleave", painting);
+  node.addEventListener("blur", painting);
 }
 
 function card(name, label, image, title) {

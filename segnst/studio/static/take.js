@@ -45,6 +45,23 @@ export function takePoint(place, belongs) {
   change("mark", (draft) => draft.regions.find((r) => r.id === id).marks.push({ kind: "point", ...pixels(place), belongs, t: ui.t }));
 }
 
+// A stroke over an object that is chosen: points along it, which belong to the object, or not.
+export function takeStroke(path, belongs) {
+  const region = active();
+  if (region.kind !== "object") return;
+  if (region.locked) {
+    say(`“${region.name}” is locked. Unlock it to correct it.`, true);
+    return;
+  }
+  const { id } = region;
+  const count = Math.min(8, path.length);
+  const points = Array.from({ length: count }, (_, k) => path[Math.round((k * (path.length - 1)) / Math.max(1, count - 1))]);
+  change("stroke", (draft) => {
+    const { marks } = draft.regions.find((r) => r.id === id);
+    for (const place of points) marks.push({ kind: "point", ...pixels(place), belongs, t: ui.t });
+  });
+}
+
 // Cuts an object out on this frame, says what is doubtful about it, and lets it be followed through the clip.
 export async function cut(id) {
   const region = project.regions.find((r) => r.id === id);
