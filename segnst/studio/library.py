@@ -64,6 +64,7 @@ class Library:
         self.files: list[Path] = []
         self.folders: list[Path] = []
         self._known: dict[str, Source] = {}
+        self._dropped: dict[str, str] = {}
         for path in named:
             if not path.exists():
                 raise InputError(f"{path} does not exist.")
@@ -96,8 +97,8 @@ class Library:
         return list(self._known.values())
 
     def names(self) -> dict[str, str]:
-        """{path: name} of all known sources, to say names where a message has paths."""
-        return {str(source.path): source.name for source in self._known.values()}
+        """{path: name} of all sources, the last dropped ones too, to say names where a message has paths."""
+        return self._dropped | {str(source.path): source.name for source in self._known.values()}
 
     def by_path(self, text: str) -> Source:
         """A file by a path that was typed. Raises InputError, in the same words for all that is not allowed."""
@@ -140,6 +141,9 @@ class Library:
         """Delete an upload."""
         self._known.pop(source.id, None)
         if source.uploaded:
+            self._dropped[str(source.path)] = source.name
+            while len(self._dropped) > MOST_LISTED:
+                del self._dropped[next(iter(self._dropped))]
             _delete(source.path.parent)
 
     def remove_old(self, days: float, used: frozenset[str]) -> None:

@@ -94,7 +94,7 @@ class Studio:
 
     def words(self, error: Exception) -> str:
         """What to say of an error: its message without paths of this machine."""
-        return without_paths(str(error), self.library.names() | {str(self.work): "the studio's folder"})
+        return without_paths(str(error), self.library.names())
 
     # --- files
 

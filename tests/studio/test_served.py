@@ -95,7 +95,8 @@ def test_the_strip_has_all_times_and_a_sheet(served: Served) -> None:
 def test_a_broken_upload_is_refused_in_words_and_not_kept(served: Served, data: bytes) -> None:
     answer = served.http.post("/api/upload?name=broken.mp4", content=data)
     assert answer.status_code == 400
-    assert "broken.mp4" in answer.json()["words"] and str(served.work) not in answer.text
+    words = answer.json()["words"]
+    assert "broken.mp4" in words and "/" not in words, "its name is said, and no path"
     assert served.http.post("/api/upload?name=empty.mp4", content=b"").status_code >= 400
     assert not [p for p in (served.work / "uploads").glob("*/*") if "broken" in p.name or "empty" in p.name]
 
@@ -114,6 +115,22 @@ def test_an_uploaded_photo_is_painted_and_rendered(served: Served) -> None:
     served.post(f"/api/jobs/{job['id']}/remove", {})
     assert served.http.get(f"/api/jobs/{job['id']}/output").status_code >= 400
     assert not (served.work / "results" / job["id"]).exists()
+
+
+def test_a_picture_of_the_users_is_a_style_or_is_refused_in_a_sentence(served: Served) -> None:
+    picture = (np.random.default_rng(1).random((64, 64, 3)) * 255).astype(np.uint8)
+    data = cv2.imencode(".jpg", picture)[1].tobytes()
+    found = served.http.post("/api/upload?name=Rosen & Öl.jpg&as=style", content=data).json()
+    style = f"picture:{found['id']}"
+    assert pixels(served.http.get(f"/api/card/{style}").content).shape == (64, 64, 3)
+    recipe = {"source": opened(served), "regions": [WHOLE[0] | {"style": {"mix": [{"name": style}]}}]}
+    assert f"-s {found['name']}" in served.post("/api/command", {"recipe": recipe})["command"]
+    answer = served.http.post("/api/preview", json={"recipe": recipe, "t": 0})
+    if answer.status_code != 200:  # the bundled collection has no encoder for pictures
+        assert answer.status_code == 400 and found["name"] in answer.json()["words"]
+    film = {"name": "a.mp4", "as": "style"}
+    refused = served.http.post("/api/upload", params=film, content=b"no picture")
+    assert refused.status_code == 400
 
 
 def _children(pid: int) -> dict[str, int]:

@@ -7,6 +7,7 @@ import { on, ui } from "./store.js";
 const SIZES = { 320: "320 px, quickest", 480: "480 px", 640: "640 px" };
 const canvas = el("canvas", { width: 320, height: 240, "aria-label": "The styled camera" });
 const video = el("video", { muted: true, playsInline: true, autoplay: true, hidden: true });
+const hint = el("p.soft.hint", {}, "Your camera, painted, will be seen here.");
 const facts = el("div.pill.facts", { role: "status" });
 const problem = el("p.bad", { role: "alert" });
 const toggle = el("button.primary", { onclick: () => (stream ? stop() : start()) }, "Start the camera");
@@ -24,7 +25,7 @@ let lastAt = 0;
 
 export function setUp() {
   $("camera").append(
-    el("div.shot", {}, canvas, video, facts),
+    el("div.shot", {}, canvas, hint, video, facts),
     el("aside.camera-side", { "aria-label": "Camera" },
       el("h2", {}, "Camera"),
       el("p.soft", {}, "The picture of this browser's camera goes to the studio on your machine and comes back painted."),
@@ -68,6 +69,7 @@ async function start() {
   }
   video.srcObject = stream;
   video.hidden = false;
+  hint.hidden = true;
   await video.play();
   toggle.textContent = "Stop the camera";
   socket = socketTo("/ws/camera");

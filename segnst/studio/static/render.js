@@ -63,7 +63,8 @@ const describe = debounce(60, async () => {
   start.disabled = !painted();
   try {
     words = await post("/api/command", { recipe: recipe() });
-    command.textContent = words.command;
+    // words are not broken at their hyphens
+    command.replaceChildren(...words.command.split(" ").flatMap((word) => [el("span.word", {}, word), " "]));
   } catch (error) {
     problem.textContent = error.message;
     start.disabled = true;

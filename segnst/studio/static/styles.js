@@ -68,6 +68,7 @@ export function recallPictures() {
 }
 
 export function set(name) {
+  Object.assign(ui, { shine: false, hover: null }); // so that nothing lies over what is painted
   const done = editActive(`style ${name}`, (region) => {
     const mix = region.style?.mix ?? [];
     if (name === null) region.style = null;
