@@ -120,11 +120,12 @@ def test_an_uploaded_photo_is_painted_and_rendered(served: Served) -> None:
 def test_a_picture_of_the_users_is_a_style_or_is_refused_in_a_sentence(served: Served) -> None:
     picture = (np.random.default_rng(1).random((64, 64, 3)) * 255).astype(np.uint8)
     data = cv2.imencode(".jpg", picture)[1].tobytes()
-    found = served.http.post("/api/upload?name=Rosen & Öl.jpg&as=style", content=data).json()
+    named = {"name": "Rosen & Öl.jpg", "as": "style"}
+    found = served.http.post("/api/upload", params=named, content=data).json()
     style = f"picture:{found['id']}"
     assert pixels(served.http.get(f"/api/card/{style}").content).shape == (64, 64, 3)
     recipe = {"source": opened(served), "regions": [WHOLE[0] | {"style": {"mix": [{"name": style}]}}]}
-    assert f"-s {found['name']}" in served.post("/api/command", {"recipe": recipe})["command"]
+    assert found["name"] in served.post("/api/command", {"recipe": recipe})["command"]
     answer = served.http.post("/api/preview", json={"recipe": recipe, "t": 0})
     if answer.status_code != 200:  # the bundled collection has no encoder for pictures
         assert answer.status_code == 400 and found["name"] in answer.json()["words"]
