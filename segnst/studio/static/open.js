@@ -9,6 +9,7 @@ import { empty, load, project, saved, tell, ui } from "./store.js";
 import { addPicture } from "./styles.js";
 
 const problem = el("p.bad", { role: "alert" });
+const waiting = el("p.waiting", { role: "status" });
 const progress = el("progress", { max: 1, value: 0, hidden: true, "aria-label": "Upload" });
 const list = el("ul.files", { "aria-label": "Files that can be opened" });
 const chooser = el("input", { type: "file", accept: "video/*,image/*,.mkv,.ts,.mts,.mxf,.y4m", hidden: true, onchange: () => drop(chooser.files) });
@@ -18,7 +19,7 @@ export async function setUp() {
   const typed = el("form.typed", { onsubmit: (event) => (event.preventDefault(), open({ path: path.value })) }, path, el("button", { type: "submit" }, "Open"));
   $("welcome").append(el("div.welcome", {},
     el("h1", {}, "Paint each part of a film in a style of its own"),
-    el("div.drop", {}, icon("film"), el("p", {}, "Drop a video or a photo here"), el("button.primary", { onclick: () => chooser.click() }, "Choose a file"), el("p.soft.small", { id: "limit" }), progress, problem),
+    el("div.drop", {}, icon("film"), el("p", {}, "Drop a video or a photo here"), el("button.primary", { onclick: () => chooser.click() }, "Choose a file"), el("p.soft.small", { id: "limit" }), progress, waiting, problem),
     list, typed, chooser));
   $("home").addEventListener("click", home);
   dropsInto(document);
@@ -44,12 +45,14 @@ export function home() {
 
 export async function open(what) {
   problem.textContent = "";
+  waiting.textContent = "Opening… At first, the studio needs some seconds to get ready.";
   try {
     begin(await post("/api/open", what));
   } catch (error) {
     home();
     problem.textContent = error.message;
   }
+  waiting.textContent = "";
 }
 
 function begin(source) {
@@ -91,10 +94,14 @@ async function send(file) {
   progress.hidden = false;
   progress.value = 0;
   try {
-    begin(await upload(file, "source", (share) => (progress.value = share)));
+    begin(await upload(file, "source", (share) => {
+      progress.value = share;
+      if (share === 1) waiting.textContent = "Looking at it…";
+    }));
   } catch (error) {
     problem.textContent = error.message;
   }
+  waiting.textContent = "";
   progress.hidden = true;
 }
 

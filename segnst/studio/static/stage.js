@@ -120,6 +120,7 @@ function show() {
 
 function words() {
   if (shown.state === "wrong") return shown.words;
+  if (!shown.frame) return "Opening…";
   if (shown.state === "working") return "Painting…";
   if (shown.unknown.length) return `Not followed to this frame yet: ${shown.unknown.join(", ")}`;
   if (!painted() && ui.view !== "mask") return "Choose a region, then a style";

@@ -18,6 +18,7 @@ let slot = 0; // which of the two styles of a mix a click on a card sets
 export async function setUp() {
   $("style").append(el("div.row", {}, heading), mixing, cards, dropped, file, sliders, whole);
   buildSliders();
+  cards.replaceChildren(el("p.soft.small.loading", {}, "The styles are being loaded…"));
   on((what) => {
     if (["project", "active", "styles"].some((w) => what.has(w))) show();
     if (what.has("source") || what.has("styles")) showCards();
