@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 from collections.abc import Callable
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 GRACE = 4.0  # seconds in which a page that is loaded again counts as the same
+MOST_WAITING = 1000  # events for a page that does not take them
 CLIENT = re.compile(r"[\w-]{8,64}")
 
 
@@ -29,6 +31,8 @@ class Hub:
         for name, queues in self._pages.items():
             if client is None or name == client:
                 for queue in queues:
+                    if queue.qsize() > MOST_WAITING:  # a page that sleeps asks for everything when it is back
+                        queue.get_nowait()
                     queue.put_nowait(event)
 
     async def serve(self, socket: WebSocket, client: str, first: dict[str, Any]) -> None:
@@ -53,8 +57,9 @@ class Hub:
                 self._leaving[client] = asyncio.get_running_loop().call_later(GRACE, self._left, client)
 
     async def _send(self, socket: WebSocket, queue: asyncio.Queue[Any]) -> None:
-        while True:
-            await socket.send_json(await queue.get())
+        with contextlib.suppress(WebSocketDisconnect, RuntimeError):  # it has closed; the receiving side ends it
+            while True:
+                await socket.send_json(await queue.get())
 
     def _left(self, client: str) -> None:
         self._leaving.pop(client, None)

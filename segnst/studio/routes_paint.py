@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import secrets
 import time as clock
 from dataclasses import replace
@@ -195,6 +196,8 @@ async def camera(socket: WebSocket) -> None:
                 await socket.send_bytes(await studio.brush.ask("live_frame", values, client=f"camera {key}"))
             except SegnstError as error:
                 await socket.send_json({"words": studio.words(error)})
+            except (WebSocketDisconnect, RuntimeError):  # the page has closed
+                return
 
     painting = asyncio.create_task(paint())
     try:
@@ -221,7 +224,8 @@ async def camera(socket: WebSocket) -> None:
         return
     finally:
         painting.cancel()
-        asyncio.create_task(studio.brush.ask("live_end", {"key": key}))  # noqa: RUF006 - nobody waits for it
+        with contextlib.suppress(SegnstError):
+            await studio.brush.ask("live_end", {"key": key})
 
 
 ROUTES = [

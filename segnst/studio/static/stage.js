@@ -50,7 +50,7 @@ export function setUp() {
   });
   on((what) => {
     if (what.has("frame") && frame.src !== shown.frame) frame.src = shown.frame;
-    if (what.has("preview") || what.has("frame")) show();
+    if (what.has("preview") || what.has("frame") || what.has("source")) show();
     if (what.has("active") || what.has("project")) showBrush();
     if (["seen", "active", "project", "hover", "framed", "time"].some((w) => what.has(w))) draw();
   });
