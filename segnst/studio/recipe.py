@@ -19,6 +19,7 @@ from segnst.setting import described
 from segnst.untrusted import real, rows, short, table
 
 MOST_REGIONS, MOST_MARKS, MOST_STYLES = 64, 256, 8
+JOURNALED = ("mp4", "mov", "mkv", "webm")  # formats whose renders keep a journal
 FORMATS = ("mp4", "webm", "mkv", "mov", "gif", "png", "jpg")
 _FORBIDDEN = set(":@,=+*\n\r\t\"'\\/")
 StyleName = Callable[[str], str]  # what the page calls a style -> what the plan calls it
@@ -171,8 +172,11 @@ def _changed(settings: Settings) -> dict[str, Any]:
     return {f.name: v for f in fields(Settings) if (v := getattr(settings, f.name)) != f.default}
 
 
-def command_line(settings: Settings, source: str, output: str) -> str:
-    """The command that does the same, with every word quoted where a shell needs it."""
+def command_line(settings: Settings, source: str, output: str, *, resume: bool = False) -> str:
+    """The command that does the same, with every word quoted where a shell needs it.
+
+    resume  it keeps a journal, as renders of the studio do
+    """
     words = ["segnst", "style", source]
     options = {d.name: d for d in described(Settings)}
     for name, value in _changed(settings).items():
@@ -183,7 +187,7 @@ def command_line(settings: Settings, source: str, output: str) -> str:
             words += [word for each in value for word in (option.options[0], str(each))]
         else:
             words += [option.options[0], f"{value:g}" if isinstance(value, float) and name != "start" else str(value)]
-    return shlex.join([*words, "-o", output])
+    return shlex.join([*words, *(["--resume"] if resume else []), "-o", output])
 
 
 def plan_file(settings: Settings) -> str:

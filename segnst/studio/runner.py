@@ -12,6 +12,7 @@ import numpy as np
 from segnst.config import Settings
 from segnst.device import choose_device
 from segnst.errors import UsageError
+from segnst.jobs.chunks.settings import Spread
 from segnst.jobs.events import Context, Event, Frames, Stage, Thumbnail, Warned
 from segnst.jobs.style import style_file
 from segnst.segmentation.from_settings import segmenter_for
@@ -53,8 +54,11 @@ class RunnerDesk:
         lane.end()
         return {"complete": True}
 
-    def style(self, call: Call, path: str, output: str, settings: Settings, overwrite: bool = False) -> dict[str, Any]:
-        """Render a file: the job of ``segnst style``. Events tell stages, frames, warnings and pictures."""
+    def style(self, call: Call, path: str, output: str, settings: Settings, resume: bool = False) -> dict[str, Any]:
+        """Render a file: the job of ``segnst style``. Events tell stages, frames, warnings and pictures.
+
+        resume  keep a journal beside the output, and go on from the one that is there
+        """
 
         def hear(event: Event) -> None:
             if isinstance(event, Stage):
@@ -70,7 +74,8 @@ class RunnerDesk:
         call.on_cancel = context.cancel
         if call.cancelled.is_set():
             context.cancel()
-        report = style_file(path, output, settings, overwrite=overwrite, context=context)
+        spread = Spread(resume=resume)
+        report = style_file(path, output, settings, spread=spread, overwrite=True, context=context)
         return {"frames": report.frames, "seconds": report.seconds, "warnings": report.warnings}
 
 

@@ -19,7 +19,7 @@ from segnst.studio.crew import Refused, Superseded, Worker, WorkerEnded
 from segnst.studio.hub import Hub
 from segnst.studio.jobs import Job, JobQueue
 from segnst.studio.library import Library, Source
-from segnst.studio.recipe import Chosen, check_range, command_line, read_recipe
+from segnst.studio.recipe import JOURNALED, Chosen, check_range, command_line, read_recipe
 from segnst.studio.settings import StudioSettings
 from segnst.studio.words import without_paths
 
@@ -181,7 +181,8 @@ class Studio:
 
     def command(self, source: Source, chosen: Chosen) -> str:
         """The command line that makes the same."""
-        return command_line(chosen.shown, source.name, self.output_of(source, chosen))
+        resume = chosen.format in JOURNALED
+        return command_line(chosen.shown, source.name, self.output_of(source, chosen), resume=resume)
 
     def render(self, recipe: Any, client: str) -> Job:
         """Put a render into the queue. Raises InputError, UsageError, PlanError."""
@@ -214,7 +215,8 @@ class Studio:
         worker = self.press if job.kind == "render" else self.runner
         if job.kind == "play":
             chosen = Chosen(_quick(chosen.settings), chosen.shown, chosen.format)
-        values = {"path": str(source.path), "output": str(output), "settings": chosen.settings, "overwrite": True}
+        resume = job.kind == "render" and chosen.format in JOURNALED
+        values = {"path": str(source.path), "output": str(output), "settings": chosen.settings, "resume": resume}
         report: dict[str, Any] = await worker.ask("style", values, client=job.client, heard=hear)
         return report
 

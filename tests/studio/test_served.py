@@ -224,4 +224,5 @@ def test_a_page_hears_what_happens_and_a_cancelled_render_leaves_nothing(served:
     assert states[-1] == "cancelled"
     served.post(f"/api/jobs/{id}/again", {})
     assert finished(served, id)["state"] == "done"
-    assert not list((served.work / "results" / id).glob(".*"))
+    left = sorted(p.name for p in (served.work / "results" / id).iterdir())
+    assert left == ["pan_starry_night.mp4", "picture.jpg"], "its journal is gone"

@@ -187,7 +187,7 @@ function item(job) {
 function stateWords(job) {
   if (job.state === "waiting") return "waiting";
   if (job.state === "failed") return "failed";
-  if (job.state === "cancelled") return "cancelled; nothing was left behind";
+  if (job.state === "cancelled") return "cancelled; “Again” goes on where it stopped";
   if (job.state === "done") return `${job.done} ${job.done === 1 ? "frame" : "frames"}${job.seconds ? ` in ${clock(job.seconds)}` : ""}`;
   if (!job.done) return job.stage || "beginning";
   const left = job.left !== null ? ` · ${clock(job.left)} left` : "";

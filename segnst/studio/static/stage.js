@@ -52,6 +52,7 @@ export function setUp() {
     if (what.has("frame") && frame.src !== shown.frame) frame.src = shown.frame;
     if (what.has("preview") || what.has("frame") || what.has("source")) show();
     if (what.has("active") || what.has("project")) showBrush();
+    if (what.has("source")) views.lastChild.hidden = ui.source?.kind === "image"; // a still does not flicker
     if (["seen", "active", "project", "hover", "framed", "time"].some((w) => what.has(w))) draw();
   });
 }
