@@ -56,7 +56,6 @@ BEHIND: dict[str, tuple[Callable[..., Any], ...]] = {
     "inspect": (inspect_file, edges_file),
     "compare": (compare_files,),
     "segment": (segment_file, segment_files, DetectSettings),
-    "segment": (segment_file, DetectSettings),
     "studio": (),
     "train style": (train_style, add_style),
     "train collection": (train_collection,),
