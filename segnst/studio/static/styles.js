@@ -196,7 +196,7 @@ function buildSliders() {
     slider("Strength", { min: 0, max: 1, step: 0.05, "data-style": "strength" }, (v) => editActive("strength", (r) => r.style && (r.style.strength = v))),
     checkbox("Keep its colors", {}, (v) => editActive("colors", (r) => (r.keep_colors = v))));
   const edge = el("select", { "data-look": "edge", onchange: () => look("edge", edge.value === "feather" ? "feather:8" : edge.value) },
-    el("option", { value: "guided" }, "Follow the picture"), el("option", { value: "hard" }, "Hard"), el("option", { value: "feather" }, "Feathered, 8 px"));
+    el("option", { value: "guided" }, "Follow the picture"), el("option", { value: "matte" }, "Matte, for hair and fur"), el("option", { value: "hard" }, "Hard"), el("option", { value: "feather" }, "Feathered, 8 px"));
   whole.append(
     slider("Size of strokes", { min: -2, max: 3, step: 0.25, "data-look": "stroke_size" }, (v) => look("stroke_size", Math.round(1000 * 2 ** v) / 1000)),
     slider("Steadiness", { min: 0, max: 1, step: 0.05, "data-look": "stability" }, (v) => look("stability", v)),
