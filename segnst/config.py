@@ -174,6 +174,12 @@ class Settings:
         None, "Speed of the encoder: ultrafast to placebo.", metavar="NAME", group=FILES, complete="preset"
     )
     deinterlace: bool = setting(False, "Make full frames of interlaced ones before anything else (bwdif).", group=FILES)
+    format: str | None = setting(
+        None,
+        "Format of -o - (standard output): y4m (uncompressed, no sound), mpegts, mkv, nut, webm or mp4. Default: y4m.",
+        metavar="NAME",
+        group=FILES,
+    )
     audio: bool = setting(True, "Copy the audio tracks.", group=FILES, options=("--keep-audio/--no-audio",))
     recipe: bool = setting(
         True, "Store plan, settings, versions and the weights' hashes in the output, for --plan OUTPUT.", group=FILES

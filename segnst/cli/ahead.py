@@ -15,14 +15,16 @@ def check_ahead(input: Path, styles: Sequence[str] | None = None, *, fast: bool 
     Nothing here is needed for a run, which checks everything itself. Raises InputError, PlanError, WeightsError.
     """
     from segnst.video.guard import check_kind, reading
+    from segnst.video.pipes import is_pipe
 
     names: tuple[str, ...] = ()
     if styles is not None:
         from segnst.plan import parse_plan
 
         names = parse_plan(styles).styles
-    with reading(input):
-        check_kind(input)
+    if not is_pipe(input):  # a command that reads no pipes says so itself
+        with reading(input):
+            check_kind(input)
     if names:
         _check_names(names, fast)
 

@@ -36,6 +36,7 @@ from segnst.cli.help import GroupedCommand
 from segnst.errors import SegnstError, SegnstWarning
 from segnst.memory import keep_freed_memory
 from segnst.untrusted import MAX_PIXELS, MAX_PIXELS_VARIABLE, short
+from segnst.video import stdout
 
 INTERRUPTED = 130
 
@@ -138,6 +139,7 @@ def main() -> None:
         # what a library makes of an interrupt that it met is no failure of its own
         code = _interrupted() if interrupts.received() else _failed(error)
     interrupts.finish()
+    stdout.give_stdout_back()
     sys.exit(code)
 
 

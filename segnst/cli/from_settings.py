@@ -143,16 +143,26 @@ def option(
     metavar: str | None = None,
     group: str | None = None,
     complete: str | tuple[str, ...] | None = None,
+    stdout: bool = False,
     **more: Any,
 ) -> Any:
     """Return an ordinary option for typer, which stands for no field of settings.
 
     group, complete  as in :class:`segnst.setting.Setting`
+    stdout           whether ``-o -`` means standard output; otherwise it is refused
     more             other arguments of ``typer.Option``, such as ``min``
     """
+    if "-o" in names and not stdout:
+        more["callback"] = _no_stdout
     return typer.Option(
         *names, help=help, metavar=metavar, rich_help_panel=group, autocompletion=completer(complete), **more
     )
+
+
+def _no_stdout(value: Any) -> Any:
+    if str(value) == "-":
+        raise UsageError("-o - means standard output, which this command cannot write to; give a name instead.")
+    return value
 
 
 def _option(field: Described) -> Any:

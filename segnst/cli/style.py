@@ -25,7 +25,7 @@ def style(
     spread: Spread,
     input: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="INPUT", help="Videos, stills, and folders of frames, photos or films."),
+        typer.Argument(metavar="INPUT", help="Videos, stills, and folders of frames, photos or films; - reads a pipe."),
     ] = None,
     fade: Annotated[
         list[str] | None,
@@ -47,12 +47,13 @@ def style(
     output: Annotated[
         Path | None,
         option(
-            "Output: mp4, mkv, mov, webm, gif, a still, or a folder (for several inputs as well). Default: "
-            "results/<stem>_<styles>.<ext>",
+            "Output: mp4, mkv, mov, webm, gif, y4m, a still, or a folder (for several inputs too); - writes to a pipe "
+            "(--format). Default: results/<stem>_<styles>.<ext>",
             "-o",
             "--output",
             metavar="PATH",
             group=FILES,
+            stdout=True,
         ),
     ] = None,
     kind: As = "auto",
@@ -124,6 +125,11 @@ def style(
     from segnst.jobs.layers import straight_or_not
     from segnst.jobs.preview import preview_sheet, survey
     from segnst.jobs.style import style_file
+    from segnst.video.paths import is_stdout
+    from segnst.video.stdout import take_stdout
+
+    if output is not None and is_stdout(output) and not dry_run:
+        take_stdout()  # what is printed goes to stderr from now on
 
     one = None if watch else single(inputs, output, settings, kind=folders, recursive=recursive)
     if one is None and (dry_run or preview or sheet or layers):
@@ -173,7 +179,8 @@ def style(
     else:
         per_frame = ", ".join(f"{name} {1000 * seconds:.0f}" for name, seconds in report.stages.items())
         print(f"{report.frames} frames in {report.seconds:.1f} s (ms a frame: {per_frame})", file=sys.stderr)
-        print_path(report.output)
+        if not is_stdout(report.output):
+            print_path(report.output)
         for more in (sheet, layers):
             if more:
                 print_path(more)

@@ -15,12 +15,16 @@ from segnst.files import PICTURE_SUFFIXES
 from segnst.plan import parse_plan, short_name
 from segnst.temporaries import folders_made
 from segnst.video.images import is_still
-from segnst.video.paths import VIDEO_FORMATS, check_output
+from segnst.video.paths import VIDEO_FORMATS, check_output, is_stdout
+from segnst.video.pipes import STANDARD
 from segnst.video.read import Reader, open_reader
 
 
-def open_input(path: Path, settings: Settings) -> Reader:
-    """Open the input of a run as its settings say: range, size, rate of a folder, deinterlacing. Raises InputError."""
+def open_input(path: Path, settings: Settings, *, pipe: bool = False) -> Reader:
+    """Open the input of a run as its settings say: range, size, rate of a folder, deinterlacing. Raises InputError.
+
+    pipe  also take a named pipe or ``-`` (standard input)
+    """
     return open_reader(
         path,
         start=settings.start,
@@ -28,6 +32,7 @@ def open_input(path: Path, settings: Settings) -> Reader:
         max_size=settings.max_size,
         fps=settings.fps,
         deinterlace=settings.deinterlace,
+        pipe=pipe,
     )
 
 
@@ -37,7 +42,7 @@ def default_output(input_path: str | os.PathLike[str], styles: Sequence[str]) ->
     Styles are names, or paths of checkpoints, which are shortened (``segnst.plan.short_name``). For a folder of frames,
     the output is a folder.
     """
-    path = Path(input_path)
+    path = Path("stdin" if is_stdin(input_path) else input_path)
     words = [re.sub(r"[^\w-]+", "-", short_name(style)).strip("-") for style in styles]
     names = "_".join(dict.fromkeys(word for word in words if word)) or "styled"
     if path.is_dir():
@@ -47,6 +52,11 @@ def default_output(input_path: str | os.PathLike[str], styles: Sequence[str]) ->
     if suffix not in VIDEO_FORMATS and (suffix not in PICTURE_SUFFIXES or moves(path)):
         suffix = ".mp4"
     return Path("results") / f"{path.stem}_{names}{suffix}"
+
+
+def is_stdin(input_path: str | os.PathLike[str]) -> bool:
+    """Whether an input means standard input."""
+    return os.fspath(input_path) == STANDARD
 
 
 def moves(path: Path) -> bool:
@@ -65,15 +75,17 @@ def output_path(
     *,
     overwrite: bool = False,
     default: Path | None = None,
+    stdout: bool = False,
 ) -> Path:
     """Return the output of a run in these styles: ``out``, or else the default in ``results/``. Creates nothing.
 
     default  a path to use instead of ``default_output``
+    stdout   whether ``out`` may be ``-``, standard output
 
     Raises OutputError if the output cannot be written or exists and ``overwrite`` is not set.
     """
     if out is not None:
-        return check_output(out, path, overwrite=overwrite)
+        return check_output(out, path, overwrite=overwrite, stdout=stdout)
     output = default or default_output(path, styles or ("original",))
     # The folder of the default may not exist yet; ``folder_for`` creates it.
     return check_output(output, path, overwrite=overwrite) if output.parent.exists() else output
@@ -84,7 +96,7 @@ def check_apart(outputs: Mapping[str, str | Path | None], given: Sequence[str | 
 
     Not even --overwrite is meant for an output that is a file or folder that was given, lies in one, or holds one.
     """
-    named = {called: Path(path) for called, path in outputs.items() if path is not None}
+    named = {called: Path(path) for called, path in outputs.items() if path is not None and not is_stdout(path)}
     for (called, path), (other, second) in combinations(named.items(), 2):
         if _place(path) == _place(second):
             raise UsageError(f"{called} and {other} are both {second}; give each a name of its own.")
@@ -130,6 +142,9 @@ def folder_for(output: Path) -> Iterator[None]:
     Enter this only when a run is about to write, so that a run that cannot begin leaves nothing behind.
     Raises OutputError.
     """
+    if is_stdout(output):
+        yield
+        return
     missing = [parent for parent in (output.parent, *output.parent.parents) if not parent.exists()]
     with folders_made(missing):
         try:

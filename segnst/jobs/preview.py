@@ -63,16 +63,16 @@ def survey(
     context = context or Context()
     path = Path(input)
     plan = parse_plan(settings.styles)
-    target = output_path(path, output, plan.styles, overwrite=True)
+    target = output_path(path, output, plan.styles, overwrite=True, stdout=True)
     check_apart({"--output": target}, given_files(settings))
     refused = None
     if not overwrite:
         try:
-            output_path(path, output, plan.styles)
+            output_path(path, output, plan.styles, stdout=True)
         except OutputError as error:
             refused = f"{error} A run would end here."
     context.stage("open the input")
-    with open_input(path, settings) as reader:
+    with open_input(path, settings, pipe=True) as reader:
         with context.loading() as said:
             parts = build(settings, reader)
         context.stage("style one frame")

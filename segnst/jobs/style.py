@@ -23,8 +23,10 @@ from segnst.pipeline import State
 from segnst.plan import parse_plan
 from segnst.recipe import Recipe, recipe_of
 from segnst.sheet import write_sheet
-from segnst.video.paths import check_output
+from segnst.video.paths import check_format, check_output, is_stdout
+from segnst.video.pipes import is_pipe
 from segnst.video.read import Reader, open_reader
+from segnst.video.stdout import standard_output
 from segnst.video.write import Writer, open_writer
 
 Progress = Callable[[int, int | None], None]  # frames done, frames expected
@@ -99,7 +101,9 @@ def style_file(
 ) -> Report:
     """Style a video, a still or a folder of frames.
 
-    output  None: ``results/<stem>_<styles>.<ext>``;  sheet  PNG for a contact sheet of source and result, or None
+    input   a path; ``-`` or a named pipe is read once, as it comes
+    output  None: ``results/<stem>_<styles>.<ext>``; ``-``: standard output, in the format that the settings name
+    sheet   PNG for a contact sheet of source and result, or None
     spread  whether a journal of what is done is kept. What is in it stays when the run fails
     layers  also write each layer with its alpha, as ``segnst.jobs.layers`` says;  alpha  straight or premultiplied
     parts   what ``build(settings)`` made, for a caller that styles several inputs; None: it is built here
@@ -111,13 +115,16 @@ def style_file(
     context = context or Context()
     path = Path(input)
     styles = parse_plan(settings.styles).styles
-    target = output_path(path, output, styles, overwrite=overwrite)
+    target = output_path(path, output, styles, overwrite=overwrite, stdout=True)
+    check_format(settings.format, target)
     if sheet is not None:
         check_output(sheet, path, overwrite=overwrite)
     check_apart({"--output": target, "--sheet": sheet, "--layers": layers}, given_files(settings))
     check_layers(layers, path, overwrite=overwrite)
     refine_pictures(path, settings, context)
     if spread.wanted:
+        if is_stdout(target) or is_pipe(path):
+            raise UsageError("A pipe cannot be resumed, so --resume and --restart need files on both sides.")
         from segnst.jobs.chunks.run import style_in_chunks
 
         if layers is not None:
@@ -132,8 +139,8 @@ def style_file(
         return report
     began = time.perf_counter()
     context.stage("open the input")
-    reader = open_input(path, settings)
-    with reader:
+    reader = open_input(path, settings, pipe=True)
+    with standard_output(is_stdout(target)), reader:
         with context.loading() as said:
             parts = parts or build(settings, reader)
             parts.pipeline.seconds.clear()
@@ -153,6 +160,7 @@ def style_file(
                 bit_rate=settings.bits(),
                 recipe=recipe_of(settings, parts) if settings.recipe else None,
                 overwrite=overwrite,
+                format=settings.format,
             )
             frames, state, waited = _frames(parts, reader, writer, samples, context)
     if samples and sheet is not None:

@@ -22,7 +22,7 @@ ALIASES = {
     "prores": ("prores_ks", "prores"),
     "mpeg4": ("mpeg4",),
 }
-_DEFAULTS = {"webm": "vp9"}
+_DEFAULTS = {"webm": "vp9", "yuv4mpegpipe": "wrapped_avframe"}
 _PRESETS = (
     "ultrafast", "superfast", "veryfast", "faster", "fast",
     "medium", "slow", "slower", "veryslow", "placebo",
@@ -62,7 +62,17 @@ _HARDWARE_QUALITY = 20
 # Encoders whose size cannot be chosen.
 _NO_BIT_RATE = {"ffv1", "prores_ks", "prores"}
 # Encoders that accept odd widths and heights with subsampled chroma.
-ODD_SIZES = {"libvpx-vp9", "libvpx", "libaom-av1", "libsvtav1", "ffv1", "prores_ks", "prores", "mpeg4"}
+ODD_SIZES = {
+    "libvpx-vp9",
+    "libvpx",
+    "libaom-av1",
+    "libsvtav1",
+    "ffv1",
+    "prores_ks",
+    "prores",
+    "mpeg4",
+    "wrapped_avframe",
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from typing import Any
 import av
 import numpy as np
 
+from segnst.video import pipes
 from segnst.video.color import ToRGB
 from segnst.video.deinterlace import deinterlaced
 from segnst.video.guard import reading
@@ -131,7 +132,7 @@ class Decoder:
 
     def _decoded(self) -> Iterator[av.VideoFrame]:
         """Yield all frames from the key frame before the start to the end of the file."""
-        if self._start is not None and not self._in_parts:
+        if self._start is not None and not self._in_parts and pipes.tape_of(self._info.path) is None:
             # Some files have a wrong index. If seeking ends up after the start, decode from the beginning.
             frames = self._from(self._start)
             first = next(frames, None)

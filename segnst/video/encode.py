@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from fractions import Fraction
-from math import lcm
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +14,19 @@ from av.container import OutputContainer
 
 from segnst.errors import OutputError
 from segnst.files import output_error, reason
-from segnst.video import color
+from segnst.video import color, stdout
 from segnst.video.codecs import ODD_SIZES, choose, device_of, repeatable
 from segnst.video.color import FromRGB, matrix_for
 from segnst.video.geometry import scaled_matrix
 from segnst.video.inscription import with_text
-from segnst.video.pace import pace, time_offset
+from segnst.video.muxing import muxer_options
+from segnst.video.pace import EvenTimes, pace, time_offset
 from segnst.video.read import Reader
 from segnst.video.source import file_name
 from segnst.video.streams import Companions
-from segnst.video.tags import container_metadata, needs_free_tags, output_tags, stream_metadata
+from segnst.video.tags import container_metadata, output_tags, stream_metadata
 from segnst.video.untouched import Restorer, restorable
 
-# Some players fail for larger movie time scales.
-_LARGEST_SCALE = 50_000_000
 # Encoders whose bitstream cannot store the pixel aspect ratio.
 _NO_ASPECT = {"libvpx-vp9", "libvpx", "libsvtav1", "libaom-av1", "librav1e"}
 
@@ -42,7 +40,7 @@ class VideoSink:
 
     def __init__(
         self,
-        path: Path,
+        path: Path | stdout.StandardOutput,
         container: str,
         reader: Reader,
         *,
@@ -62,6 +60,8 @@ class VideoSink:
         self._reader = reader
         info = reader.info
         self._metadata = with_text(container_metadata(info, cut=self._is_cut), recipe, container)
+        if container == "yuv4mpegpipe" and audio and info.of_type("audio"):
+            self.warnings.append("y4m holds no sound; it was dropped. Other formats keep it (.mkv, --format mpegts).")
         depth = info.bit_depth if info.kind == "video" else 8
         self._encoding = choose(codec, container, info.pixel_format, depth, crf, preset, info.has_alpha, bit_rate)
         self.warnings += self._encoding.warnings
@@ -92,8 +92,11 @@ class VideoSink:
             info.fps.limit_denominator(1_000_000),
             info.time_base,
         )
+        if container == "yuv4mpegpipe":
+            self._base = 1 / rate  # the muxer takes it for the frame rate
         self._rate = rate
         self._last = -1
+        self._even = EvenTimes(rate) if container == "yuv4mpegpipe" else None
         self._durations: dict[int, int] = {}
         self._restore = self._restorer(pad)
         self._shift: int | None = None
@@ -157,7 +160,7 @@ class VideoSink:
                 f"use --codec {self._encoding.encoder.partition('_')[0]} to encode on the CPU."
             ) from problem
         if isinstance(problem, av.error.OSError):
-            raise output_error(problem, self._path)
+            raise output_error(problem, Path(self._path.name))
         raise OutputError(
             f"{self._encoding.encoder} cannot write {self._size[0]}x{self._size[1]} {self._encoding.pixel_format} "
             f"into {self._format} ({reason(problem)}); try another --codec or suffix."
@@ -165,12 +168,14 @@ class VideoSink:
 
     def _try_open(self, audio: str, others: bool) -> None:
         reader, info = self._reader, self._reader.info
-        output = av.open(file_name(self._path), "w", format=self._format, container_options=self._muxer_options())
+        target: Any = file_name(self._path) if isinstance(self._path, Path) else self._path
+        options = muxer_options(self._format, info, self._metadata, seekable=target is not self._path)
+        output = av.open(target, "w", format=self._format, container_options=options)
         self._output = output
         output.metadata.update(self._metadata)
         warnings: list[str] = []
         companions = None
-        if info.kind == "video":
+        if info.kind == "video" and self._format != "yuv4mpegpipe":
             companions = Companions(
                 info, output, self._format, audio=audio, others=others, warnings=warnings, cut=self._is_cut
             )
@@ -220,23 +225,6 @@ class VideoSink:
             stream.disposition = source.disposition
         self._stream = stream
 
-    def _muxer_options(self) -> dict[str, str]:
-        if self._format not in ("mp4", "mov"):
-            # Sound from mp4 begins before 0 (encoder delay). By default, the muxer would move all streams by
-            # about 20 ms for that, although Matroska can store negative times.
-            return {"avoid_negative_ts": "disabled"}
-        info = self._reader.info
-        scale = info.time_base.denominator
-        while scale < 600:  # 25 would be exact for the frames, but too coarse for the offset of the sound
-            scale *= 2
-        # Edit lists use the movie time scale. Its default, 1/1000 s, would round the start offsets.
-        movie = lcm(scale, *(rate for rate in info.sample_rates if rate))
-        options = {"video_track_timescale": str(scale)}
-        options["movie_timescale"] = str(movie if movie <= _LARGEST_SCALE else scale)
-        if needs_free_tags(self._metadata):
-            options["movflags"] = "use_metadata_tags"
-        return options
-
     def write(self, rgb: torch.Tensor, pts: int, duration: int) -> None:
         source_base, base = self._reader.info.time_base, self._base
         if self._shift is None:
@@ -254,7 +242,12 @@ class VideoSink:
         frame.pts, frame.time_base = self._last, base
         frame.duration = max(1, ends - self._last)
         self._durations[self._last] = frame.duration
-        self._mux(self._stream.encode(frame))
+        if self._even is None:
+            self._mux(self._stream.encode(frame))
+            return
+        for time in self._even.times((pts - self._shift) * source_base, duration * source_base):
+            frame.pts = round(time / base)
+            self._mux(self._stream.encode(frame))
 
     def _begin(self, pts: int) -> int:
         """Begin to copy the other streams; return the time in the source that becomes 0, in its time base.
@@ -287,6 +280,8 @@ class VideoSink:
 
     def finish(self) -> None:
         assert self._output is not None
+        if self._even is not None:
+            self.warnings += self._even.warnings
         self._mux(self._stream.encode(None))
         if self._companions is not None:
             self._companions.pump(None)

@@ -61,13 +61,15 @@ def writing(path: Path) -> Iterator[None]:
 
 def check_kind(path: Path) -> None:
     """Raise InputError if ``path`` is neither a file nor a folder, because opening a pipe could block."""
+    if str(path) == "-":
+        raise InputError("Standard input cannot be read here; write it to a file and give its path.")
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:
-        if str(path) == "-":
-            raise InputError("Standard input cannot be read; write it to a file and give its path.") from None
         if _ADDRESS.match(str(path)):
             raise InputError(f"{path} is a network address; download it and give the path of the file.") from None
         raise
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-        raise InputError(f"{path} is a pipe or a device, which cannot be read; write it to a file and give its path.")
+        raise InputError(
+            f"{path} is a pipe or a device, which cannot be read here; write it to a file and give its path."
+        )

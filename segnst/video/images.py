@@ -19,6 +19,7 @@ from segnst.errors import InputError
 from segnst.files import PICTURE_SUFFIXES, reason
 from segnst.pixels import quantized
 from segnst.untrusted import MAX_PICTURE_BYTES, check_pixels, read_bytes
+from segnst.video import pipes
 from segnst.video.animation import is_animated_webp
 from segnst.video.declared import declared_size
 from segnst.video.exif import exif_tag, upright_exif
@@ -92,7 +93,11 @@ def load(path: Path) -> Picture:
 
     Raises InputError, also for more pixels than ``segnst.untrusted.max_pixels``.
     """
-    data = read_bytes(path, MAX_PICTURE_BYTES, "picture")
+    data = pipes.contents(path, MAX_PICTURE_BYTES)
+    if data is None:
+        data = read_bytes(path, MAX_PICTURE_BYTES, "picture")
+    elif len(data) > MAX_PICTURE_BYTES:
+        raise InputError(f"The picture from {path} has more bytes than the limit of {MAX_PICTURE_BYTES}.")
     if is_heic(data[:256]):
         raise InputError(f"{path} is a HEIC picture, which cannot be read here; convert it to JPEG, PNG or AVIF first.")
     size = declared_size(data)

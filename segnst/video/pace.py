@@ -14,6 +14,7 @@ from segnst.video.read import Reader
 # 16 bits, for example, and MPEG-2 has only eight frame rates.
 _TAKE_ALL = {
     "libx264", "libx265", "libvpx", "libvpx-vp9", "libaom-av1", "libsvtav1", "librav1e", "ffv1", "prores_ks", "prores",
+    "wrapped_avframe",
 }  # fmt: skip
 # Higher rates are not tested with these encoders, because they would print an error to stderr.
 _HIGHEST_RATE = {"libsvtav1": 240}
@@ -38,6 +39,42 @@ def time_offset(reader: Reader, first_pts: int) -> Fraction:
     if first_pts > info.first_pts:
         return first_pts * info.time_base
     return info.origin + reader.start
+
+
+class EvenTimes:
+    """Repeats and drops frames for a format without time stamps, so that each is shown at its time.
+
+    rate      frames per second of the output
+    repeated, dropped  numbers of frames so far
+    """
+
+    def __init__(self, rate: Fraction) -> None:
+        self._rate = rate
+        self._count = 0
+        self._zero: Fraction | None = None  # the time of the first frame, with which the output begins
+        self.repeated = self.dropped = 0
+
+    def times(self, begins: Fraction, lasts: Fraction) -> list[Fraction]:
+        """The times at which to write a frame: none, one or several. All in seconds."""
+        if self._zero is None:
+            self._zero = begins
+        first = self._count
+        until = round((begins - self._zero + lasts) * self._rate)
+        self._count = max(first, until)
+        times = [number / self._rate for number in range(first, self._count)]
+        self.dropped += not times
+        self.repeated += max(0, len(times) - 1)
+        return times
+
+    @property
+    def warnings(self) -> list[str]:
+        """What was changed, in words."""
+        if not self.repeated and not self.dropped:
+            return []
+        return [
+            f"y4m has an even frame rate ({float(self._rate):g}); to keep the times of the frames, {self.repeated} "
+            f"were repeated and {self.dropped} dropped."
+        ]
 
 
 def pace(

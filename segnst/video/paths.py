@@ -7,11 +7,19 @@ import re
 from collections.abc import Collection
 from pathlib import Path
 
-from segnst.errors import OutputError, did_you_mean
+from segnst.errors import OutputError, UsageError, did_you_mean
 from segnst.files import PICTURE_SUFFIXES
+from segnst.video.pipes import STANDARD
 
 # FFmpeg's muxer for each suffix.
-VIDEO_FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm", ".gif": "gif"}
+VIDEO_FORMATS = {
+    ".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm", ".gif": "gif",
+    ".y4m": "yuv4mpegpipe",
+}  # fmt: skip
+# FFmpeg's muxer for each value of --format: what can be written without ever going back.
+STREAM_FORMATS = {
+    "y4m": "yuv4mpegpipe", "mpegts": "mpegts", "mkv": "matroska", "nut": "nut", "webm": "webm", "mp4": "mp4",
+}  # fmt: skip
 # Formats that people know and may expect here.
 _OTHERS = {
     ".avi", ".wmv", ".flv", ".mpg", ".mpeg", ".vob", ".ts", ".mts", ".m2ts", ".ogv", ".3gp", ".mxf", ".dv",
@@ -21,6 +29,11 @@ _OTHERS = {
 _FRAME = re.compile(r"(frame|step)_[0-9]{5,}\.png")
 
 
+def is_stdout(output: str | os.PathLike[str]) -> bool:
+    """Whether an output means standard output."""
+    return os.fspath(output) == STANDARD
+
+
 def is_folder_output(output: str | os.PathLike[str]) -> bool:
     """Whether an output means a folder of PNGs: no suffix, a slash at its end, or a folder already."""
     text = os.fspath(output)
@@ -28,14 +41,25 @@ def is_folder_output(output: str | os.PathLike[str]) -> bool:
 
 
 def check_output(
-    output: str | os.PathLike[str], input_path: str | os.PathLike[str] | None, *, overwrite: bool = False
+    output: str | os.PathLike[str],
+    input_path: str | os.PathLike[str] | None,
+    *,
+    overwrite: bool = False,
+    stdout: bool = False,
 ) -> Path:
     """Return ``output`` as a path if it can be written, as far as that can be known beforehand.
 
     Raises OutputError: unknown suffix, exists already, is the input (by name, symlink or hard link),
-    lies in a folder that is missing or may not be written to. Writes nothing.
+    lies in a folder that is missing or may not be written to, is ``-`` and ``stdout`` (the permission to write to
+    standard output) is not given. Writes nothing.
     """
     path = Path(output)
+    if is_stdout(path):
+        if not stdout:
+            raise OutputError(
+                f"{STANDARD} means standard output, which this cannot be written to; name a file or folder instead."
+            )
+        return path
     suffix = path.suffix.lower()
     folder = is_folder_output(output)
     if not folder and suffix not in VIDEO_FORMATS and suffix not in PICTURE_SUFFIXES:
@@ -60,6 +84,19 @@ def check_output(
     if path.exists():
         _check_existing(path, folder, overwrite, None if input_path is None else Path(input_path))
     return path
+
+
+def check_format(format: str | None, output: Path | None) -> None:
+    """Raise UsageError unless ``format`` can be the format of ``output``: it is for standard output only."""
+    if format is None:
+        return
+    if output is None or not is_stdout(output):
+        raise UsageError("--format is for -o - (standard output); the suffix of a file says its format.")
+    if format not in STREAM_FORMATS:
+        raise UsageError(
+            f"There is no format '{format}' for standard output.{did_you_mean(format, STREAM_FORMATS)} Known are "
+            f"{', '.join(STREAM_FORMATS)}."
+        )
 
 
 def _check_existing(path: Path, folder: bool, overwrite: bool, input_path: Path | None) -> None:

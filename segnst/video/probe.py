@@ -6,8 +6,9 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal
 
+from segnst import interrupts
 from segnst.errors import InputError, UsageError
-from segnst.video import animation, color, images
+from segnst.video import animation, color, images, pipes
 from segnst.video.color import ColorTags
 from segnst.video.guard import check_kind, reading
 from segnst.video.info import CountedFacts, HeaderFacts, MediaInfo
@@ -16,15 +17,18 @@ from segnst.video.probe_video import DEFAULT_FPS, probe_video
 __all__ = ["MediaInfo", "probe", "rational_rate"]
 
 
-def probe(path: str | Path, *, fps: float | Fraction | None = None) -> MediaInfo:
+def probe(path: str | Path, *, fps: float | Fraction | None = None, pipe: bool = False) -> MediaInfo:
     """Find out the properties of a video, a still image or a folder of frames.
 
-    fps  frames per second of a folder of frames (default 25); ignored for videos
+    fps   frames per second of a folder of frames (default 25); ignored for videos
+    pipe  also take a named pipe or ``-`` (standard input). The caller ends its tape (:func:`segnst.video.pipes.end`)
 
     Raises InputError for input that cannot be used, and UsageError for an invalid ``fps``.
     """
     path = Path(path)
     rate = rational_rate(fps) if fps is not None else DEFAULT_FPS
+    if pipe and pipes.is_pipe(path):
+        return _probe_pipe(path, rate)
     with reading(path):
         check_kind(path)
         if path.is_dir():
@@ -38,6 +42,25 @@ def probe(path: str | Path, *, fps: float | Fraction | None = None) -> MediaInfo
     if images.is_still(head):
         return _probe_image(path, rate)
     return probe_video(path)
+
+
+def _probe_pipe(path: Path, rate: Fraction) -> MediaInfo:
+    with reading(path):
+        pipes.begin(path)
+    try:
+        # FFmpeg calls back to read a pipe, and an interrupt that is raised there would be lost.
+        with interrupts.deferred():
+            head = pipes.head(path)
+            if not head:
+                raise InputError(f"{path} ended before anything was received.")
+            if animation.is_animated_webp(head):
+                raise InputError(f"{path} is a pipe with an animated WebP, which must be a file.")
+            if images.is_still(head):
+                return _probe_image(path, rate)
+            return probe_video(path)
+    except BaseException:
+        pipes.end(path)
+        raise
 
 
 def rational_rate(fps: float | Fraction) -> Fraction:

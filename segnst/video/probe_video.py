@@ -10,7 +10,7 @@ from typing import Any
 import av
 
 from segnst.errors import InputError
-from segnst.video import color, times
+from segnst.video import color, pipes, times
 from segnst.video.color import ColorTags
 from segnst.video.geometry import Orientation, orientation_of, sane_aspect, square_size
 from segnst.video.guard import input_error, reading
@@ -43,7 +43,10 @@ def _open(path: Path) -> av.container.InputContainer:
     except InputError:
         raise
     except (av.error.InvalidDataError, ValueError) as error:
-        raise InputError(f"{path} is neither a video nor a picture that can be read.") from error
+        message = f"{path} is neither a video nor a picture that can be read."
+        if pipes.tape_of(path) is not None:
+            message += " An mp4 or mov file whose index is at its end cannot come from a pipe."
+        raise InputError(message) from error
     except Exception as error:
         raise input_error(error, path) from error
 
@@ -77,7 +80,7 @@ def probe_video(path: Path) -> MediaInfo:
         first = times.Clock(step, by_decoding=by_decoding).best_effort(frame.pts, frame.dts)
         header = _header(container, stream, rate)
         counted = None
-        if joinable:
+        if joinable and pipes.tape_of(path) is None:  # counting would read a pipe to its end
             counted = _count(path, index, step)
         return MediaInfo(
             path=path,

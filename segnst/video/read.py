@@ -13,7 +13,7 @@ import torch
 
 from segnst.errors import InputError, UsageError
 from segnst.types import Clip
-from segnst.video import animation, color, images
+from segnst.video import animation, color, images, pipes
 from segnst.video.decode import Decoder
 from segnst.video.geometry import Geometry, plan_geometry
 from segnst.video.info import MediaInfo
@@ -78,11 +78,13 @@ class Reader:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+        pipes.end(self.info.path)
 
     def close(self) -> None:
         """Stop decoding. Safe to call twice."""
         if self._running is not None:
-            self._running.close()
+            with pipes.woken(self.info.path):
+                self._running.close()
             self._running = None
 
     def __iter__(self) -> Iterator[Clip]:
@@ -111,7 +113,8 @@ class Reader:
         try:
             yield from running
         finally:
-            running.close()
+            with pipes.woken(self.info.path):
+                running.close()
 
     def duration_of(self, pts: int) -> int | None:
         """Duration of the delivered frame at ``pts``, in units of ``info.time_base``; None if unknown."""
@@ -196,6 +199,7 @@ def open_reader(
     fps: float | Fraction | None = None,
     deinterlace: bool = False,
     threaded: bool = True,
+    pipe: bool = False,
 ) -> Reader:
     """Open a video, a still image or a folder of frames for reading.
 
@@ -205,6 +209,7 @@ def open_reader(
     fps         frames per second of a folder (default 25)
     deinterlace make full frames of interlaced ones; does nothing to stills and folders
     threaded    decode in a separate thread, a few frames ahead
+    pipe        also take a named pipe or ``-`` (standard input)
 
     Raises InputError if the file or the range cannot be used, UsageError for invalid values.
     """
@@ -214,21 +219,28 @@ def open_reader(
         raise InputError(f"The start ({float(first):g} s) must be before the end ({float(last):g} s).")
     if max_size is not None and max_size < 16:
         raise UsageError(f"--max-size must be at least 16 pixels, not {max_size}.")
-    info = probe(path, fps=fps)
+    info = probe(path, fps=fps, pipe=pipe)
+    try:
+        return Reader(info, first, last, _geometry(info, first, max_size), threaded, deinterlace)
+    except BaseException:
+        pipes.end(info.path)
+        raise
+
+
+def _geometry(info: MediaInfo, first: Fraction | None, max_size: int | None) -> Geometry:
     if info.duration is not None and first is not None:
         length = Fraction(info.duration) + (info.first_pts * info.time_base - info.origin)
         if first >= length:
             raise InputError(
                 f"{info.path} lasts {float(length):.3f} s, so there is nothing from {float(first):g} s on."
             )
-    geometry = plan_geometry(
+    return plan_geometry(
         (info.storage_width, info.storage_height),
         info.sample_aspect_ratio,
         info.orientation,
         max_size,
         even=info.kind in ("video", "animation"),
     )
-    return Reader(info, first, last, geometry, threaded, deinterlace)
 
 
 def _seconds(value: float | None, name: str) -> Fraction | None:

@@ -14,6 +14,7 @@ from av.stream import Disposition
 from segnst.errors import InputError
 from segnst.files import reason
 from segnst.untrusted import check_pixels
+from segnst.video import pipes
 from segnst.video.geometry import Matrix
 from segnst.video.info import MediaInfo
 
@@ -41,10 +42,13 @@ def open_input(path: Path) -> av.container.InputContainer:
     """Open a video file. Playlists cannot access the network. Raises PyAV's errors, or InputError for text files.
 
     FFmpeg does not generate missing presentation times, because it generates wrong ones for B-frames in AVI. Metadata
-    that is not UTF-8 contains surrogates, which :func:`readable` decodes.
+    that is not UTF-8 contains surrogates, which :func:`readable` decodes. A pipe is played from its beginning
+    (:mod:`segnst.video.pipes`).
     """
+    tape = pipes.tape_of(path)
     container = av.open(
-        file_name(path),
+        file_name(path) if tape is None else tape.open(),
+        "r",
         container_options={"protocol_whitelist": "file,crypto,data", **_PLAYLISTS},
         metadata_errors="surrogateescape",
     )

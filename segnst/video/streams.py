@@ -14,6 +14,7 @@ import av
 from av.container import OutputContainer
 from av.stream import Disposition, Stream
 
+from segnst.video import pipes
 from segnst.video.cues import SubtitleTranscoder
 from segnst.video.guard import reading
 from segnst.video.info import MediaInfo
@@ -28,6 +29,8 @@ from segnst.video.transcode import AudioTranscoder
 _NEEDS_NAMES = ("mp4", "mov")
 # FFmpeg reports only when the header is written that these codecs cannot be in a mov.
 _REFUSED = {"mov": {"opus", "libopus", "flac", "vorbis", "libvorbis", "truehd"}}
+# Seconds by which sound may come after the picture of the same time in a stream.
+_LATEST_SOUND = 2
 
 
 class Companions:
@@ -64,15 +67,21 @@ class Companions:
         self._end: Fraction | None = None
         self._parts = info.counted.parts if info.counted is not None else (Fraction(0),)
         self._finder = Parts()
+        # From a pipe, nothing is read ahead of the picture, because all that the picture has not reached yet is kept.
+        self._tape = pipes.tape_of(info.path)
+        self._player: pipes.Player | None = None
         self.late_warnings: list[str] = []
         with reading(info.path):
             self._source = open_input(info.path)
+            self._player = self._tape.hold() if self._tape is not None else None
             self._sounds = {sound.index for sound in sounds_of(self._source, film_of(self._source, info))}
 
     def close(self) -> None:
         self._packets = None
         self._pending = None
         self._source.close()
+        if self._tape is not None and self._player is not None:
+            self._tape.forget(self._player)
 
     def add_all(self, add_video: Callable[[av.VideoStream], None]) -> None:
         """Add the output's streams in the order of the source; ``add_video`` adds the styled one."""
@@ -211,9 +220,10 @@ class Companions:
         self._offset, self._end = offset, end
         streams: list[Any] = [self._source.streams[index] for index in self._lanes]
         if not streams:
+            self.close()
             return
-        if len(self._parts) > 1:
-            # The packets of both picture and sound are needed to find where each part begins.
+        if len(self._parts) > 1 or self._tape is not None:
+            # The packets of both picture and sound are needed to find where each part begins, or where the picture is.
             timed = timed_streams(self._source, film_of(self._source, self._info))
             for stream in timed:
                 stream.discard = av.stream.Discard.default
@@ -234,6 +244,8 @@ class Companions:
             if until is not None and time is not None and time * packet.time_base - self._offset >= until:
                 return
             self._pending = None
+            if packet.stream_index not in self._lanes:
+                continue
             for made in self._lanes[packet.stream_index].feed(packet, self._offset, self._end):
                 self._output.mux_one(made)
 
@@ -253,14 +265,24 @@ class Companions:
             if len(self._parts) > 1:
                 part = self._finder.of(packet)
                 move(packet, self._parts[min(part, len(self._parts) - 1)])
-                if packet.stream_index not in self._lanes:
+            if packet.stream_index not in self._lanes:
+                if self._is_over(packet):
+                    return None
+                if self._tape is None:
                     continue
+                return packet
             if self._source.streams[packet.stream_index].type == "video":
                 packet.pts = packet.dts = round(self._offset / packet.time_base)  # covers have no time
             if packet.pts is None and packet.dts is None:
                 continue
             if self._in_range(packet):
                 return packet
+
+    def _is_over(self, packet: av.Packet[Any]) -> bool:
+        """Whether a pipe has delivered all sound of the range, as a packet of the picture shows."""
+        if self._tape is None or self._end is None or packet.dts is None:
+            return False
+        return packet.dts * packet.time_base > self._end + _LATEST_SOUND
 
     def _in_range(self, packet: av.Packet[Any]) -> bool:
         if not self._cut or self._source.streams[packet.stream_index].type == "video":

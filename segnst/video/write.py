@@ -14,8 +14,17 @@ from segnst import temporaries
 from segnst.errors import OutputError
 from segnst.files import PICTURE_SUFFIXES
 from segnst.types import Clip
+from segnst.video import pipes, stdout
 from segnst.video.guard import LIBRARY_ERRORS, writing
-from segnst.video.paths import VIDEO_FORMATS, check_folder, check_output, is_folder_output
+from segnst.video.paths import (
+    STREAM_FORMATS,
+    VIDEO_FORMATS,
+    check_folder,
+    check_format,
+    check_output,
+    is_folder_output,
+    is_stdout,
+)
 from segnst.video.read import Reader
 from segnst.video.threads import Consumer
 
@@ -151,6 +160,9 @@ class Writer:
         with suppress(*LIBRARY_ERRORS):
             self._sink.abort()
         self.warnings = list(dict.fromkeys(self._sink.warnings))
+        self._discard()
+
+    def _discard(self) -> None:
         temporaries.remove(self._temporary)
 
     def _into_place(self) -> None:
@@ -163,6 +175,21 @@ class Writer:
             temporaries.put_folder(self._temporary, self.path)
         else:
             temporaries.put(self._temporary, self.path, replace=self._overwrite)
+
+
+class StandardWriter(Writer):
+    """Writes to standard output, where nothing can be renamed or taken back."""
+
+    def abort(self) -> None:
+        if not self._closed:
+            stdout.output().stop()
+        super().abort()
+
+    def _discard(self) -> None:
+        pass
+
+    def _into_place(self) -> None:
+        pass
 
 
 def open_writer(
@@ -178,10 +205,13 @@ def open_writer(
     alone: bool = False,
     overwrite: bool = False,
     threaded: bool = True,
+    format: str | None = None,
 ) -> Writer:
     """Open ``output`` for the styled frames of ``reader``; use the result in a ``with``.
 
-    The suffix says what is made: mp4, m4v, mov, mkv, webm, gif, a still, or (none) a folder of PNGs.
+    The suffix says what is made: mp4, m4v, mov, mkv, webm, gif, y4m, a still, or (none) a folder of PNGs. ``-`` is
+    standard output, inside of :func:`segnst.video.stdout.standard_output`.
+    format    for ``-`` only: one of ``STREAM_FORMATS``, by default y4m
     codec     h264, hevc, vp8, vp9, av1, ffv1, prores, mpeg4 or the name of an FFmpeg encoder
     crf       quality, lower is better; preset  ultrafast … placebo, or the encoder's own number
     audio     keep the sound
@@ -197,7 +227,14 @@ def open_writer(
     from segnst.video.sinks import FolderSink, GifSink, StillSink
 
     info = reader.info
-    path = check_output(output, info.path, overwrite=overwrite)
+    path = check_output(output, info.path, overwrite=overwrite, stdout=True)
+    check_format(format, path)
+    if is_stdout(path):
+        with writing(path):
+            muxer = STREAM_FORMATS[format or "y4m"]
+            stream = VideoSink(stdout.output(), muxer, reader, codec=codec, crf=crf, preset=preset, audio=audio)
+        _last_pass(reader)
+        return StandardWriter(path, path, stream, reader, threaded=threaded, overwrite=overwrite)
     with writing(path):
         temporary = temporaries.create(path, folder=is_folder_output(output))
     suffix = path.suffix.lower()
@@ -231,4 +268,11 @@ def open_writer(
     except BaseException:
         temporaries.remove(temporary)
         raise
+    _last_pass(reader)
     return Writer(path, temporary, sink, reader, threaded=threaded, overwrite=overwrite)
+
+
+def _last_pass(reader: Reader) -> None:
+    """The frames are read once more only: a pipe need not keep what was read."""
+    if reader.info.kind == "video":
+        pipes.release(reader.info.path)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from segnst.video import pipes
 from tests.conftest import Run
 
 PAINT = ("style", "photo.png", "-o", "out.png")
@@ -64,6 +65,14 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "bench gatys": ("bench", "gatys", "BAD", "red.png", "--offline"),
     "bench stability --against": ("bench", "stability", "photo.png", "-s", "original", "--against", "BAD", "--offline"),
 }
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody will write into the pipes of these tests."""
+    monkeypatch.setattr(pipes, "PATIENCE", 0.2)
+
+
 KINDS = ("missing", "empty", "folder", "pipe", "unreadable", "long")
 
 
