@@ -24,6 +24,7 @@ from segnst.cli import (
     info,
     inspect,
     jobs,
+    live,
     optimize,
     segment,
     streams,
@@ -48,6 +49,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("style", cls=GroupedCommand)(style.style)
+app.command("live", cls=GroupedCommand)(live.live)
 app.command("optimize", cls=GroupedCommand)(optimize.optimize)
 app.command("reconstruct", cls=GroupedCommand)(optimize.reconstruct)
 app.command("inspect", cls=GroupedCommand)(inspect.inspect)

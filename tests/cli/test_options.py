@@ -32,6 +32,7 @@ from segnst.jobs.optimize_film import FilmOptions
 from segnst.jobs.segment import segment_file
 from segnst.jobs.segment_settings import DetectSettings
 from segnst.jobs.style import style_file
+from segnst.live.run import live
 from segnst.setting import described
 from segnst.study.compare import compare_files
 from segnst.study.edges import edges_file
@@ -51,6 +52,7 @@ from tests.conftest import Run
 # the functions and dataclasses behind each command; parameters of the same name must have the same default
 BEHIND: dict[str, tuple[Callable[..., Any], ...]] = {
     "style": (style_file, style_files),
+    "live": (live,),
     "optimize": (optimize_file, FilmOptions),
     "reconstruct": (reconstruct_file, FilmOptions),
     "inspect": (inspect_file, edges_file),

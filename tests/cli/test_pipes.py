@@ -40,7 +40,7 @@ ARGUMENTS = {
     ("segment",): ["clip.mp4"],
     ("evaluate", "masks"): ["clip.mp4", "clip.mp4"],
 }
-WRITES_TO_STDOUT = {("style",)}
+WRITES_TO_STDOUT = {("style",), ("live",)}
 
 
 @pytest.mark.parametrize("command", sorted(set(_takers(typer.main.get_command(app))) - WRITES_TO_STDOUT))

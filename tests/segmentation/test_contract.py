@@ -41,6 +41,7 @@ from segnst.segmentation.objects.tracking import TrackingSegmenter
 from segnst.segmentation.wrapped import Wrapped
 from segnst.segmentation.wrappers.combined import CombinedSegmenter
 from segnst.segmentation.wrappers.override import OverrideSegmenter
+from segnst.segmentation.wrappers.seldom import SeldomSegmenter
 from segnst.segmentation.wrappers.two_looks import CloserSegmenter
 from segnst.types import Motion, Region
 from tests.segmentation.objects.test_sam import _Box
@@ -121,6 +122,7 @@ WRAPPERS: dict[type[Wrapped[Any, Any]], Callable[[AnySegmenter], AnySegmenter] |
     CombinedSegmenter: lambda inner: CombinedSegmenter(
         open_masks(PAGES / "spoons", ["background", "spoon"]), inner, [inner.regions[1].name, "spoon"]
     ),
+    SeldomSegmenter: lambda inner: SeldomSegmenter(inner, 1),
     CloserSegmenter: "'deeplab' above; it looks closer with the network of a DeepLabSegmenter",
 }
 SEE_THROUGH = (RememberingSegmenter, Agreement)  # wrappers whose masks are those of the wrapped segmenter
