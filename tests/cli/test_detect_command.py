@@ -42,6 +42,7 @@ def test_offline_objects_are_found_and_cut_out_all_the_same(run: Run, tmp_path: 
 
 
 def test_what_does_not_go_together_is_said(run: Run, tmp_path: Path) -> None:
+    cv2.imwrite("photo.jpg", np.zeros((32, 32, 3), np.uint8))
     for arguments, words in (
         (("--sam",), "--detect NAMES"),
         (("--detect", " , "), "needs names"),

@@ -70,7 +70,9 @@ def test_a_refined_row_has_a_lower_loss_and_the_network_stays(here: Path) -> Non
 
 
 def test_the_second_run_finds_the_row_of_the_first(here: Path, run: Run) -> None:
-    call = ("style", "clip.mp4", "-s", "mine.safetensors:red.png", "--device", "cpu", "--overwrite", "--json")
+    call = (
+        "style", "clip.mp4", "-s", "mine.safetensors:red.png", "--device", "cpu", "--overwrite", "--json", "--no-recipe"
+    )  # fmt: skip
     refining = ("--refine", "0.5", "--refine-features", "vgg.safetensors")
     plain = json.loads(run(*call, "-o", "a.mkv", "--codec", "ffv1")[1])
     assert "red.png, refined" not in plain["weights"]

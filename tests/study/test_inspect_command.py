@@ -69,6 +69,6 @@ def test_every_edge_is_shown_enlarged(run: Run) -> None:
     assert code == 0, err
     strip = cv2.imread("edges.png")
     assert '"feather:16"' in out
-    assert strip.shape[1] == 7 * (4 * 32 + 4)
+    assert strip.shape[1] == 8 * (4 * 32 + 4)
     code, _, err = run("inspect", STREET, "--edges", "-s", "starry_night", "-o", "b.png", "--max-size", "128")
     assert (code, "name a region" in err) == (2, True)
