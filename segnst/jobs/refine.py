@@ -15,7 +15,7 @@ from segnst.errors import InputError
 from segnst.jobs.events import Context
 from segnst.perceptual.encoders import SMALL, Encoder, load_encoder
 from segnst.plan import parse_plan
-from segnst.style.checkpoints import StyleWeights, load_styles
+from segnst.style.checkpoints import StyleWeights, load_styles, locate_style
 from segnst.style.kept_rows import KeptRow, check_place, keep_row, kept_row
 from segnst.style.refine import CROP, best_judge, refine_row
 from segnst.untrusted import is_file
@@ -23,18 +23,20 @@ from segnst.video.read import Reader, open_reader
 
 FRAMES = 6  # frames of the input that a row is refined on
 LARGEST = 640  # px of their long side
+UNASKED = 60.0  # seconds of refining a picture for which the collection has no encoder, unless --refine says otherwise
 
 
 def refine_pictures(input: Path, settings: Settings, context: Context) -> None:
     """Improve the row of each picture of the plan for ``settings.refine`` seconds, on frames of the input.
 
-    A row that was refined for as long before, with the same perceptual network, is left as it is.
+    A row that was refined for as long before, with the same perceptual network, is left as it is. A picture for which
+    the collection has no encoder is refined for ``UNASKED`` seconds if the settings do not say for how long.
     Raises what a run would raise before its first frame, OutputError where the rows cannot be kept, and Cancelled.
     """
-    if not settings.refine:
+    if not settings.refine and all(locate_style(s, fast=settings.fast).picture is None for s in _styles(settings)):
         return
     with context.loading("load the pictures"):
-        styles = load_styles(parse_plan(settings.styles).styles, fast=settings.fast)
+        styles = load_styles(_styles(settings), fast=settings.fast)
         pictures = {s.picture.sha256: s for s in styles if s.picture is not None}
         if not pictures:
             context.warn("--refine improves pictures that are used as styles; there is none in the plan.")
@@ -52,6 +54,10 @@ def refine_pictures(input: Path, settings: Settings, context: Context) -> None:
         _refine(pictures[checksum], seconds, frames, judge, choose_device(settings.device), context, label=label)
 
 
+def _styles(settings: Settings) -> tuple[str, ...]:
+    return parse_plan(settings.styles).styles
+
+
 def _kept(style: StyleWeights) -> tuple[Tensor, str, str, KeptRow | None]:
     """The row [R] of a picture, the checksums of the trunk and of the picture, and what was kept of earlier runs."""
     assert style.member is not None and style.picture is not None
@@ -66,9 +72,13 @@ def _left(style: StyleWeights, name: str, settings: Settings) -> float:
     Unless the user has chosen a network, work by any other counts as well; only VGG19 improves on the small one.
     """
     _, trunk, checksum, kept = _kept(style)
+    assert style.member is not None
+    raw = kept is None and style.member.collection.encoder is None
+    if not settings.refine and not raw:
+        return 0.0
     check_place(trunk, checksum)
     if kept is None:
-        return settings.refine
+        return settings.refine or UNASKED
     better = (
         kept.judge == SMALL and name != SMALL if settings.refine_features is None else kept.judge != Path(name).name
     )

@@ -133,6 +133,14 @@ def picture_collection(*, fast: bool = False) -> Path | None:
     return None
 
 
+def _with_paintings(*, fast: bool) -> Path | None:
+    """A bundled collection with a picture of every painting, so that the style nearest to any picture can be found."""
+    for style in known_styles(fast=fast).values():
+        if style.collection and style.painting and all(listed.painting for listed in _listed(style.path)):
+            return style.path
+    return None
+
+
 def _listed(path: Path) -> list[Listed]:
     """The styles in a weights file; empty if it holds something else. Raises WeightsError, ValueError."""
     metadata = safetensors_metadata(path)
@@ -194,7 +202,7 @@ def locate_style(style: str, *, fast: bool = False) -> Place:
 
 
 def _for_picture(picture: Path, fast: bool) -> Place:
-    path = picture_collection(fast=fast)
+    path = picture_collection(fast=fast) or _with_paintings(fast=fast)
     if path is None:
         raise WeightsError(
             f"{picture} is a picture, and no collection here has an encoder that makes a style of any picture. Install "

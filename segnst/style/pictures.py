@@ -13,6 +13,7 @@ from torch import Tensor
 
 from segnst.errors import InputError, SegnstWarning, WeightsError, did_you_mean
 from segnst.perceptual.encoders import SMALL, Encoder, load_encoder
+from segnst.style.checkpoints import painting_of
 from segnst.style.collection import Collection
 from segnst.style.kept_rows import kept_row, place_of
 from segnst.style.row_encoder import description
@@ -105,14 +106,38 @@ def encoded_row(collection: Collection, picture: Tensor) -> Tensor:
     return row
 
 
+@torch.no_grad()
+def nearest_row(collection: Collection, picture: StylePicture) -> Tensor | None:
+    """The row [R] of the style whose painting is described most like a picture; None if paintings are missing.
+
+    For collections without an encoder: a start, from which the row is refined. Gives a SegnstWarning with the style.
+    """
+    paintings = [painting_of(collection.path, name, collection.metadata) for name in collection.names]
+    found = [read_style_picture(path) for path in paintings if path is not None]
+    if not found or len(found) < len(collection.names):
+        return None
+    described = torch.cat([description(_perceptual(), each.rgb) for each in (*found, picture)])
+    spread = described[:-1].std(0).clamp_min(1e-3)
+    near = int(((described[:-1] - described[-1]) / spread).square().mean(1).argmin())
+    warnings.warn(
+        f"{collection.path.name} has no encoder for pictures, so the style of {picture.path.name} begins as that of "
+        f"'{collection.names[near]}', the nearest painting. segnst style adapts it before the run (--refine) and keeps "
+        "it for later runs.",
+        SegnstWarning,
+        stacklevel=2,
+    )
+    return collection.net.rows()[near]
+
+
 def row_of(collection: Collection, picture: StylePicture) -> tuple[Tensor, Path | None]:
-    """The row [R] of a picture: one that was refined and kept, with its file, or else the encoder's.
+    """The row [R] of a picture: one that was refined and kept, with its file, or the encoder's, or the nearest style's.
 
     Raises WeightsError.
     """
     numbers = collection.net.rows().shape[1]
     trunk = collection.trunk()
-    kept = None if collection.encoder is None else kept_row(trunk, picture.sha256, numbers)
+    kept = kept_row(trunk, picture.sha256, numbers)
     if kept is not None:
         return kept.row, place_of(trunk, picture.sha256)
-    return encoded_row(collection, picture.rgb), None
+    near = nearest_row(collection, picture) if collection.encoder is None else None
+    return encoded_row(collection, picture.rgb) if near is None else near, None

@@ -10,13 +10,14 @@ import pytest
 import torch
 
 from segnst.config import Settings
-from segnst.errors import Cancelled, OutputError
+from segnst.errors import Cancelled, OutputError, SegnstWarning
 from segnst.jobs.events import Context, Event, Note, Step
 from segnst.jobs.refine import refine_pictures, some_frames
 from segnst.jobs.style import style_file
 from segnst.perceptual.encoders import load_encoder
 from segnst.style import pictures, refine
 from segnst.style.checkpoints import load_style
+from segnst.style.collection import load_collection
 from segnst.style.kept_rows import kept_row
 from segnst.style.refine import RowLoss, best_judge, refine_row
 from tests.clips import panning, texture, write_clip
@@ -175,3 +176,29 @@ def test_vgg19_judges_where_it_is_here(here: Path) -> None:
     (here / "home/vgg19-dcbb9e9d.pth").touch()
     assert best_judge(None) == "vgg19"
     assert best_judge("vgg16") == "vgg16"
+
+
+def test_without_an_encoder_a_picture_begins_as_the_nearest_style_and_is_refined_unasked(
+    here: Path, monkeypatch: pytest.MonkeyPatch, run: Run
+) -> None:
+    bundled = here / "models"
+    (bundled / "paintings").mkdir(parents=True)
+    write_painter(bundled / "collection.safetensors", encoder=False)
+    names = load_collection(bundled / "collection.safetensors").names
+    monkeypatch.setattr("segnst.style.checkpoints.bundled_dir", lambda: bundled)
+    monkeypatch.setattr("segnst.jobs.refine.UNASKED", 0.5)
+    for name, seed, color in zip(names, (5, 2), ([0.2, 0.2, 1.0], [1.0, 0.25, 0.2]), strict=True):
+        save(bundled / f"paintings/{name}.webp", texture(60, 90, seed) * torch.tensor(color)[:, None, None])
+    with pytest.warns(SegnstWarning, match=f"begins as that of '{names[1]}'"):
+        style = load_style("red.png")
+    assert style.member is not None
+    rows = style.member.collection.net.rows()
+    assert torch.equal(rows[2], rows[1])
+    call = ("style", "clip.mp4", "-s", "red.png", "--device", "cpu", "--refine-features", "vgg.safetensors", "--json")
+    code, out, err = run(*call, "-o", "a.mp4")
+    assert code == 0, err
+    assert "red.png is refined for 0.5 s" in err
+    assert "red.png, refined" in json.loads(out)["weights"]
+    code, out, err = run(*call, "-o", "b.mp4")
+    assert code == 0 and "is refined" not in err and "begins as" not in err
+    assert "red.png, refined" in json.loads(out)["weights"]
