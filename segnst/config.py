@@ -248,6 +248,7 @@ class Options(TypedDict, total=False):
     bitrate: str | None
     preset: str | None
     deinterlace: bool
+    format: str | None
     audio: bool
     recipe: bool
     device: str

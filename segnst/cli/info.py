@@ -71,7 +71,7 @@ def styles(
             styles_sheet(photo, sheet, names, fast=fast, overwrite=overwrite, context=printer.context)
     folders = dict.fromkeys(str(s.painting.parent) for s in known.values() if s.painting)
     lines += [f"\nSmall pictures of the paintings are in {folder}." for folder in folders]
-    if picture_collection(fast=fast) is not None:
+    if folders or picture_collection(fast=fast) is not None:
         lines.append("Any picture can be a style as well: -s car=painting.jpg")
     _print(rows, json, "\n".join(lines) or "no styles are bundled")
 

@@ -249,6 +249,7 @@ def test_ctrl_c_ends_watching(tmp_path: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "segnst", "style", "--watch", "in", "-s", "original", "-o", "out"],
         cwd=tmp_path, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # shells start background jobs without it
     )  # fmt: skip
     until = time.monotonic() + 120
     while time.monotonic() < until and not (tmp_path / "out/a.png").exists():

@@ -106,7 +106,7 @@ def test_a_cancelled_run_goes_on_with_one_worker_and_nothing_is_done_twice(tmp_p
     spread = Spread(workers=2, chunk=6)
     style_file(clip, tmp_path / "whole.mp4", options, spread=spread)
     heard = Heard()
-    heard.at(7, heard.context.cancel)
+    heard.at(13, heard.context.cancel)  # by then, two workers have finished one chunk of 6 at least
     with pytest.raises(Cancelled, match="--resume goes on"):
         style_file(clip, tmp_path / "o.mp4", options, spread=spread, context=heard.context)
     (kept,) = find_journals([tmp_path])
