@@ -67,7 +67,8 @@ def check_kind(path: Path) -> None:
         mode = path.stat().st_mode
     except FileNotFoundError:
         if _ADDRESS.match(str(path)):
-            raise InputError(f"{path} is a network address; download it and give the path of the file.") from None
+            address = str(path).replace(":/", "://", 1)  # a path joins the two slashes
+            raise InputError(f"{address} is a network address; download it and give the path of the file.") from None
         raise
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
         raise InputError(

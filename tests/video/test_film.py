@@ -140,7 +140,8 @@ def test_what_is_no_file_is_refused_by_name(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.mp4")
     for path, word in (
         (tmp_path / "pipe.mp4", "pipe"), ("/dev/null", "device"), ("-", "Standard input"),
-        ("https://example.org/a.mp4", "address"), ("rtsp://example.org/a", "address"),
+        ("https://example.org/a.mp4", "https://example.org/a.mp4 is a network address"),
+        ("rtsp://example.org/a", "address"),
     ):  # fmt: skip
         with pytest.raises(InputError, match=word):
             open_reader(path)
