@@ -128,12 +128,18 @@ def parse_json(text: str | bytes) -> Any:
         raise ValueError("it holds a number of thousands of digits") from None
 
 
+# A key of many parts, for which the parser of the standard library takes time that grows as their number squared.
+_DEEP_KEY = re.compile(rb"""(?:^|[\[{,])\s*(?:(?:[\w-]+|"[^"\n]*"|'[^'\n]*')[ \t]*\.[ \t]*){64}""", re.MULTILINE)
+
+
 def read_toml(path: Path, what: str) -> dict[str, Any]:
     """Parse a TOML file, with or without a byte order mark.
 
     Raises InputError if the file cannot be read, ValueError if it is not TOML.
     """
     data = read_bytes(path, MAX_TOML_BYTES, what)
+    if _DEEP_KEY.search(data):
+        raise ValueError("it is nested too deeply")
     try:
         return tomllib.loads(data.decode("utf-8-sig"))
     except RecursionError:
