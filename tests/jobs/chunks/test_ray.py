@@ -107,6 +107,7 @@ def test_a_cluster_that_loses_a_node_makes_the_frames_of_one_process(tmp_path: P
     environment = {
         **os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_raylet_start_wait_time_s": "300",  # a busy machine takes its time
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # else Ray takes 127.0.0.1 for another address of this machine
     }  # fmt: skip
     run = subprocess.run(
         [sys.executable, "-c", CLUSTER, str(tmp_path)], env=environment, capture_output=True, text=True, cwd=tmp_path
