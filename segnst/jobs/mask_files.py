@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import cv2
 import numpy as np
@@ -44,15 +45,25 @@ class Segmented:
     colors: np.ndarray | None = None
 
 
-class Export(Protocol):
-    """Receives the frames one after another and writes them into a folder in one format."""
+class Export(ABC):
+    """Receives the frames one after another and writes them into a folder in one format.
 
-    def add(self, frame: Segmented) -> None: ...
+    reader  of the input, or None for separate photos;  stack  closes what stays open until the end
+    """
 
-    def finish(self) -> None: ...
+    @abstractmethod
+    def __init__(self, folder: Path, regions: Sequence[Region], reader: Reader | None, stack: ExitStack) -> None: ...
+
+    @abstractmethod
+    def add(self, frame: Segmented) -> None:
+        """Take one more frame."""
+
+    @abstractmethod
+    def finish(self) -> None:
+        """Complete the files after the last frame."""
 
 
-class Indexed:
+class Indexed(Export):
     """``NAME.png`` with the region's index as pixel value, and ``classes.json`` with the names."""
 
     def __init__(self, folder: Path, regions: Sequence[Region], reader: Reader | None, stack: ExitStack) -> None:
@@ -66,7 +77,7 @@ class Indexed:
         (self.folder / "classes.json").write_text(json.dumps({"classes": classes}, indent=1) + "\n", encoding="utf-8")
 
 
-class Soft16:
+class Soft16(Export):
     """``soft16/REGION/NAME.png``: probability as 16-bit gray, 65535 is 1."""
 
     def __init__(self, folder: Path, regions: Sequence[Region], reader: Reader | None, stack: ExitStack) -> None:
@@ -85,7 +96,7 @@ class Soft16:
         pass
 
 
-class Coco:
+class Coco(Export):
     """``coco.json``: one run-length encoded annotation per region and frame; "other" and "background" get none."""
 
     def __init__(self, folder: Path, regions: Sequence[Region], reader: Reader | None, stack: ExitStack) -> None:
@@ -125,7 +136,7 @@ class Coco:
         self.file.write_text(json.dumps(content) + "\n", encoding="utf-8")
 
 
-class Overlay:
+class Overlay(Export):
     """``overlay.mp4`` with the clip's sound, or ``overlay/NAME.png`` for photos: the picture with tinted regions."""
 
     def __init__(self, folder: Path, regions: Sequence[Region], reader: Reader | None, stack: ExitStack) -> None:
@@ -149,7 +160,7 @@ class Overlay:
             self.writer.close()
 
 
-class Alpha:
+class Alpha(Export):
     """The objects on a transparent ground: ``alpha.mov`` (ProRes 4444) for a clip, ``alpha/NAME.png`` for photos.
 
     Their borders are mattes, unless the masks have the frame's size already, and show the colors of the objects alone
@@ -198,7 +209,7 @@ class AlphaWebm(Alpha):
     suffix = ".webm"
 
 
-FORMATS: dict[str, type[Indexed | Soft16 | Coco | Overlay | Alpha]] = {
+FORMATS: dict[str, type[Export]] = {
     "indexed": Indexed,
     "soft16": Soft16,
     "coco": Coco,
